@@ -1,0 +1,26 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every test has: the modules of tools/ by their plain names, and the root of the repository."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a terminated run clean up as an interrupted one does: fixtures hold whole database servers."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository, which is the root of the collection."""
+    return ROOT
