@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One database engine at a time: connect to it, speak its SQL, track its changes. Knows nothing of retail.
+
+A speaker is a package with the modules named in ``SUBJECTS``; each module has the same public functions in every speaker
+(a unit test compares their signatures). To add an engine: write the package, name it in ``ENGINES``.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Dict
+
+from . import mssql, postgresql
+from ._database import Database, Target
+from ._errors import RetailError
+
+ENGINES: Dict[str, ModuleType] = {"mssql": mssql, "postgresql": postgresql}
+
+SUBJECTS = ("access", "applying", "changes", "connect", "databases", "errors", "locks", "marks", "names", "tables", "tracking", "types")
+
+
+def speaker(name: str) -> ModuleType:
+    """The package that speaks for the engine ``name``.
+
+    :raises RetailError: there is no such engine.
+    """
+    try:
+        return ENGINES[name]
+    except KeyError:
+        raise RetailError("Unknown engine %r." % name, "Use one of: %s." % ", ".join(sorted(ENGINES))) from None
+
+
+def connect(target: Target) -> Database:
+    """Open a connection.
+
+    :raises DriverMissing: pyodbc or the ODBC driver is not there.
+    :raises ConnectFailed: the server, the login or the database refused.
+    """
+    return Database(target, speaker(target.engine))

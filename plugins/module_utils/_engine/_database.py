@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One connection to one database, and the facts needed to open it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Iterator, List, Optional
+
+from ._errors import StatementFailed
+
+
+@dataclass(frozen=True)
+class Target:
+    """How to reach one database. ``password`` never leaves this object but for the driver; ``repr`` hides it."""
+
+    engine: str
+    host: str = "localhost"
+    database: str = ""
+    port: Optional[int] = None
+    instance: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    driver: str = ""
+    encrypt: str = "yes"
+    trust_server_certificate: bool = False
+    ca_file: str = ""
+    hostname_in_certificate: str = ""
+    login_timeout: int = 15
+    application_name: str = "axops.retail"
+    options: Dict[str, str] = field(default_factory=dict)
+
+    def on(self, database: str) -> "Target":
+        """The same server and login, another database."""
+        return replace(self, database=database)
+
+    @property
+    def where(self) -> str:
+        """For messages: host, port and database, nothing secret."""
+        host = self.host + ("\\" + self.instance if self.instance else "")
+        port = ":%d" % self.port if self.port else ""
+        return "%s%s/%s" % (host, port, self.database) if self.database else host + port
+
+
+class Database:
+    """A connection that speaks through its engine's package (``.engine``).
+
+    Outside :meth:`transaction` every statement commits by itself. ``statements`` counts what was sent, for the benchmark.
+    """
+
+    def __init__(self, target: Target, engine: Any) -> None:
+        self.target = target
+        self.engine = engine
+        self.statements = 0
+        self._connection = engine.connect.open_connection(target)
+        self._in_transaction = False
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close; a transaction that is still open is rolled back by the server."""
+        with contextlib.suppress(Exception):
+            self._connection.close()
+
+    def execute(self, sql: str, *parameters: Any) -> int:
+        """Run one statement; returns the number of rows it touched (-1 where the driver does not know)."""
+        return self._run(sql, parameters, lambda cursor: cursor.rowcount)
+
+    def query(self, sql: str, *parameters: Any) -> List[Any]:
+        """All rows of one query, as tuples that also answer to column names."""
+        return self._run(sql, parameters, lambda cursor: cursor.fetchall())
+
+    def row(self, sql: str, *parameters: Any) -> Optional[Any]:
+        """The first row, None where there is none."""
+        return self._run(sql, parameters, lambda cursor: cursor.fetchone())
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        """The first column of the first row, None where there is no row."""
+        row = self.row(sql, *parameters)
+        return None if row is None else row[0]
+
+    def _run(self, sql: str, parameters: tuple, take: Any) -> Any:
+        self.statements += 1
+        try:
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(sql, *parameters)
+                return take(cursor)
+            finally:
+                cursor.close()
+        except Exception as error:
+            raise self.failure(error) from error
+
+    def failure(self, error: Exception) -> Exception:
+        """The driver's exception as ours; anything that is not the driver's comes back as it is."""
+        state = error.args[0] if len(getattr(error, "args", ())) > 1 else ""
+        if type(error).__module__ != "pyodbc":
+            return error
+        kind = self.engine.errors.classify(str(state), str(error))
+        return StatementFailed(self.engine.errors.plain_message(error), kind=kind, state=str(state))
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._in_transaction
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator["Database"]:
+        """Everything inside commits together, or nothing does. Not nestable."""
+        if self._in_transaction:
+            raise RuntimeError("a transaction is open already")
+        self._connection.autocommit = False
+        self._in_transaction = True
+        try:
+            yield self
+            self._finish(self._connection.commit)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._connection.rollback()
+            raise
+        finally:
+            self._in_transaction = False
+            with contextlib.suppress(Exception):
+                self._connection.autocommit = True
+
+    def _finish(self, commit: Any) -> None:
+        try:
+            commit()
+        except Exception as error:
+            raise self.failure(error) from error

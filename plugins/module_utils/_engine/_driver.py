@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only place that imports pyodbc, and the only one that looks for ODBC drivers on the host."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import Any, List, Sequence
+
+from ._errors import DriverMissing
+
+try:
+    import pyodbc
+except ImportError as _missing:
+    pyodbc = None
+    PYODBC_ERROR: Any = _missing
+else:
+    PYODBC_ERROR = None
+    # Connections here live for minutes or months; a pool behind our back would hand a session another one's settings.
+    pyodbc.pooling = False
+
+
+def require_pyodbc() -> Any:
+    """The module pyodbc.
+
+    :raises DriverMissing: it cannot be imported; the message says which package brings it.
+    """
+    if pyodbc is None:
+        raise DriverMissing(
+            "The Python library pyodbc cannot be imported by this interpreter (%s)." % PYODBC_ERROR,
+            "Install it where the module runs: 'apt install python3-pyodbc', 'dnf install python3-pyodbc' or 'pip install pyodbc'.",
+        )
+    return pyodbc
+
+
+def find_driver(named: str, registered: Sequence[str], patterns: Sequence[str], advice: str) -> str:
+    """What goes behind ``Driver=``: the driver that was named, else a registered one, else a library file that is there.
+
+    :param named: a driver name or a path given by the user; it always wins.
+    :param registered: driver names to look for in odbcinst.ini, best first.
+    :param patterns: glob patterns of library files, best first.
+    :raises DriverMissing: nothing was found; ``advice`` says which package brings it.
+    """
+    odbc = require_pyodbc()
+    if named:
+        return named
+    known = set(odbc.drivers())
+    for name in registered:
+        if name in known:
+            return "{%s}" % name
+    files = [path for pattern in patterns for path in sorted(glob.glob(pattern), reverse=True) if os.path.isfile(path)]
+    if files:
+        return files[0]
+    raise DriverMissing("No ODBC driver for this engine was found (looked for %s)." % ", ".join(registered), advice)
+
+
+def connection_string(parts: "List[tuple]") -> str:
+    """Join keyword and value; a value with special characters is braced, as ODBC wants it."""
+    return ";".join("%s=%s" % (key, _brace(str(value))) for key, value in parts if value not in (None, ""))
+
+
+def _brace(value: str) -> str:
+    if value.startswith("{") and value.endswith("}") and "}" not in value[1:-1]:
+        return value
+    if any(mark in value for mark in ";{}[](),?*=!@ '\"") or value != value.strip():
+        return "{%s}" % value.replace("}", "}}")
+    return value

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The exception family of the collection: every message says what is wrong and what to do about it.
+
+Code below ``_module.py`` raises; only the outermost layer (a module, the command line of the service) reports.
+"""
+
+from __future__ import annotations
+
+
+class RetailError(Exception):
+    """Something the user can act on.
+
+    :param message: what is wrong, one sentence, no secrets in it.
+    :param advice: what to do about it, one sentence; optional.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return "%s %s" % (self.message, self.advice) if self.advice else self.message
+
+
+class DriverMissing(RetailError):
+    """pyodbc or the ODBC driver of the engine is not installed where the module runs."""
+
+
+class ConnectFailed(RetailError):
+    """The server could not be reached, or it refused the login or the database."""
+
+
+class UnsupportedName(RetailError):
+    """A name that the engine cannot hold (length, NUL character)."""
+
+
+class UnsupportedType(RetailError):
+    """A column type outside the neutral vocabulary of ``_model``."""
+
+
+class StatementFailed(RetailError):
+    """The database refused a statement.
+
+    ``kind`` is the speaker's verdict, one of:
+
+    * ``transient``: deadlock, lock timeout, snapshot conflict: the same transaction may succeed when it is run again
+    * ``lost``: the connection is gone
+    * ``data``: this very row cannot be stored here (too long, not null, duplicate key, not convertible, refused by a trigger)
+    * ``denied``: missing rights
+    * ``other``: anything else (disk full, missing object, syntax)
+    """
+
+    def __init__(self, message: str, kind: str = "other", state: str = "", advice: str = "") -> None:
+        super().__init__(message, advice)
+        self.kind = kind
+        self.state = state

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What passes between two speakers: which rows to read, what a row looks like on the wire, how a batch is to be applied.
+
+A row travels as one JSON object with short keys: ``v`` its version at the sender (absent in a row that never changed since
+the baseline), ``x`` the transaction it was written in, ``d`` 1 for a deletion, and ``c0``, ``c1`` … the columns in the order
+of the batch's header. Uploads add ``b``, the parent's version that the sender's image derives from, and ``n``, 1 for a row
+born at the sender.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, FrozenSet, Optional, Tuple
+
+from ._model import Column, Table
+
+
+def key_of(position: int) -> str:
+    """The wire's name for the column at ``position``."""
+    return "c%d" % position
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Which rows of one table a session reads at the sender.
+
+    ``low`` None reads the whole table (a load); else what :func:`marks.newer_than` (``low``, ``seen``) says.
+    Rows whose tracking has ``origin == not_origin`` stay: they came from the receiver. ``base`` is given for uploads only: the
+    base version of rows that the parent never sent. ``with_deletes`` False leaves deletions out.
+    """
+
+    table: Table
+    columns: Tuple[Column, ...]
+    low: Optional[int]
+    seen: Optional[str]
+    not_origin: int
+    with_deletes: bool = True
+    base: Optional[int] = None
+
+    @property
+    def uploads(self) -> bool:
+        return self.base is not None
+
+
+@dataclass(frozen=True)
+class Work:
+    """How one batch is applied at the receiver.
+
+    ``decide`` makes the neutral CASE expression (see ``_sync/_rules.py``) from the speaker's SQL for "the images are identical
+    byte for byte" and for "there is no such row here". ``peer`` is the origin that written rows get. ``window_from`` (uploads): versions at or above it are
+    remembered in sync_window. ``track_all`` False leaves rows without a version (baseline rows of a load) untracked.
+    ``body`` is a scalar subquery that gives the batch's JSON, with its parameters. ``without``: source transactions to leave out.
+    """
+
+    table: Table
+    columns: Tuple[Column, ...]
+    decide: Callable[[str, str], str]
+    upload: bool
+    peer: int
+    scope: str
+    parent_wins: bool
+    body: str
+    body_parameters: tuple
+    window_from: Optional[int] = None
+    track_all: bool = True
+    without: FrozenSet[int] = frozenset()
+
+
+@dataclass
+class Outcome:
+    """What became of the rows of a batch. ``held_at``: the lowest version that has to come again, None where nothing waits."""
+
+    written: int = 0
+    deleted: int = 0
+    same: int = 0
+    seen: int = 0
+    conflicts: int = 0
+    held: int = 0
+    held_at: Optional[int] = None
+
+    def add(self, other: "Outcome") -> None:
+        for name in ("written", "deleted", "same", "seen", "conflicts", "held"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.held_at is not None:
+            self.held_at = other.held_at if self.held_at is None else min(self.held_at, other.held_at)
+
+    @property
+    def moved(self) -> int:
+        """Rows that changed the receiver."""
+        return self.written + self.deleted

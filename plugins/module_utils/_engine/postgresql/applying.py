@@ -1,0 +1,270 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Applying a landed batch: decide for every row, write what is to be written, track it, remember it.
+
+Everything runs in the caller's transaction at READ COMMITTED. Check and write are one: existing rows are locked first, in the
+order of their keys, and the tracking rows are read by a later statement, so no write of the POS falls in between. A row that
+another transaction inserts meanwhile makes our INSERT fail on its key, and the caller runs the whole transaction again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Iterable, List, Tuple
+
+from .._model import Column, TableName
+from .._wire import Outcome, Work, key_of
+from . import names, tracking, types
+
+WINDOW = TableName("dbo", "sync_window")
+CONFLICT = TableName("dbo", "sync_conflict")
+
+#: More rows than this are worth a look at their statistics before they are joined.
+_ANALYZE_FROM = 200
+
+
+def apply_batch(db: Any, work: Work) -> Outcome:
+    """Apply one batch in the open transaction and say what became of its rows.
+
+    :raises StatementFailed: ``data`` when a row cannot be stored here; the transaction is then to be rolled back.
+    """
+    sql = _Phrases(work)
+    _land(db, work, sql)
+    _lock(db, sql)
+    _decide(db, work, sql)
+    outcome = _count(db, sql)
+    if outcome.conflicts:
+        _record_conflicts(db, work, sql)
+        _settle_conflicts(db, work, sql)
+        outcome = _with_winners(db, sql, outcome)
+    if outcome.moved:
+        _write(db, work, sql)
+        _track(db, work, sql)
+    if outcome.same and not work.upload:
+        _adopt(db, sql)
+    if work.window_from is not None:
+        _remember(db, work, sql)
+    return outcome
+
+
+class _Phrases:
+    """The phrases that the statements about one table share. Aliases: i incoming, r the row here, t its tracking."""
+
+    def __init__(self, work: Work) -> None:
+        wire = {column.name: key_of(n) for n, column in enumerate(work.columns)}
+        self.base = names.quote(*work.table.name)
+        self.tracking = names.quote(*tracking.tracking_name(work.table.name))
+        self.table_literal = names.literal(str(work.table.name))
+        self.keys = [names.quote(column.name) for column in work.table.key_columns]
+        self.wire_keys = [wire[column.name] for column in work.table.key_columns]
+        self.columns: List[Tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
+        self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
+        shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
+        self.incoming = "pg_temp.incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
+
+    def match(self, alias: str) -> str:
+        """SQL: the row of ``alias`` has the key of the incoming row."""
+        return " AND ".join("%s.%s = i.%s" % (alias, key, wire) for key, wire in zip(self.keys, self.wire_keys))
+
+    @property
+    def key_list(self) -> str:
+        return ", ".join(self.keys)
+
+    @property
+    def incoming_keys(self) -> str:
+        return ", ".join("i." + wire for wire in self.wire_keys)
+
+    def absent(self, alias: str) -> str:
+        return "%s.%s IS NULL" % (alias, self.keys[0])
+
+
+def _land(db: Any, work: Work, sql: _Phrases) -> None:
+    """The batch as a temporary table, typed as the receiver's columns are; made once per connection and table."""
+    columns = ", ".join("%s %s" % (key, types.native(column.type)) for key, column in sql.columns)
+    db.execute(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, d smallint, x bigint, act varchar(8), "
+        "row_key text, %s) ON COMMIT DELETE ROWS" % (sql.incoming.partition(".")[2], columns)
+    )
+    db.execute("DELETE FROM %s" % sql.incoming)
+    read = ", ".join("%s %s" % (key, types.read_as(column)) for key, column in sql.columns)
+    values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
+    rows = db.execute(
+        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, NULL, "
+        "CAST(json_build_array(%s) AS text), %s "
+        "FROM json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, %s)"
+        % (sql.incoming, ", ".join("q." + key for key in sql.wire_keys), values, _body(work), read),
+        *work.body_parameters,
+    )
+    if rows < 0 or rows > _ANALYZE_FROM:
+        db.execute("ANALYZE %s" % sql.incoming)
+
+
+def _body(work: Work) -> str:
+    body = "CAST(%s AS json)" % work.body
+    if not work.without:
+        return body
+    # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
+    return (
+        "(SELECT coalesce(json_agg(e.value), CAST('[]' AS json)) FROM json_array_elements(%s) e "
+        "WHERE coalesce(CAST(e.value->>'x' AS bigint), 0) NOT IN (%s))"
+        % (body, ", ".join(str(int(number)) for number in sorted(work.without)))
+    )
+
+
+def _lock(db: Any, sql: _Phrases) -> None:
+    order = ", ".join("r." + key for key in sql.keys)
+    db.value(
+        "SELECT count(*) FROM (SELECT 1 FROM %s r JOIN %s i ON %s ORDER BY %s FOR UPDATE OF r) q"
+        % (sql.base, sql.incoming, sql.match("r"), order)
+    )
+
+
+def _decide(db: Any, work: Work, sql: _Phrases) -> None:
+    identical = "(i.d = 1 AND {absent} OR i.d = 0 AND NOT {absent}{images})".format(
+        absent=sql.absent("r"), images=_same_image(sql.plain)
+    )
+    db.execute(
+        "UPDATE {incoming} AS o SET act = q.act FROM (SELECT i.ctid AS place, {decide} AS act FROM {incoming} i "
+        "LEFT JOIN {tracking} t ON {tracked} LEFT JOIN {base} r ON {present} LEFT JOIN {window} w "
+        "ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key AND w.version = i.v) q "
+        "WHERE o.ctid = q.place".format(
+            incoming=sql.incoming, decide=work.decide(identical, sql.absent("r")), tracking=sql.tracking, tracked=sql.match("t"),
+            base=sql.base, present=sql.match("r"), window=names.quote(*WINDOW), peer=int(work.peer), name=sql.table_literal,
+        )
+    )  # fmt: skip
+
+
+def _same_image(plain: Iterable[Tuple[str, Column]]) -> str:
+    """Byte for byte: text is compared under the collation "C", so that nothing that differs is called equal."""
+    phrase = ""
+    for key, column in plain:
+        binary = ' COLLATE "C"' if types.native(column.type).startswith(("character", "text")) else ""
+        phrase += " AND r.%s%s IS NOT DISTINCT FROM i.%s%s" % (names.quote(column.name), binary, key, binary)
+    return phrase
+
+
+def _count(db: Any, sql: _Phrases) -> Outcome:
+    outcome = Outcome()
+    rows = db.query(
+        "SELECT act, count(*), sum(d), min(CASE WHEN act = 'held' THEN v END) FROM %s GROUP BY act" % sql.incoming
+    )
+    for act, number, deletions, held_at in rows:
+        if act == "write":
+            outcome.written, outcome.deleted = int(number) - int(deletions), int(deletions)
+        elif act == "conflict":
+            outcome.conflicts = int(number)
+        elif act == "held":
+            outcome.held, outcome.held_at = int(number), held_at
+        else:
+            setattr(outcome, act, int(number))
+    return outcome
+
+
+def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
+    """Both images go into sync_conflict, by column name, so that a person can read them and put the loser back."""
+    incoming = [(column.name, types.to_wire(column, "i." + key)) for key, column in sql.columns]
+    local = [(column.name, types.to_wire(column, "r." + names.quote(column.name))) for _key, column in sql.columns]
+    db.execute(
+        "INSERT INTO {conflict} (occurred, peer_id, sync_scope_name, table_name, row_key, kind, winner, incoming_version, "
+        "incoming_image, local_image) SELECT {now}, {peer}, CAST(? AS varchar), {name}, i.row_key, "
+        "CASE WHEN i.d = 1 THEN 'delete' WHEN i.n = 1 THEN 'insert' ELSE 'update' END || '-' || CASE WHEN {absent} THEN 'delete' "
+        "WHEN t.created_here = 1 THEN 'insert' ELSE 'update' END, {winner}, i.v, CASE WHEN i.d = 0 THEN {incoming_image} END, "
+        "CASE WHEN NOT {absent} THEN {local_image} END FROM {incoming} i LEFT JOIN {tracking} t ON {tracked} "
+        "LEFT JOIN {base} r ON {present} WHERE i.act = 'conflict'".format(
+            conflict=names.quote(*CONFLICT), now=tracking.NOW, peer=int(work.peer), name=sql.table_literal, absent=sql.absent("r"),
+            winner=names.literal("parent" if work.parent_wins else "child"), incoming_image=_object(incoming),
+            local_image=_object(local), incoming=sql.incoming, tracking=sql.tracking, tracked=sql.match("t"), base=sql.base,
+            present=sql.match("r"),
+        ),
+        work.scope,
+    )  # fmt: skip
+
+
+def _object(pairs: Iterable[Tuple[str, str]]) -> str:
+    items = ", ".join("%s AS %s" % (expression, names.quote(name)) for name, expression in pairs)
+    return "CAST(row_to_json((SELECT o FROM (SELECT %s) o)) AS text)" % items
+
+
+def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
+    """The incoming image wins: it is written. It loses: the row here must travel back, so it needs a tracking row."""
+    if work.parent_wins != work.upload:
+        db.execute("UPDATE %s SET act = 'write' WHERE act = 'conflict'" % sql.incoming)
+        return
+    db.execute(
+        "INSERT INTO {tracking} ({keys}, version, origin, created_here, sync_row_is_tombstone) SELECT {values}, {version}, 0, 0, "
+        "CASE WHEN EXISTS (SELECT 1 FROM {base} r WHERE {present}) THEN 0 ELSE 1 END FROM {incoming} i WHERE i.act = 'conflict' "
+        "ORDER BY {values} ON CONFLICT DO NOTHING".format(
+            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, base=sql.base,
+            present=sql.match("r"), incoming=sql.incoming,
+        )
+    )  # fmt: skip
+
+
+def _with_winners(db: Any, sql: _Phrases, before: Outcome) -> Outcome:
+    """The counts once conflicts are settled: a conflict that the incoming image won counts as written, too."""
+    after = _count(db, sql)
+    after.conflicts = before.conflicts
+    return after
+
+
+def _write(db: Any, work: Work, sql: _Phrases) -> None:
+    """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
+    wanted = "i.act = 'write' AND i.d = "
+    db.value("SELECT set_config('%s', CAST(CAST(%s AS regclass) AS oid)::text, true)" % (tracking.APPLYING, names.literal(sql.base)))
+    db.execute("DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, wanted, sql.match("r")))
+    if sql.plain:
+        changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
+        db.execute("UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, wanted, sql.match("r")))
+    db.execute(
+        "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} i WHERE {wanted}0 "
+        "AND NOT EXISTS (SELECT 1 FROM {base} r WHERE {present})".format(
+            base=sql.base, columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
+            values=", ".join("i." + key for key, _column in sql.columns), incoming=sql.incoming, wanted=wanted,
+            present=sql.match("r"),
+        )
+    )  # fmt: skip
+    db.value("SELECT set_config('%s', '', true)" % tracking.APPLYING)
+
+
+def _track(db: Any, work: Work, sql: _Phrases) -> None:
+    """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a trigger
+    of the application has rewritten the very row meanwhile."""
+    if work.upload:
+        parent_version, created, keep = "CAST(NULL AS bigint)", "i.n", ""
+    else:
+        parent_version, created, keep = "i.v", "0", ", parent_version = excluded.parent_version, created_here = 0"
+    untracked = "" if work.track_all else " AND (i.v IS NOT NULL OR EXISTS (SELECT 1 FROM %s t WHERE %s))" % (sql.tracking, sql.match("t"))
+    db.execute(
+        "INSERT INTO {tracking} ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, "
+        "last_change_datetime) SELECT {values}, {version}, {peer}, {parent_version}, {created}, i.d, i.x, {now} FROM {incoming} i "
+        "WHERE i.act = 'write'{untracked} ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET version = excluded.version, "
+        "origin = excluded.origin, sync_row_is_tombstone = excluded.sync_row_is_tombstone, "
+        "source_transaction = excluded.source_transaction, last_change_datetime = excluded.last_change_datetime{keep}".format(
+            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, peer=int(work.peer),
+            parent_version=parent_version, created=created, now=tracking.NOW, incoming=sql.incoming, untracked=untracked, keep=keep,
+        )
+    )  # fmt: skip
+
+
+def _adopt(db: Any, sql: _Phrases) -> None:
+    """The parent's image is here already: only its version is new."""
+    db.execute(
+        "INSERT INTO {tracking} AS t ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, "
+        "source_transaction) SELECT {values}, {version}, 0, i.v, 0, i.d, i.x FROM {incoming} i WHERE i.act = 'same' "
+        "AND i.v IS NOT NULL ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version".format(
+            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, incoming=sql.incoming,
+        )
+    )  # fmt: skip
+
+
+def _remember(db: Any, work: Work, sql: _Phrases) -> None:
+    """What was taken at or above the next anchor may be delivered again; the window knows it by then."""
+    db.execute(
+        "INSERT INTO {window} (peer_id, sync_scope_name, table_name, row_key, version) SELECT {peer}, CAST(? AS varchar), {name}, "
+        "i.row_key, i.v FROM {incoming} i WHERE i.v >= {low} AND i.act <> 'seen'".format(
+            window=names.quote(*WINDOW), peer=int(work.peer), name=sql.table_literal, incoming=sql.incoming, low=int(work.window_from),
+        ),
+        work.scope,
+    )  # fmt: skip

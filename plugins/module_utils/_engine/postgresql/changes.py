@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading what changed, as rows in the wire's form."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
+
+from .._model import Table, TableName
+from .._wire import Extract, key_of
+from . import marks, names, tracking, types
+
+#: How much a fetch should bring, in characters; the number of rows follows from the rows seen so far.
+_FETCH_SIZE = 400_000
+_MOST_ROWS = 1_000
+
+
+def stream(db: Any, extract: Extract) -> Iterator[Tuple[Optional[int], str]]:
+    """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
+
+    A server-side cursor keeps the memory flat: the driver would otherwise collect the whole result first.
+    """
+    db.execute("DECLARE changes NO SCROLL CURSOR FOR " + query(extract))
+    try:
+        size = 50
+        while True:
+            rows = db.query("FETCH FORWARD %d FROM changes" % size)
+            for row in rows:
+                yield row[0], row[1]
+            if len(rows) < size:
+                return
+            average = max(1, sum(len(row[1]) for row in rows) // len(rows))
+            size = max(1, min(_MOST_ROWS, _FETCH_SIZE // average))
+    finally:
+        if db.in_transaction:
+            db.execute("CLOSE changes")
+
+
+def query(extract: Extract) -> str:
+    """The SELECT behind :func:`stream`."""
+    return "SELECT q.v, CAST(row_to_json(q) AS text) FROM (%s) q" % (_load(extract) if extract.low is None else _changes(extract))
+
+
+def _load(extract: Extract) -> str:
+    keys = _keys(extract.table)
+    return "SELECT t.version AS v, coalesce(t.source_transaction, t.version) AS x, 0 AS d, %s FROM %s r LEFT JOIN %s t ON %s ORDER BY %s" % (
+        _columns(extract, "r"), names.quote(*extract.table.name), _tracking(extract.table), tracking.matching("t", "r", keys),
+        ", ".join("r." + key for key in keys),
+    )  # fmt: skip
+
+
+def _changes(extract: Extract) -> str:
+    keys = _keys(extract.table)
+    missing = "r.%s IS NULL" % keys[0]
+    meta = ["t.version AS v", "coalesce(t.source_transaction, t.version) AS x", "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
+    if extract.uploads:
+        meta += ["coalesce(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+    return "SELECT %s, %s FROM %s t LEFT JOIN %s r ON %s WHERE %s%s ORDER BY t.version, %s" % (
+        ", ".join(meta), _columns(extract, "t"), _tracking(extract.table), names.quote(*extract.table.name),
+        tracking.matching("r", "t", keys), _wanted(extract), "" if extract.with_deletes else " AND NOT " + missing,
+        ", ".join("t." + key for key in keys),
+    )  # fmt: skip
+
+
+def _wanted(extract: Extract) -> str:
+    newer = marks.newer_than("t.version", extract.low or 0, extract.seen)
+    return "%s AND (t.origin IS NULL OR t.origin <> %d)" % (newer, int(extract.not_origin))
+
+
+def _columns(extract: Extract, key_alias: str) -> str:
+    """The columns under their wire names; the key from ``key_alias``, since a deleted row has nothing else."""
+    keys = set(extract.table.primary_key)
+    return ", ".join(
+        "%s AS %s" % (types.to_wire(column, "%s.%s" % (key_alias if column.name in keys else "r", names.quote(column.name))), key_of(position))
+        for position, column in enumerate(extract.columns)
+    )
+
+
+def probe(db: Any, extracts: Sequence[Extract]) -> List[int]:
+    """Positions of the extracts that have at least one row, in one statement."""
+    # A with_deletes=False scope is woken by a deletion too; the session then finds nothing to send and moves the anchor on.
+    parts = [
+        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s t WHERE %s)" % (position, _tracking(extract.table), _wanted(extract))
+        if extract.low is not None
+        else "SELECT %d AS n" % position
+        for position, extract in enumerate(extracts)
+    ]
+    return sorted(int(row[0]) for row in db.query(" UNION ALL ".join(parts))) if parts else []
+
+
+def backlog(db: Any, extracts: Sequence[Extract]) -> List[Tuple[int, Optional[float]]]:
+    """For each extract: how many rows wait, and for how many seconds the oldest has."""
+    if not extracts:
+        return []
+    parts = [
+        "SELECT {n} AS n, count(*) AS waiting, CAST(extract(epoch FROM (now() AT TIME ZONE 'utc') - min(t.last_change_datetime)) "
+        "AS double precision) AS age FROM {tracking} t WHERE {wanted}{alive}".format(
+            n=position, tracking=_tracking(extract.table), wanted=_wanted(extract),
+            alive="" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0",
+        )
+        for position, extract in enumerate(extracts)
+    ]  # fmt: skip
+    rows = {int(row[0]): (int(row[1]), None if row[2] is None else float(row[2])) for row in db.query(" UNION ALL ".join(parts))}
+    return [rows[position] for position in range(len(extracts))]
+
+
+def count(db: Any, tables: Sequence[TableName]) -> List[int]:
+    """The number of rows of each table, in one statement."""
+    if not tables:
+        return []
+    parts = ["SELECT %d AS n, count(*) AS rows FROM %s" % (n, names.quote(*table)) for n, table in enumerate(tables)]
+    found = {int(row[0]): int(row[1]) for row in db.query(" UNION ALL ".join(parts))}
+    return [found[position] for position in range(len(tables))]
+
+
+def _tracking(table: Table) -> str:
+    return names.quote(*tracking.tracking_name(table.name))
+
+
+def _keys(table: Table) -> List[str]:
+    return [names.quote(column.name) for column in table.key_columns]

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Opening a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._database import Target
+from .._driver import connection_string, find_driver, require_pyodbc
+from .._errors import ConnectFailed
+
+DEFAULT_PORT = 5432
+#: The database that is always there, for statements about other databases.
+MAINTENANCE_DATABASE = "postgres"
+
+_REGISTERED = ("PostgreSQL Unicode", "PostgreSQL Unicode(x64)", "PostgreSQL")
+_FILES = (
+    "/usr/lib/*/odbc/psqlodbcw.so",
+    "/usr/lib64/psqlodbcw.so",
+    "/usr/lib/psqlodbcw.so",
+    "/opt/homebrew/lib/psqlodbcw.so",
+)
+_ADVICE = "Install it where the module runs: 'apt install odbc-postgresql' or 'dnf install postgresql-odbc'."
+_SSL_MODES = {"yes": "require", "no": "disable", "optional": "prefer", "strict": "verify-full"}
+
+
+def open_connection(target: Target) -> Any:
+    """A pyodbc connection in autocommit mode.
+
+    :raises DriverMissing: pyodbc or psqlodbc is not there.
+    :raises ConnectFailed: the server could not be reached or refused; the message says what to look at.
+    """
+    odbc = require_pyodbc()
+    driver = find_driver(target.driver, _REGISTERED, _FILES, _ADVICE)
+    try:
+        return odbc.connect(_string(target, driver), autocommit=True, timeout=target.login_timeout)
+    except odbc.Error as error:
+        raise _explained(target, error) from None
+
+
+def _string(target: Target, driver: str) -> str:
+    mode = _SSL_MODES.get(target.encrypt, target.encrypt)
+    if mode == "require" and target.ca_file and not target.trust_server_certificate:
+        mode = "verify-full"
+    settings = "application_name=%s connect_timeout=%d keepalives_idle=30 keepalives_interval=10 keepalives_count=3" % (
+        "'%s'" % target.application_name.replace("\\", "").replace("'", ""),
+        target.login_timeout,
+    )
+    parts = [
+        ("Driver", driver),
+        ("Servername", target.host),
+        ("Port", target.port or DEFAULT_PORT),
+        ("Database", target.database or MAINTENANCE_DATABASE),
+        ("Username", target.user),
+        ("Password", target.password),
+        ("SSLmode", mode),
+        ("pqopt", settings + (" sslrootcert='%s'" % target.ca_file if target.ca_file else "")),
+        # An error is handled by rolling the transaction back, so the driver need not set a savepoint before each statement.
+        ("Protocol", "7.4-0"),
+        ("BoolsAsChar", "0"),
+        ("TextAsLongVarchar", "1"),
+        ("UnknownsAsLongVarchar", "1"),
+        ("ByteaAsLongVarBinary", "1"),
+    ]
+    parts.extend(target.options.items())
+    return connection_string(parts)
+
+
+def _explained(target: Target, error: Exception) -> ConnectFailed:
+    text = str(error)
+    advice = "Check that PostgreSQL runs there and listens on that address, and that no firewall is in between."
+    for words, hint in (
+        ("password authentication failed", "Check the user name and the password."),
+        ("no pg_hba.conf entry", "Allow this client, user and database in the server's pg_hba.conf, with TLS where it asks for it."),
+        ("does not exist", "Check the name of the database or the role; create it first."),
+        ("does not support SSL", "The server has TLS switched off: switch it on, or set the option encrypt to 'no' on a trusted network."),
+        ("certificate", "Name the certificate authority in the option ca_file; it must have signed the server's certificate."),
+        ("starting up", "The server is starting or recovering; try again in a moment."),
+        ("too many clients", "Raise max_connections at the server, or lower the number of parallel hosts."),
+    ):
+        if words in text:
+            advice = hint
+            break
+    return ConnectFailed("Cannot connect to PostgreSQL at %s as %s: %s" % (target.where, target.user or "(no user)", _short(text)), advice)
+
+
+def _short(text: str) -> str:
+    from .errors import plain_message
+
+    message = plain_message(Exception("", text.split("', '")[-1].rstrip("')\"")))
+    return message.splitlines()[0].rstrip(".") + "." if message else "no reason given."

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The driver's errors, sorted by what a caller can do about them."""
+
+from __future__ import annotations
+
+import re
+
+_TRANSIENT = {"40001", "40P01", "55P03", "40003", "57014"}
+_LOST = {"08S01", "08001", "08003", "08006", "08007", "57P01", "57P02", "57P03", "01002"}
+_DENIED = {"42501", "28000", "28P01"}
+_DATA_CLASSES = ("22", "23", "P0")
+
+
+def classify(state: str, message: str) -> str:
+    """``transient``, ``lost``, ``data``, ``denied`` or ``other``; see :class:`StatementFailed`."""
+    if state in _TRANSIENT:
+        return "transient"
+    if state in _LOST or "server closed the connection" in message or "no connection to the server" in message:
+        return "lost"
+    if state in _DENIED:
+        return "denied"
+    # psqlodbc reports some of the server's errors under the driver's own state HY000; the text then still says which.
+    if state[:2] in _DATA_CLASSES:
+        return "data"
+    return "other"
+
+
+def plain_message(error: Exception) -> str:
+    """The server's own words, without the driver's prefixes and without the statement."""
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
+    text = re.sub(r"\s*\(\d+\) \(SQL\w+\)$", "", text)
+    return re.sub(r";?\s*Error while (executing the query|preparing parameters)", "", text).strip()

@@ -1,0 +1,22 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Application locks: one session at a time for a pair and scope."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterator
+
+
+@contextlib.contextmanager
+def held(db: Any, name: str) -> Iterator[bool]:
+    """Yields whether the lock ``name`` could be taken; it is freed at the end, or by the server when the connection goes."""
+    taken = bool(db.value("SELECT pg_try_advisory_lock(hashtextextended(CAST(? AS text), 0))", name))
+    try:
+        yield taken
+    finally:
+        if taken:
+            with contextlib.suppress(Exception):
+                db.value("SELECT pg_advisory_unlock(hashtextextended(CAST(? AS text), 0))", name)

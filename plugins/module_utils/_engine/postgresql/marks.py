@@ -1,0 +1,67 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The low-water mark: up to where every transaction is decided."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import Any, Iterator, Optional
+
+from .._errors import RetailError
+
+
+@dataclass(frozen=True)
+class Mark:
+    """``low``: below it every transaction is decided. ``seen``: the snapshot itself, so that the next session can leave out
+    exactly what this one saw even while one long writer holds ``low`` back. ``current``: changes whenever anything commits."""
+
+    low: int
+    seen: Optional[str]
+
+
+@contextlib.contextmanager
+def snapshot(db: Any) -> Iterator[Mark]:
+    """A read-only transaction in which every query sees the same moment; yields that moment's mark."""
+    with db.transaction():
+        db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        row = db.row("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), CAST(pg_current_snapshot() AS text)")
+        yield Mark(int(row[0]), str(row[1]))
+
+
+def current(db: Any) -> str:
+    """A text that differs whenever a transaction began or ended since; equal texts mean that nothing can have changed."""
+    return str(db.value("SELECT CAST(pg_current_snapshot() AS text)"))
+
+
+def low_age(db: Any) -> float:
+    """Seconds for which the oldest open writing transaction has held the low-water mark back; 0 where there is none."""
+    age = db.value(
+        "SELECT CAST(coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) AS double precision) "
+        "FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
+    )
+    return float(age or 0)
+
+
+def incarnation(db: Any) -> str:
+    """Which database on which cluster this is; a restored dump or a copy on another server has another one."""
+    return str(
+        db.value(
+            "SELECT 'postgresql:' || s.system_identifier || ':' || d.oid FROM pg_control_system() s, pg_database d "
+            "WHERE d.datname = current_database()"
+        )
+    )
+
+
+def newer_than(column: str, low: int, seen: Optional[str]) -> str:
+    """SQL: the version was given at or after ``low`` and not seen by the snapshot ``seen``."""
+    condition = "%s >= %d" % (column, int(low))
+    if seen is None:
+        return condition
+    if not re.match(r"^\d+:\d+:[\d,]*$", seen):
+        raise RetailError("The stored snapshot %r is damaged." % seen, "Reprovision this pair.")
+    visible = "pg_visible_in_snapshot(CAST(CAST(%s AS text) AS xid8), CAST('%s' AS pg_snapshot))" % (column, seen)
+    return "(%s AND NOT %s)" % (condition, visible)

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plan and Step: the one comparison that check mode, diff and apply share.
+
+A reader compares actual with desired state once and adds a step for each difference. ``changed`` is "the plan has steps"; the
+diff is what the steps change from and to; apply runs them. Every step is idempotent, and a plan made after a crash contains
+just what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+
+from ._engine._errors import RetailError, StatementFailed
+
+Statement = Union[str, Tuple[str, tuple]]
+
+#: Steps that may share a transaction are committed together up to this many: fewer commits, and a short way back after a kill.
+_STEPS_A_TRANSACTION = 100
+
+
+@dataclass
+class Step:
+    """One thing to do.
+
+    :param title: a sentence for people: what is going to be done ("Create table ax.CUSTTABLE").
+    :param path: where the change stands in the state document of the diff, e.g. ``("tables", "ax.CUSTTABLE")``.
+    :param before: the value there now, None for nothing. Nothing secret.
+    :param after: the value there afterwards, None for nothing. Nothing secret.
+    :param database: which of the module's databases the statements run on (a key the module chose), for SQL steps.
+    :param statements: SQL texts, or pairs of SQL text and parameters, for SQL steps.
+    :param atomic: False for what cannot run in a transaction (CREATE DATABASE).
+    :param action: what to call, for steps that are not SQL (files, services).
+    """
+
+    title: str
+    path: Tuple[str, ...]
+    before: Any = None
+    after: Any = None
+    database: str = ""
+    statements: Sequence[Statement] = ()
+    atomic: bool = True
+    action: Optional[Callable[[], Any]] = None
+
+
+@dataclass
+class Plan:
+    """An ordered list of steps."""
+
+    steps: List[Step] = field(default_factory=list)
+
+    def add(self, step: Optional[Step]) -> None:
+        if step is not None:
+            self.steps.append(step)
+
+    def extend(self, other: "Plan") -> None:
+        self.steps.extend(other.steps)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.steps)
+
+    @property
+    def titles(self) -> List[str]:
+        return [step.title for step in self.steps]
+
+    def diff(self) -> Dict[str, Any]:
+        """Ansible's diff: the touched part of the state before and after."""
+        return {"before": _document(self.steps, "before"), "after": _document(self.steps, "after")}
+
+    def apply(self, open_database: Optional[Callable[[str], Any]] = None) -> None:
+        """Run the steps in order.
+
+        :param open_database: gives the connection for a step's ``database``; asked when the first such step comes, since an
+            earlier step may have created the database.
+        :raises RetailError: a step failed; its title is in the message, and everything before it is done.
+        """
+        for group in self._groups():
+            _run(group, open_database)
+
+    def _groups(self) -> Iterator[List[Step]]:
+        group: List[Step] = []
+        for step in self.steps:
+            joins = group and step.atomic and group[0].atomic and not step.action and step.database == group[0].database
+            if group and not (joins and not group[0].action and len(group) < _STEPS_A_TRANSACTION):
+                yield group
+                group = []
+            group.append(step)
+        if group:
+            yield group
+
+
+def _run(group: List[Step], open_database: Optional[Callable[[str], Any]]) -> None:
+    first = group[0]
+    if first.action is not None:
+        first.action()
+        return
+    if open_database is None:
+        raise RetailError("The step %r needs a database, and none was given." % first.title)
+    db = open_database(first.database)
+    if not first.atomic:
+        _execute(db, first)
+        return
+    with db.transaction():
+        for step in group:
+            _execute(db, step)
+
+
+def _execute(db: Any, step: Step) -> None:
+    for statement in step.statements:
+        sql, parameters = (statement, ()) if isinstance(statement, str) else statement
+        try:
+            db.execute(sql, *parameters)
+        except StatementFailed as error:
+            raise StatementFailed(
+                "%s: the database refused: %s" % (step.title, error.message), error.kind, error.state, error.advice
+            ) from error
+
+
+def _document(steps: Sequence[Step], side: str) -> Dict[str, Any]:
+    document: Dict[str, Any] = {}
+    for step in steps:
+        place = document
+        for name in step.path[:-1]:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise RetailError("The plan's paths contradict each other at %s." % "/".join(step.path))
+        value = getattr(step, side)
+        if value is not None:
+            place[step.path[-1]] = value
+    return document
