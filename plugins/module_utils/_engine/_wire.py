@@ -5,7 +5,7 @@
 """What passes between two speakers: which rows to read, what a row looks like on the wire, how a batch is to be applied.
 
 A row travels as one JSON object with short keys: ``v`` its version at the sender (absent in a row that never changed since
-the baseline), ``x`` the transaction it was written in, ``d`` 1 for a deletion, and ``c0``, ``c1`` … the columns in the order
+the baseline), ``x`` the transaction it was written in (negative: one of the baseline, alone), ``d`` 1 for a deletion, and ``c0``, ``c1`` … the columns in the order
 of the batch's header. Uploads add ``b``, the parent's version that the sender's image derives from, and ``n``, 1 for a row
 born at the sender.
 """

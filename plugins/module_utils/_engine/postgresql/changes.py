@@ -44,10 +44,15 @@ def query(extract: Extract) -> str:
 
 
 def _load(extract: Extract) -> str:
+    # A row of the baseline has no source transaction: a number of its own lets one bad row be put aside without the others.
     keys = _keys(extract.table)
-    return "SELECT t.version AS v, coalesce(t.source_transaction, t.version) AS x, 0 AS d, %s FROM %s r LEFT JOIN %s t ON %s ORDER BY %s" % (
-        _columns(extract, "r"), names.quote(*extract.table.name), _tracking(extract.table), tracking.matching("t", "r", keys),
-        ", ".join("r." + key for key in keys),
+    order = ", ".join("r." + key for key in keys)
+    return (
+        "SELECT t.version AS v, coalesce(t.source_transaction, t.version, -row_number() OVER (ORDER BY {order})) AS x, 0 AS d, "
+        "{columns} FROM {base} r LEFT JOIN {tracking} t ON {tracked} ORDER BY {order}"
+    ).format(
+        order=order, columns=_columns(extract, "r"), base=names.quote(*extract.table.name), tracking=_tracking(extract.table),
+        tracked=tracking.matching("t", "r", keys),
     )  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""RETAILOFFLINESYNCLOG: what an administrator looks into first. A row a session that moved something, and heartbeats."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import Any, List
+
+from .metadata import LOG, Scope
+
+#: AX's number for the time zone UTC.
+_UTC = 37001
+
+
+def now() -> datetime:
+    """UTC without a zone, in milliseconds, as the vendor's columns hold it."""
+    moment = datetime.now(timezone.utc).replace(tzinfo=None)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def write(db: Any, scope: Scope, terminal: str, started: datetime, down: Any, up: Any) -> None:
+    """One row in the parent's log.
+
+    :param terminal: the register ID, at most 10 characters.
+    :param down: the download's Transfer, None where the scope has none; ``up`` likewise.
+    """
+    columns = "RECID LOGTIME LOGTIMETZID SCOPEID TOTALDOWNLOADED TOTALDOWNLOADEDOK TOTALDOWNLOADEDERR TOTALUPLOADED TOTALUPLOADEDOK"
+    columns += " TOTALUPLOADEDERR SYNCSTARTTIME SYNCSTARTTIMETZID SYNCSTOPTIME SYNCSTOPTIMETZID TERMINAL"
+    quote = db.engine.names.quote
+    stopped = now()
+    values: List[Any] = [time.time_ns() // 1000, _iso(stopped), _UTC, scope.scope_id, *_counts(down), *_counts(up)]
+    values += [_iso(started), _UTC, _iso(stopped), _UTC, terminal[:10]]
+    marks = ", ".join("CAST(? AS %s)" % db.engine.types.native("datetime") if name.endswith("TIME") else "?" for name in columns.split())
+    db.execute(
+        "INSERT INTO %s (%s) VALUES (%s)" % (quote(*LOG), ", ".join(quote(name) for name in columns.split()), marks), *values
+    )
+
+
+def _counts(transfer: Any) -> List[int]:
+    if transfer is None:
+        return [0, 0, 0]
+    return [transfer.rows, transfer.rows - transfer.quarantined, transfer.quarantined]
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

@@ -1,0 +1,279 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The bookkeeping tables of the synchronisation, in every database that takes part.
+
+``scope_info`` keeps Sync Framework's name, since that is where an administrator looks first. Everything in it can be checked
+with plain SQL. Peer number 0 is the parent; children are numbered from 1 in the database that is their parent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+from .._engine._model import Column, Table, TableName
+
+PARENT = 0
+
+PEER = TableName("dbo", "sync_peer")
+SCOPE = TableName("dbo", "scope_info")
+STAGING = TableName("dbo", "sync_staging")
+WINDOW = TableName("dbo", "sync_window")
+CONFLICT = TableName("dbo", "sync_conflict")
+QUARANTINE = TableName("dbo", "sync_quarantine")
+LOG = TableName("dbo", "RETAILOFFLINESYNCLOG")
+
+
+def _table(name: TableName, key: str, indexes: Tuple[Tuple[str, ...], ...], **columns: str) -> Table:
+    return Table(
+        name=name,
+        columns=tuple(Column.parse(column, text) for column, text in columns.items()),
+        primary_key=tuple(key.split()),
+        indexes=indexes,
+    )
+
+
+#: Who synchronises with this database. ``peer_guid`` is made at provisioning and known to both sides; ``incarnation`` is that of
+#: the peer's database, so a restored or moved one is noticed. ``session`` counts nothing: it is the time of the last contact.
+PEER_TABLE = _table(
+    PEER,
+    "peer_id",
+    (),
+    peer_id="int not null",
+    peer_name="nvarchar(100) not null",
+    peer_guid="nvarchar(36) not null",
+    incarnation="nvarchar(100) not null",
+    store_id="nvarchar(10) not null default ''",
+    register_id="nvarchar(10) not null default ''",
+    registered="datetime not null default getutcdate()",
+)
+
+#: A row per scope and peer. ``anchor_in`` (and ``anchor_seen``, the snapshot): how far we took the peer's changes, in the peer's
+#: versions; NULL: the first load has not been taken. ``acked_out``: how far the peer says it took ours. ``landing``: the low
+#: marks of a landing that was cut off. ``config_data``: the tables, in order, and their policies.
+SCOPE_TABLE = _table(
+    SCOPE,
+    "peer_id sync_scope_name",
+    (),
+    peer_id="int not null",
+    sync_scope_name="nvarchar(100) not null",
+    scope_id="bigint not null default 0",
+    sequence="int not null default 0",
+    direction="nvarchar(13) not null",
+    frequency="int not null default 0",
+    config_data="nvarchar(max) not null",
+    anchor_in="bigint",
+    anchor_seen="nvarchar(max)",
+    acked_out="bigint",
+    min_valid_anchor="bigint",
+    session_token="nvarchar(36) not null",
+    previous_token="nvarchar(36) not null",
+    landing="nvarchar(max)",
+    last_session="datetime",
+    last_error="nvarchar(max)",
+    last_error_time="datetime",
+)
+
+STAGING_TABLE = _table(
+    STAGING,
+    "peer_id sync_scope_name sequence",
+    (),
+    peer_id="int not null",
+    sync_scope_name="nvarchar(100) not null",
+    sequence="int not null",
+    header="nvarchar(max) not null",
+    body="nvarchar(max) not null",
+)
+
+WINDOW_TABLE = _table(
+    WINDOW,
+    "",
+    (("peer_id", "table_name", "version"), ("peer_id", "sync_scope_name", "version")),
+    peer_id="int not null",
+    sync_scope_name="nvarchar(100) not null",
+    table_name="nvarchar(130) not null",
+    row_key="nvarchar(max) not null",
+    version="bigint not null",
+)
+
+CONFLICT_TABLE = _table(
+    CONFLICT,
+    "conflict_id",
+    (("occurred",),),
+    conflict_id="bigint identity not null",
+    occurred="datetime not null default getutcdate()",
+    peer_id="int not null",
+    sync_scope_name="nvarchar(100) not null",
+    table_name="nvarchar(130) not null",
+    row_key="nvarchar(max) not null",
+    kind="nvarchar(20) not null",
+    winner="nvarchar(10) not null",
+    incoming_version="bigint",
+    incoming_image="nvarchar(max)",
+    local_image="nvarchar(max)",
+)
+
+QUARANTINE_TABLE = _table(
+    QUARANTINE,
+    "quarantine_id",
+    (("peer_id", "sync_scope_name"),),
+    quarantine_id="bigint identity not null",
+    occurred="datetime not null default getutcdate()",
+    peer_id="int not null",
+    sync_scope_name="nvarchar(100) not null",
+    table_name="nvarchar(130) not null",
+    source_transaction="bigint",
+    version="bigint",
+    error="nvarchar(max) not null",
+    header="nvarchar(max) not null",
+    row_image="nvarchar(max) not null",
+)
+
+#: RETAILOFFLINESYNCLOG is one of the vendor's tables: databases that were not made from the packaged schema get it from here.
+LOG_TABLE = _table(
+    LOG,
+    "REPLICATIONCOUNTER",
+    (("SCOPEID",), ("TERMINAL",), ("SYNCSTOPTIME",)),
+    RECID="bigint not null",
+    LOGTIME="datetime not null default '1900-01-01 00:00:00.000'",
+    LOGTIMETZID="int not null default 37001",
+    SCOPEID="bigint not null default 0",
+    TOTALDOWNLOADED="int not null default 0",
+    TOTALDOWNLOADEDOK="int not null default 0",
+    TOTALDOWNLOADEDERR="int not null default 0",
+    TOTALUPLOADED="int not null default 0",
+    TOTALUPLOADEDOK="int not null default 0",
+    TOTALUPLOADEDERR="int not null default 0",
+    SYNCSTARTTIME="datetime not null default '1900-01-01 00:00:00.000'",
+    SYNCSTARTTIMETZID="int not null default 37001",
+    SYNCSTOPTIME="datetime not null default '1900-01-01 00:00:00.000'",
+    SYNCSTOPTIMETZID="int not null default 37001",
+    TERMINAL="nvarchar(10) not null default ''",
+    REPLICATIONCOUNTER="int identity not null",
+)
+
+TABLES: Tuple[Table, ...] = (
+    PEER_TABLE,
+    SCOPE_TABLE,
+    STAGING_TABLE,
+    WINDOW_TABLE,
+    CONFLICT_TABLE,
+    QUARANTINE_TABLE,
+    LOG_TABLE,
+)
+
+DIRECTIONS = ("download", "upload", "bidirectional")
+
+
+@dataclass(frozen=True)
+class ScopeTable:
+    """One table of a scope. ``winner``: ``parent`` or ``child``, whose image stays in a conflict."""
+
+    name: TableName
+    winner: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A list of tables that synchronise together, in order, in one direction.
+
+    ``frequency`` is in seconds, 0 for the service's own interval. ``uploads_deletes`` False: a deletion at the child does not
+    travel (the POS purges old sales with a plain DELETE, and HQ must keep them). ``scope_id`` is the RECID of AX's scope.
+    """
+
+    name: str
+    direction: str
+    tables: Tuple[ScopeTable, ...]
+    frequency: int = 0
+    sequence: int = 0
+    scope_id: int = 0
+    uploads_deletes: bool = False
+
+    @property
+    def uploads(self) -> bool:
+        return self.direction != "download"
+
+    @property
+    def downloads(self) -> bool:
+        return self.direction != "upload"
+
+    def config_data(self) -> str:
+        """The tables and policies as the JSON text of ``scope_info.config_data``; equal scopes give equal texts."""
+        tables = [{"table": str(table.name), "winner": table.winner} for table in self.tables]
+        return json.dumps({"tables": tables, "uploads_deletes": self.uploads_deletes}, sort_keys=True)
+
+    @classmethod
+    def from_row(cls, name: str, direction: str, config_data: str, frequency: int, sequence: int, scope_id: int) -> "Scope":
+        data = json.loads(config_data)
+        tables = tuple(ScopeTable(TableName.parse(item["table"]), item["winner"]) for item in data["tables"])
+        return cls(name, direction, tables, int(frequency), int(sequence), int(scope_id), bool(data["uploads_deletes"]))
+
+
+def default_winner(direction: str) -> str:
+    """Who wins where nobody has said: the register owns what it uploads, the parent everything else."""
+    return "child" if direction == "upload" else "parent"
+
+
+def default_uploads_deletes(direction: str) -> bool:
+    """Deletions go up in bidirectional scopes only."""
+    return direction == "bidirectional"
+
+
+@dataclass
+class ScopeState:
+    """One row of ``scope_info``, as a session reads it."""
+
+    anchor_in: Optional[int]
+    anchor_seen: Optional[str]
+    acked_out: Optional[int]
+    session_token: str
+    previous_token: str
+    landing: Dict[str, Optional[int]]
+    min_valid_anchor: Optional[int]
+
+
+def read_state(db: Any, peer_id: int, scope: str) -> Optional[ScopeState]:
+    """The row of one scope and peer, None where the pair is not provisioned for it."""
+    row = db.row(
+        "SELECT anchor_in, anchor_seen, acked_out, session_token, previous_token, landing, min_valid_anchor FROM %s "
+        "WHERE peer_id = ? AND sync_scope_name = ?" % db.engine.names.quote(*SCOPE),
+        peer_id,
+        scope,
+    )
+    if row is None:
+        return None
+    return ScopeState(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]) if row[5] else {}, row[6])
+
+
+def read_scopes(db: Any, peer_id: int) -> List[Scope]:
+    """The scopes that this database synchronises with a peer, in order."""
+    rows = db.query(
+        "SELECT sync_scope_name, direction, config_data, frequency, sequence, scope_id FROM %s WHERE peer_id = ? "
+        "ORDER BY sequence, sync_scope_name" % db.engine.names.quote(*SCOPE),
+        peer_id,
+    )
+    return [Scope.from_row(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One row of ``sync_peer``."""
+
+    peer_id: int
+    name: str
+    guid: str
+    incarnation: str
+    store_id: str = ""
+    register_id: str = ""
+
+
+def read_peers(db: Any) -> List[Peer]:
+    """Everybody who synchronises with this database."""
+    rows = db.query(
+        "SELECT peer_id, peer_name, peer_guid, incarnation, store_id, register_id FROM %s ORDER BY peer_id"
+        % db.engine.names.quote(*PEER)
+    )
+    return [Peer(*row) for row in rows]

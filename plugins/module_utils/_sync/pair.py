@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A child and its parent, connected: who they are to each other, and what of each table both know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Sequence, Tuple
+
+from .._engine._errors import RetailError
+from .._engine._model import Column, Table, TableName
+from . import metadata
+from .metadata import PARENT, Peer, Scope
+
+
+class NotProvisioned(RetailError):
+    """The two databases do not know each other."""
+
+
+class Restored(RetailError):
+    """One side was restored from a backup, moved or cloned: going on would lose or double rows."""
+
+
+@dataclass(frozen=True)
+class SharedTable:
+    """One table as both sides have it; the columns that both know, in the child's order."""
+
+    name: TableName
+    winner: str
+    child: Table
+    parent: Table
+    columns: Tuple[str, ...]
+
+    def columns_of(self, table: Table) -> Tuple[Column, ...]:
+        by_name = {column.name: column for column in table.columns}
+        return tuple(by_name[name] for name in self.columns)
+
+
+class Pair:
+    """Two open connections, checked to belong together.
+
+    :raises NotProvisioned: a side lacks the bookkeeping, or does not know the other.
+    :raises Restored: a side is not the database it was when the pair was provisioned.
+    """
+
+    def __init__(self, child: Any, parent: Any) -> None:
+        self.child = child
+        self.parent = parent
+        self.upwards = _peer_with(child, lambda peer: peer.peer_id == PARENT, "has no parent")
+        guid = self.upwards.guid
+        self.downwards = _peer_with(parent, lambda peer: peer.guid == guid and peer.peer_id != PARENT, "does not know this child")
+        _check_incarnation(parent, self.upwards)
+        _check_incarnation(child, self.downwards)
+        self.scopes = metadata.read_scopes(child, PARENT)
+        self.child_has_children = any(peer.peer_id != PARENT for peer in metadata.read_peers(child))
+        self._shared: Dict[str, List[SharedTable]] = {}
+
+    @property
+    def name(self) -> str:
+        """For people and lock names: the child as its parent knows it."""
+        return self.downwards.name
+
+    @property
+    def guid(self) -> str:
+        return self.upwards.guid
+
+    def shared_tables(self, scope: Scope) -> List[SharedTable]:
+        """The tables of a scope as both sides have them; read once per connection.
+
+        :raises RetailError: a side lacks a table, or the keys differ.
+        """
+        if scope.name not in self._shared:
+            wanted = [table.name for table in scope.tables]
+            child, parent = _tables(self.child, wanted), _tables(self.parent, wanted)
+            self._shared[scope.name] = [_shared(item, child, parent) for item in scope.tables]
+        return self._shared[scope.name]
+
+    def preload(self, scopes: Sequence[Scope]) -> None:
+        """Read the tables of many scopes with one question to each side."""
+        wanted = [table.name for scope in scopes for table in scope.tables]
+        child, parent = _tables(self.child, wanted), _tables(self.parent, wanted)
+        for scope in scopes:
+            self._shared[scope.name] = [_shared(item, child, parent) for item in scope.tables]
+
+
+def _peer_with(db: Any, accept: Any, what: str) -> Peer:
+    there = db.engine.tables.read(db, [metadata.PEER])
+    peers = [peer for peer in metadata.read_peers(db) if accept(peer)] if there else []
+    if len(peers) != 1:
+        raise NotProvisioned(
+            "The database %s %s." % (db.target.where, what),
+            "Provision the pair: run the playbook, or the module retail_offline_db or retail_distribution.",
+        )
+    return peers[0]
+
+
+def _check_incarnation(db: Any, expected: Peer) -> None:
+    actual = db.engine.marks.incarnation(db)
+    if actual != expected.incarnation:
+        raise Restored(
+            "The database %s is not the one that was provisioned (it is %s, provisioned was %s): it was restored or moved."
+            % (db.target.where, actual, expected.incarnation),
+            "Reprovision the pair; until then nothing is moved, and nothing is lost.",
+        )
+
+
+def _tables(db: Any, wanted: Sequence[TableName]) -> Dict[TableName, Table]:
+    return db.engine.tables.read(db, wanted) if wanted else {}
+
+
+def _shared(item: Any, child: Dict[TableName, Table], parent: Dict[TableName, Table]) -> SharedTable:
+    for side, tables in (("child", child), ("parent", parent)):
+        if item.name not in tables:
+            raise RetailError(
+                "The table %s is in a scope, and the %s database does not have it." % (item.name, side),
+                "Upgrade that database, or take the table out of the scope.",
+            )
+    ours, theirs = child[item.name], parent[item.name]
+    if not ours.primary_key or ours.primary_key != theirs.primary_key:
+        raise RetailError(
+            "The table %s has the key (%s) at the child and (%s) at the parent."
+            % (item.name, ", ".join(ours.primary_key), ", ".join(theirs.primary_key)),
+            "Both sides need the same primary key.",
+        )
+    known = {column.name for column in theirs.travelling_columns}
+    columns = tuple(column.name for column in ours.travelling_columns if column.name in known)
+    return SharedTable(item.name, item.winner, ours, theirs, columns)

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules: what becomes of an incoming row. Spelled once, in SQL that every engine understands.
+
+Aliases: ``i`` the incoming row (v version, b base version, n born at the sender, d deletion), ``t`` the tracking row here,
+``w`` the window's row, if any. The answer is one of: ``seen`` (delivered before), ``same`` (identical image), ``conflict``,
+``held`` (a change here has yet to go up; the row must come again), ``write``.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+Decide = Callable[[str, str], str]
+
+
+def upload(peer: int) -> Decide:
+    """At the parent, for rows that come from the child with the number ``peer``.
+
+    A conflict is a row that changed here, by somebody else, after the version that the child's image derives from; an update
+    of a row that is gone here without a trace; or a row born at the child whose key stands here since the baseline.
+    """
+
+    def decide(identical: str, absent: str) -> str:
+        return _case(
+            ("w.version IS NOT NULL", "seen"),
+            (identical, "same"),
+            ("t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> %d) AND t.version > i.b" % int(peer), "conflict"),
+            ("t.version IS NULL AND i.n = 0 AND i.d = 0 AND %s" % absent, "conflict"),
+            ("t.version IS NULL AND i.n = 1 AND i.d = 0 AND NOT (%s)" % absent, "conflict"),
+        )
+
+    return decide
+
+
+def download(acked: int, upwards: bool) -> Decide:
+    """At the child, for rows that come from the parent.
+
+    :param acked: the anchor up to which the parent has our changes.
+    :param upwards: whether changes here go up in this scope. Then a pending one is left alone until the parent has judged it;
+        else the parent's image wins over it at once, and the image here is kept as a conflict.
+    """
+
+    def decide(identical: str, absent: str) -> str:
+        changed_here = "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> 0)"
+        seen = ("t.origin = 0 AND t.parent_version = i.v", "seen")
+        if upwards:
+            return _case(seen, ("%s AND t.version >= %d" % (changed_here, int(acked)), "held"), (identical, "same"))
+        return _case(seen, (identical, "same"), (changed_here, "conflict"))
+
+    return decide
+
+
+def _case(*branches: tuple) -> str:
+    return "CASE %s ELSE 'write' END" % " ".join("WHEN %s THEN '%s'" % branch for branch in branches)

@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One session: one scope of one pair, both ways, under the pair's lock."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any, List, Optional
+
+from .._engine._errors import RetailError
+from .._engine._wire import Extract
+from . import log, metadata, transfer
+from .metadata import PARENT, SCOPE, Scope, ScopeState
+from .pair import Pair, Restored
+from .transfer import Transfer, Way
+
+
+@dataclass
+class Session:
+    """What a session did. ``busy``: another process holds the lock of this pair and scope; nothing was done."""
+
+    scope: str
+    up: Optional[Transfer] = None
+    down: Optional[Transfer] = None
+    busy: bool = False
+
+    @property
+    def moved(self) -> int:
+        """Rows that changed either side."""
+        return sum(way.outcome.moved for way in (self.up, self.down) if way)
+
+    @property
+    def noteworthy(self) -> bool:
+        """Whether the session belongs into the log: rows were moved, put aside, or in conflict."""
+        ways = [way for way in (self.up, self.down) if way]
+        return any(way.outcome.moved or way.outcome.conflicts or way.quarantined for way in ways)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rows were left for the next session, which should then follow soon."""
+        return self.busy or bool(self.down and self.down.outcome.held)
+
+
+def run(pair: Pair, scope: Scope) -> Session:
+    """Synchronise one scope.
+
+    :raises Restored: one side is older than the other knows it; nothing was moved.
+    :raises RetailError: anything else that stopped the session; what had been committed stays, and is no less than whole.
+    """
+    session = Session(scope.name)
+    started = log.now()
+    with pair.parent.engine.locks.held(pair.parent, "axops.retail:%s:%s" % (pair.guid, scope.name)) as taken:
+        if not taken:
+            session.busy = True
+            return session
+        _Steps(pair, scope).run(session)
+        if session.noteworthy:
+            log.write(pair.parent, scope, pair.downwards.register_id or pair.downwards.store_id, started, session.down, session.up)
+    return session
+
+
+class _Steps:
+    """The steps of one session; keeps the two rows of scope_info between them."""
+
+    def __init__(self, pair: Pair, scope: Scope) -> None:
+        self.pair = pair
+        self.scope = scope
+        self.child_state = _state(pair.child, PARENT, scope)
+        self.parent_state = _state(pair.parent, pair.downwards.peer_id, scope)
+        self.token = ""
+        if self.parent_state.session_token not in (self.child_state.session_token, self.child_state.previous_token):
+            raise Restored(
+                "The sessions of %s and %s in scope %r do not continue each other: one of them was restored from a backup or cloned."
+                % (pair.child.target.where, pair.parent.target.where, scope.name),
+                "Reprovision the pair; until then nothing is moved, and nothing is lost.",
+            )
+
+    def run(self, session: Session) -> None:
+        acked = self.parent_state.anchor_in or 0
+        if self.scope.uploads:
+            # What the parent never sent derives from the last state that we took from it.
+            base = (self.child_state.anchor_in or 0) - 1
+            session.up = transfer.run(self._way(upload=True), self.parent_state, base, 0, self.next_token)
+            acked = session.up.anchor or 0
+        if self.scope.downloads:
+            session.down = transfer.run(self._way(upload=False), self.child_state, 0, acked, self.next_token)
+        if self.token:
+            self._acknowledge(session)
+
+    def _way(self, upload: bool) -> Way:
+        pair, number = self.pair, self.pair.downwards.peer_id
+        return Way(
+            sender=pair.child if upload else pair.parent,
+            receiver=pair.parent if upload else pair.child,
+            receiver_number=PARENT if upload else number,
+            sender_number=number if upload else PARENT,
+            upload=upload,
+            scope=self.scope,
+            tables=pair.shared_tables(self.scope),
+            has_children=not upload and pair.child_has_children,
+        )
+
+    def next_token(self) -> str:
+        """The token of this session; committed at the child before anything can reach the parent."""
+        if not self.token:
+            self.token = str(uuid.uuid4())
+            self.pair.child.execute(
+                "UPDATE %s SET previous_token = ?, session_token = ? WHERE peer_id = ? AND sync_scope_name = ?"
+                % self.pair.child.engine.names.quote(*SCOPE),
+                self.parent_state.session_token, self.token, PARENT, self.scope.name,
+            )  # fmt: skip
+        return self.token
+
+    def _acknowledge(self, session: Session) -> None:
+        """Tell each side how far the other has come: for cleanup and for people. What counts is each side's own anchor."""
+        pair, now = self.pair, log.now().isoformat(timespec="milliseconds")
+        for db, peer, anchor, token in (
+            (pair.parent, pair.downwards.peer_id, session.down.anchor if session.down else None, True),
+            (pair.child, PARENT, session.up.anchor if session.up else None, False),
+        ):
+            settings, values = ["last_session = CAST(? AS %s)" % db.engine.types.native("datetime"), "last_error = NULL"], [now]
+            if anchor is not None:
+                settings.append("acked_out = ?")
+                values.append(anchor)
+            if token:
+                settings.append("session_token = ?")
+                values.append(self.token)
+            db.execute(
+                "UPDATE %s SET %s WHERE peer_id = ? AND sync_scope_name = ?"
+                % (db.engine.names.quote(*SCOPE), ", ".join(settings)),
+                *values, peer, self.scope.name,
+            )  # fmt: skip
+
+
+def _state(db: Any, peer: int, scope: Scope) -> ScopeState:
+    state = metadata.read_state(db, peer, scope.name)
+    if state is None:
+        raise RetailError(
+            "The database %s is not provisioned for the scope %r." % (db.target.where, scope.name),
+            "Provision the pair again; the offline profile may have changed on one side only.",
+        )
+    return state
+
+
+def pending(pair: Pair, scopes: List[Scope]) -> List[Scope]:
+    """The scopes in which either side has something for the other: one statement to each database.
+
+    A scope that was never loaded is always among them.
+    """
+    found = set()
+    for upload in (True, False):
+        db = pair.child if upload else pair.parent
+        extracts, owners = [], []
+        for scope in scopes:
+            if not (scope.uploads if upload else scope.downloads):
+                continue
+            for extract in extracts_of(pair, scope, upload):
+                extracts.append(extract)
+                owners.append(scope.name)
+        found.update(owners[position] for position in db.engine.changes.probe(db, extracts))
+    return [scope for scope in scopes if scope.name in found]
+
+
+def extracts_of(pair: Pair, scope: Scope, upload: bool) -> List[Extract]:
+    """What one way of a scope would read now, a table each."""
+    receiver, peer = (pair.parent, pair.downwards.peer_id) if upload else (pair.child, PARENT)
+    state = _state(receiver, peer, scope)
+    low = state.anchor_in if state.anchor_in is not None or not upload else 0
+    return [
+        Extract(
+            table=shared.child if upload else shared.parent,
+            columns=(),
+            low=low,
+            seen=state.anchor_seen,
+            not_origin=PARENT if upload else pair.downwards.peer_id,
+            with_deletes=not upload or scope.uploads_deletes,
+            base=0 if upload else None,
+        )
+        for shared in pair.shared_tables(scope)
+    ]

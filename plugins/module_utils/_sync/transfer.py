@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One way of one scope: what the sender has goes to the receiver, lands in its staging table, and is applied at once.
+
+Landing is cheap and may be cut off at any time: what has landed stays, and the next session goes on from the low marks that
+were committed with it. Applying is one transaction: rows, window, anchor and the end of the landing commit together.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple
+
+from .._engine._errors import StatementFailed
+from .._engine._wire import Extract, Outcome, Work
+from . import metadata, quarantine, rules
+from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
+from .pair import Restored, SharedTable
+
+#: A batch is closed at this many characters or rows, whichever comes first; one larger row travels alone.
+BATCH_SIZE = 1_000_000
+BATCH_ROWS = 2_000
+
+_TRIES = 6
+
+
+@dataclass(frozen=True)
+class Way:
+    """``receiver_number`` is the receiver's number at the sender: rows of that origin came from it and stay. ``sender_number`` is
+    the sender's number at the receiver: the origin that written rows get there."""
+
+    sender: Any
+    receiver: Any
+    receiver_number: int
+    sender_number: int
+    upload: bool
+    scope: Scope
+    tables: List[SharedTable]
+    has_children: bool = False
+
+    def table_at_sender(self, shared: SharedTable) -> Any:
+        return shared.child if self.upload else shared.parent
+
+    def table_at_receiver(self, shared: SharedTable) -> Any:
+        return shared.parent if self.upload else shared.child
+
+
+@dataclass
+class Transfer:
+    """What one way moved. ``anchor``: up to where the receiver has taken the sender's changes now."""
+
+    rows: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
+    quarantined: int = 0
+    anchor: Optional[int] = None
+
+
+@dataclass
+class _Batch:
+    header: str
+    body: str
+    rows: int
+
+
+class _Landing:
+    """Batches on their way into the receiver's staging table."""
+
+    def __init__(self, way: Way, state: ScopeState) -> None:
+        self.way = way
+        self.low = dict(state.landing)
+        self.pending: List[_Batch] = []
+        self.size = 0
+        self.rows = 0
+        self.resumed = bool(state.landing)
+
+    def add(self, batch: _Batch) -> None:
+        self.pending.append(batch)
+        self.size += len(batch.body)
+        self.rows += batch.rows
+
+    def flush(self) -> None:
+        """Commit what is pending, with the low marks that say how far it goes."""
+        receiver = self.way.receiver
+        with receiver.transaction():
+            self.write()
+            receiver.execute(
+                "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ?" % _name(receiver, SCOPE),
+                json.dumps(self.low), self.way.sender_number, self.way.scope.name,
+            )  # fmt: skip
+        self.pending, self.size = [], 0
+
+    def write(self) -> None:
+        """Put the pending batches behind those that have landed; in the caller's transaction."""
+        receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
+        staging = _name(receiver, STAGING)
+        last = receiver.value("SELECT max(sequence) FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging, *key) or 0
+        for number, batch in enumerate(self.pending, int(last) + 1):
+            receiver.execute(
+                "INSERT INTO %s (peer_id, sync_scope_name, sequence, header, body) VALUES (?, ?, ?, ?, ?)" % staging,
+                *key, number, batch.header, batch.body,
+            )  # fmt: skip
+
+
+def run(way: Way, state: ScopeState, base: int, acked: int, before_rows: Callable[[], str]) -> Transfer:
+    """Move everything that the sender has for the receiver.
+
+    :param state: the receiver's row of scope_info for the sender.
+    :param base: uploads: the base version of rows that the parent never sent.
+    :param acked: downloads: up to where the parent has our changes.
+    :param before_rows: called once before the first row lands; gives the session token to write with the anchor.
+    :raises Restored: the receiver's anchor lies ahead of the sender.
+    """
+    token = ""
+    landing = _Landing(way, state)
+    with way.sender.engine.marks.snapshot(way.sender) as mark:
+        _check_anchor(way, state, mark.low)
+        for batch in _read(way, state, landing, mark.low, base):
+            token = token or before_rows()
+            landing.add(batch)
+            if landing.size >= BATCH_SIZE:
+                landing.flush()
+    token = token or (before_rows() if landing.resumed else "")
+    transfer = _apply(way, state, landing, mark, acked, token)
+    transfer.rows = landing.rows
+    return transfer
+
+
+def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
+    if state.anchor_in is not None and state.anchor_in > low:
+        raise Restored(
+            "%s has taken changes up to version %d, and %s has only come to %d: it was restored from a backup."
+            % (way.receiver.target.where, state.anchor_in, way.sender.target.where, low),
+            "Reprovision the pair; until then nothing is moved, and nothing is lost.",
+        )
+
+
+def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: int) -> Iterator[_Batch]:
+    """The batches of all tables; ``landing.low`` says after each of them how far its table has been read."""
+    for shared in way.tables:
+        name = str(shared.name)
+        start = landing.low.get(name, None if not way.upload and state.anchor_in is None else state.anchor_in or 0)
+        extract = Extract(
+            table=way.table_at_sender(shared),
+            columns=shared.columns_of(way.table_at_sender(shared)),
+            low=start,
+            seen=state.anchor_seen,
+            not_origin=way.receiver_number,
+            with_deletes=not way.upload or way.scope.uploads_deletes,
+            base=base if way.upload else None,
+        )
+        for last, batch in _cut(way.sender.engine.changes.stream(way.sender, extract), shared, start is None):
+            if start is not None:
+                landing.low[name] = min(last, low)
+            yield batch
+        landing.low[name] = low
+
+
+def _cut(rows: Iterator[Tuple[Optional[int], str]], shared: SharedTable, load: bool) -> Iterator[Tuple[int, _Batch]]:
+    """Cut a stream of rows into batches, each with the version of its last row."""
+    texts: List[str] = []
+    size, last = 0, 0
+    for version, text in rows:
+        if texts and (size + len(text) > BATCH_SIZE or len(texts) >= BATCH_ROWS):
+            yield last, _batch(shared, texts, load)
+            texts, size = [], 0
+        texts.append(text)
+        size += len(text)
+        last = version or 0
+    if texts:
+        yield last, _batch(shared, texts, load)
+
+
+def _batch(shared: SharedTable, texts: List[str], load: bool) -> _Batch:
+    header = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts), "load": load}
+    return _Batch(json.dumps(header, ensure_ascii=False), "[%s]" % ",".join(texts), len(texts))
+
+
+def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: int, token: str) -> Transfer:
+    """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
+    errors: Dict[int, str] = {}
+    refused = 0
+    for attempt in range(_TRIES):
+        try:
+            return _apply_once(way, state, landing, mark, acked, token, errors)
+        except StatementFailed as failure:
+            if failure.kind == "transient" and attempt + 1 < _TRIES:
+                time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
+                continue
+            refused += failure.kind == "data"
+            # Once more before the search: a POS insert of the same key in the same moment is refused like a bad row.
+            if failure.kind != "data" or attempt + 1 >= _TRIES:
+                raise
+            if refused > 1:
+                errors.update(quarantine.find_guilty(_trial(way, landing, mark, acked), _landed(way, landing)))
+    raise StatementFailed("The batch could not be applied within %d tries." % _TRIES, "transient")
+
+
+def _trial(way: Way, landing: _Landing, mark: Any, acked: int) -> Callable[[FrozenSet[int]], None]:
+    def attempt(without: FrozenSet[int]) -> None:
+        with quarantine.rolled_back(way.receiver):
+            landing.write()
+            _apply_batches(way, mark, acked, without)
+
+    return attempt
+
+
+def _landed(way: Way, landing: _Landing) -> List[Tuple[str, str]]:
+    """Header and body of every batch, landed and pending."""
+    rows = way.receiver.query(
+        "SELECT header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % _name(way.receiver, STAGING),
+        way.sender_number,
+        way.scope.name,
+    )
+    return [(row[0], row[1]) for row in rows] + [(batch.header, batch.body) for batch in landing.pending]
+
+
+def _apply_once(
+    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: int, token: str, errors: Dict[int, str]
+) -> Transfer:
+    transfer = Transfer()
+    with way.receiver.transaction():
+        _claim(way, state)
+        landing.write()
+        transfer.outcome = _apply_batches(way, mark, acked, frozenset(errors))
+        if errors:
+            transfer.quarantined = quarantine.keep(way.receiver, way.sender_number, way.scope.name, errors)
+        transfer.anchor = _finish(way, mark, transfer.outcome.held_at, token)
+    return transfer
+
+
+def _claim(way: Way, state: ScopeState) -> None:
+    """Lock our row of scope_info and see that nobody else has moved the anchor: the lock of the session may have been lost."""
+    same = "anchor_in IS NULL" if state.anchor_in is None else "anchor_in = %d" % state.anchor_in
+    claimed = way.receiver.execute(
+        "UPDATE %s SET landing = NULL WHERE peer_id = ? AND sync_scope_name = ? AND %s" % (_name(way.receiver, SCOPE), same),
+        way.sender_number,
+        way.scope.name,
+    )
+    if claimed != 1:
+        raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
+
+
+def _apply_batches(way: Way, mark: Any, acked: int, without: FrozenSet[int]) -> Outcome:
+    receiver, key = way.receiver, (way.sender_number, way.scope.name)
+    staging = _name(receiver, STAGING)
+    total = Outcome()
+    landed = receiver.query("SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % staging, *key)
+    by_name = {str(shared.name): shared for shared in way.tables}
+    for sequence, header in landed:
+        body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
+        fields = json.loads(header)
+        work = _work(way, by_name[fields["table"]], fields["columns"], mark, acked, body, (*key, sequence), without)
+        total.add(receiver.engine.applying.apply_batch(receiver, work))
+    return total
+
+
+def _work(way: Way, shared: SharedTable, columns: List[str], mark: Any, acked: int, body: str, key: tuple, without: FrozenSet[int]) -> Work:
+    table = way.table_at_receiver(shared)
+    by_name = {column.name: column for column in table.columns}
+    return Work(
+        table=table,
+        columns=tuple(by_name[name] for name in columns),
+        decide=rules.upload(way.sender_number) if way.upload else rules.download(acked, way.scope.uploads),
+        upload=way.upload,
+        peer=way.sender_number,
+        scope=way.scope.name,
+        # Where changes do not go up, the parent's image is the only one that can stay everywhere.
+        parent_wins=shared.winner == "parent" if way.upload else True,
+        body=body,
+        body_parameters=key,
+        window_from=mark.low if way.upload else None,
+        track_all=way.upload or way.has_children,
+        without=without,
+    )
+
+
+def _finish(way: Way, mark: Any, held_at: Optional[int], token: str) -> int:
+    """The end of the transaction: staging and old window rows go, the anchor moves."""
+    receiver, key = way.receiver, (way.sender_number, way.scope.name)
+    receiver.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % _name(receiver, STAGING), *key)
+    if way.upload:
+        receiver.execute(
+            "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND version < ?" % _name(receiver, WINDOW), *key, mark.low
+        )
+    anchor = mark.low if held_at is None else min(mark.low, int(held_at))
+    receiver.execute(
+        "UPDATE %s SET anchor_in = ?, anchor_seen = %s%s WHERE peer_id = ? AND sync_scope_name = ?"
+        # A held row has to come again although the snapshot saw it, so the snapshot is forgotten then.
+        % (_name(receiver, SCOPE), "NULL" if held_at is not None or mark.seen is None else "?", ", session_token = ?" if token and way.upload else ""),
+        anchor, *(() if held_at is not None or mark.seen is None else (mark.seen,)), *((token,) if token and way.upload else ()), *key,
+    )  # fmt: skip
+    return anchor
+
+
+def _name(db: Any, table: Any) -> str:
+    return db.engine.names.quote(*table)
+
+
+__all__ = ["BATCH_ROWS", "BATCH_SIZE", "Transfer", "Way", "metadata", "run"]
