@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who may do what, as plain values: what the speakers' ``access`` modules read, and what they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, FrozenSet, Iterable, NamedTuple, Optional, Set, Tuple
+
+from ._model import TableName
+
+#: What a role can need, in product terms; each speaker says with ``access.needs`` what that takes on its engine.
+READ, WRITE, EXECUTE, SYNCHRONISE = "read", "write", "execute", "synchronise"
+
+
+class Securable(NamedTuple):
+    """What rights are given on. ``kind``: ``table``, ``future`` (tables to come in a schema), ``schema``, ``database`` or
+    ``function``; a speaker may have kinds of its own."""
+
+    kind: str
+    schema: str = ""
+    name: str = ""
+
+    @classmethod
+    def table(cls, name: TableName) -> "Securable":
+        return cls("table", name.schema, name.name)
+
+    def __str__(self) -> str:
+        place = ".".join(part for part in (self.schema, self.name) if part)
+        if self.kind == "table":
+            return place
+        return "tables to come in %s" % place if self.kind == "future" else ("%s %s" % (self.kind, place)).strip()
+
+
+#: The rights of each principal on each securable, in lower case (``select``).
+Grants = Dict[Tuple[str, Securable], FrozenSet[str]]
+
+
+@dataclass
+class AccessState:
+    """What a server and a database have of the principals that were asked for.
+
+    ``principals``: the roles and users that exist. ``logins``: those that exist, and whether their password is the one asked
+    for (None: that cannot be read). ``members``: direct members by role. ``fixed``: roles that the engine brings itself.
+    """
+
+    principals: Set[str] = field(default_factory=set)
+    logins: Dict[str, Optional[bool]] = field(default_factory=dict)
+    members: Dict[str, Set[str]] = field(default_factory=dict)
+    grants: Grants = field(default_factory=dict)
+    fixed: FrozenSet[str] = frozenset()
+
+
+def merge(grants: Grants, principal: str, wanted: Iterable[Tuple[Securable, FrozenSet[str]]]) -> None:
+    """Add rights to what the principal has in ``grants`` already."""
+    for securable, rights in wanted:
+        key = (principal, securable)
+        grants[key] = grants.get(key, frozenset()) | rights

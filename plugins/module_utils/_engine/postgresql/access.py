@@ -1,0 +1,216 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Roles, logins, memberships and grants.
+
+Groups, database roles and logins are all roles of the cluster; the roles that SQL Server brings (db_datareader …) are made
+here like any other. Rights are given per database: on the tables there are, and as default privileges on those to come.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+
+from .._errors import ConnectFailed, RetailError, StatementFailed
+from .._model import TableName
+from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Securable
+from . import connect, names
+from .scram import matches, verifier
+
+#: Kinds of securables on which rights beyond the wanted ones are taken away from the principals we manage.
+REVOCABLE = ("table", "future", "schema")
+
+_RIGHTS: Dict[str, FrozenSet[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
+_INCARNATION = Securable("function", "pg_catalog", "pg_control_system()")
+
+_ASKED = "(SELECT q.name FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS q(name text))"
+
+# On PostgreSQL 16 and later whoever creates a role becomes its member with ADMIN OPTION: that is no member in our sense.
+_PRINCIPALS = """
+SELECT 'role', r.rolname, '' FROM pg_roles r WHERE r.rolname IN {asked}
+UNION ALL SELECT 'login', r.rolname, '' FROM pg_roles r WHERE r.rolcanlogin AND r.rolname IN {asked}
+UNION ALL SELECT DISTINCT 'member', r.rolname, m.rolname FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid
+ JOIN pg_roles m ON m.oid = a.member
+ WHERE r.rolname IN {asked} AND NOT (a.admin_option AND m.rolname = current_user)""".format(asked=_ASKED)
+
+# Names are aggregated: a role has the same rights on hundreds of tables.
+_GRANTS = """
+WITH asked AS MATERIALIZED (SELECT oid, rolname FROM pg_roles WHERE rolname IN {asked}),
+given AS (
+ SELECT 'table' AS kind, n.nspname AS schema, c.relname AS name, e.grantee, e.privilege_type
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) e WHERE c.relkind IN ('r', 'p')
+   AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+ UNION ALL SELECT 'schema', n.nspname, '', e.grantee, e.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) e
+ UNION ALL SELECT 'database', '', d.datname, e.grantee, e.privilege_type
+  FROM pg_database d, aclexplode(d.datacl) e WHERE d.datname = current_database()
+ UNION ALL SELECT 'future', n.nspname, '', e.grantee, e.privilege_type FROM pg_default_acl d
+  JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) e
+  WHERE d.defaclobjtype = 'r' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+ UNION ALL SELECT 'function', 'pg_catalog', 'pg_control_system()', a.oid, 'EXECUTE' FROM asked a
+  WHERE has_function_privilege(a.oid, 'pg_catalog.pg_control_system()', 'EXECUTE')
+), gathered AS (
+ SELECT g.kind, g.schema, g.name, a.rolname, string_agg(DISTINCT lower(g.privilege_type), ',') AS rights
+ FROM given g JOIN asked a ON a.oid = g.grantee GROUP BY 1, 2, 3, 4
+)
+SELECT kind, schema, rolname, rights, CAST(json_agg(name) AS text) FROM gathered GROUP BY 1, 2, 3, 4""".format(asked=_ASKED)
+
+
+def read(server: Any, db: Optional[Any], principals: Iterable[str], passwords: Mapping[str, Optional[str]]) -> AccessState:
+    """What there is of these principals and logins, in at most three statements and none for each of them.
+
+    :param server: a connection to the maintenance database.
+    :param db: a connection to the database, None where it does not exist yet.
+    :param principals: names of roles, groups and users.
+    :param passwords: the declared logins with their passwords, None for a login without one.
+    """
+    state = _principals(db or server, set(principals) | set(passwords), passwords)
+    if passwords and state.logins:
+        state.logins.update(_compare(db or server, {name: passwords[name] for name in state.logins}))
+    if db is None:
+        # A fresh database has the cluster's defaults: everybody may ask which database this is.
+        state.grants = {(name, _INCARNATION): frozenset({"execute"}) for name in principals}
+    else:
+        state.grants = _grants(db, principals)
+    return state
+
+
+def password_works(target: Any, name: str, password: str) -> bool:
+    """Whether somebody can log in so, for administrators who may not read the stored verifiers.
+
+    :raises RetailError: that cannot be told, because no login from here gets that far.
+    """
+    try:
+        connect.open_connection(replace(target, user=name, password=password)).close()
+    except ConnectFailed as error:
+        if "password authentication failed" in error.message:
+            return False
+        raise RetailError(
+            "Whether the password of login %s is the declared one cannot be told: %s" % (name, error.message),
+            "Connect as a role that may read pg_authid (a superuser), or let this login in from here.",
+        ) from None
+    return True
+
+
+def needs(
+    need: str, database: str, schemas: Iterable[str], tables: Sequence[TableName]
+) -> List[Tuple[Securable, FrozenSet[str]]]:
+    """The rights that one need takes: on ``tables``, and on what will be made in ``schemas`` later."""
+    if need == SYNCHRONISE:
+        here = Securable("database", "", database)
+        return [(here, frozenset({"connect", "temporary"})), (_INCARNATION, frozenset({"execute"}))]
+    if need == EXECUTE:
+        # Functions here are triggers; they run with their owner's rights and need none.
+        return [(Securable("schema", schema), frozenset({"usage"})) for schema in schemas]
+    wanted = [(Securable("schema", schema), frozenset({"usage"})) for schema in schemas]
+    wanted += [(Securable("future", schema), _RIGHTS[need]) for schema in schemas]
+    return wanted + [(Securable.table(table), _RIGHTS[need]) for table in tables]
+
+
+def create_role(name: str) -> List[str]:
+    return [_unless_there(name, "CREATE ROLE %s NOLOGIN" % names.quote(name))]
+
+
+def create_login(name: str, password: Optional[str]) -> List[str]:
+    """The password leaves this process as a SCRAM verifier only: neither the server's log nor a listener can learn it."""
+    return [_unless_there(name, "CREATE ROLE %s" % names.quote(name))] + set_password(name, password)
+
+
+def set_password(name: str, password: Optional[str]) -> List[str]:
+    secret = " PASSWORD %s" % names.literal(verifier(password)) if password is not None else ""
+    return ["ALTER ROLE %s LOGIN%s" % (names.quote(name), secret)]
+
+
+def create_user(name: str) -> List[str]:
+    """The user of a login in this database: on PostgreSQL a login is that already."""
+    return []
+
+
+def add_member(role: str, member: str) -> List[str]:
+    return ["GRANT %s TO %s" % (names.quote(role), names.quote(member))]
+
+
+def remove_member(role: str, member: str) -> List[str]:
+    return ["REVOKE %s FROM %s" % (names.quote(role), names.quote(member))]
+
+
+def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> List[str]:
+    """Statements that give the rights on securables of one kind; run in the database itself."""
+    return [
+        "%sGRANT %s ON %s TO %s" % (prefix, _list(rights), objects, names.quote(principal))
+        for prefix, objects in _objects(securables)
+    ]
+
+
+def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> List[str]:
+    return [
+        "%sREVOKE %s ON %s FROM %s" % (prefix, _list(rights), objects, names.quote(principal))
+        for prefix, objects in _objects(securables)
+    ]
+
+
+def _principals(db: Any, asked: Set[str], passwords: Mapping[str, Optional[str]]) -> AccessState:
+    state = AccessState()
+    wanted = _json(asked)
+    for kind, name, member in db.query(_PRINCIPALS, wanted, wanted, wanted):
+        if kind == "member":
+            state.members.setdefault(name, set()).add(member)
+        elif kind == "role":
+            state.principals.add(name)
+        elif name in passwords:
+            state.logins[name] = True
+    return state
+
+
+def _compare(db: Any, passwords: Mapping[str, Optional[str]]) -> Dict[str, Optional[bool]]:
+    """Whether each login's password is the given one; None where the verifiers cannot be read."""
+    asked = {name: password for name, password in passwords.items() if password is not None}
+    if not asked:
+        return {}
+    try:
+        rows = db.query("SELECT rolname, rolpassword FROM pg_authid WHERE rolname IN " + _ASKED, _json(asked))
+    except StatementFailed as error:
+        if error.kind != "denied":
+            raise
+        return dict.fromkeys(asked)
+    return {name: matches(stored, asked[name]) for name, stored in rows}
+
+
+def _grants(db: Any, principals: Iterable[str]) -> Grants:
+    grants: Grants = {}
+    for kind, schema, role, rights, objects in db.query(_GRANTS, _json(principals)):
+        for name in json.loads(objects):
+            grants[(role, Securable(kind, schema, name))] = frozenset(rights.split(","))
+    return grants
+
+
+def _json(wanted: Iterable[str]) -> str:
+    return json.dumps([{"name": name} for name in sorted(wanted)])
+
+
+def _unless_there(role: str, statement: str) -> str:
+    # Roles belong to the whole cluster: another database's run may make the same one at this very moment.
+    body = (
+        "BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = %s) THEN %s; END IF; "
+        "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END"
+    )
+    return "DO %s" % names.literal(body % (names.literal(role), statement))
+
+
+def _list(rights: Iterable[str]) -> str:
+    return ", ".join(right.upper() for right in sorted(rights))
+
+
+def _objects(securables: Sequence[Securable]) -> List[Tuple[str, str]]:
+    """What stands before GRANT and behind ON; as few statements as the syntax allows."""
+    kind = securables[0].kind
+    if kind == "future":
+        return [
+            ("ALTER DEFAULT PRIVILEGES IN SCHEMA %s " % names.quote(securable.schema), "TABLES") for securable in securables
+        ]
+    if kind == "function":
+        return [("", "FUNCTION %s" % ", ".join("%s.%s" % (item.schema, item.name) for item in securables))]
+    quoted = (names.quote(*(part for part in (item.schema, item.name) if part)) for item in securables)
+    return [("", "%s %s" % (kind.upper(), ", ".join(quoted)))]
