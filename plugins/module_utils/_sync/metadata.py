@@ -235,17 +235,24 @@ class ScopeState:
     min_valid_anchor: Optional[int]
 
 
+_STATE = "sync_scope_name, anchor_in, anchor_seen, acked_out, session_token, previous_token, landing, min_valid_anchor"
+
+
+def read_states(db: Any, peer_id: int) -> Dict[str, ScopeState]:
+    """The rows of one peer, by scope."""
+    rows = db.query("SELECT %s FROM %s WHERE peer_id = ?" % (_STATE, db.engine.names.quote(*SCOPE)), peer_id)
+    return {row[0]: _scope_state(row) for row in rows}
+
+
 def read_state(db: Any, peer_id: int, scope: str) -> Optional[ScopeState]:
     """The row of one scope and peer, None where the pair is not provisioned for it."""
-    row = db.row(
-        "SELECT anchor_in, anchor_seen, acked_out, session_token, previous_token, landing, min_valid_anchor FROM %s "
-        "WHERE peer_id = ? AND sync_scope_name = ?" % db.engine.names.quote(*SCOPE),
-        peer_id,
-        scope,
-    )
-    if row is None:
-        return None
-    return ScopeState(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]) if row[5] else {}, row[6])
+    sql = "SELECT %s FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % (_STATE, db.engine.names.quote(*SCOPE))
+    row = db.row(sql, peer_id, scope)
+    return None if row is None else _scope_state(row)
+
+
+def _scope_state(row: Any) -> ScopeState:
+    return ScopeState(row[1], row[2], row[3], row[4], row[5], json.loads(row[6]) if row[6] else {}, row[7])
 
 
 def read_scopes(db: Any, peer_id: int) -> List[Scope]:

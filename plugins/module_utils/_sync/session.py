@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
@@ -80,15 +80,23 @@ class _Steps:
 
     def run(self, session: Session) -> None:
         acked = self.parent_state.anchor_in or 0
-        if self.scope.uploads:
+        if self.scope.uploads and self._has_work(upload=True):
             # What the parent never sent derives from the last state that we took from it.
             base = (self.child_state.anchor_in or 0) - 1
-            session.up = transfer.run(self._way(upload=True), self.parent_state, base, 0, self.next_token)
+            session.up = transfer.run(self._way(upload=True), self.parent_state, base, 0, self.next_token())
             acked = session.up.anchor or 0
-        if self.scope.downloads:
-            session.down = transfer.run(self._way(upload=False), self.child_state, 0, acked, self.next_token)
+        if self.scope.downloads and self._has_work(upload=False):
+            session.down = transfer.run(self._way(upload=False), self.child_state, 0, acked, self.next_token())
         if self.token:
             self._acknowledge(session)
+
+    def _has_work(self, upload: bool) -> bool:
+        """Asked before the token is changed, so that a session without work writes nothing at all."""
+        state = self.parent_state if upload else self.child_state
+        if state.landing:
+            return True
+        db = self.pair.child if upload else self.pair.parent
+        return bool(db.engine.changes.probe(db, extracts_of(self.pair, self.scope, upload, state)))
 
     def _way(self, upload: bool) -> Way:
         pair, number = self.pair, self.pair.downwards.peer_id
@@ -146,34 +154,41 @@ def _state(db: Any, peer: int, scope: Scope) -> ScopeState:
 
 
 def pending(pair: Pair, scopes: List[Scope]) -> List[Scope]:
-    """The scopes in which either side has something for the other: one statement to each database.
+    """The scopes in which either side has something for the other: two statements to each database.
 
     A scope that was never loaded is always among them.
     """
     found = set()
     for upload in (True, False):
         db = pair.child if upload else pair.parent
+        states = _states(pair, upload)
         extracts, owners = [], []
         for scope in scopes:
-            if not (scope.uploads if upload else scope.downloads):
+            if not (scope.uploads if upload else scope.downloads) or scope.name not in states:
                 continue
-            for extract in extracts_of(pair, scope, upload):
+            if states[scope.name].landing:
+                found.add(scope.name)
+            for extract in extracts_of(pair, scope, upload, states[scope.name]):
                 extracts.append(extract)
                 owners.append(scope.name)
         found.update(owners[position] for position in db.engine.changes.probe(db, extracts))
     return [scope for scope in scopes if scope.name in found]
 
 
-def extracts_of(pair: Pair, scope: Scope, upload: bool) -> List[Extract]:
-    """What one way of a scope would read now, a table each."""
-    receiver, peer = (pair.parent, pair.downwards.peer_id) if upload else (pair.child, PARENT)
-    state = _state(receiver, peer, scope)
-    low = state.anchor_in if state.anchor_in is not None or not upload else 0
+def _states(pair: Pair, upload: bool) -> Dict[str, ScopeState]:
+    """What the receiver of one way has taken so far, by scope."""
+    if upload:
+        return metadata.read_states(pair.parent, pair.downwards.peer_id)
+    return metadata.read_states(pair.child, PARENT)
+
+
+def extracts_of(pair: Pair, scope: Scope, upload: bool, state: ScopeState) -> List[Extract]:
+    """What one way of a scope would read now, a table each; ``state`` is the receiver's."""
     return [
         Extract(
             table=shared.child if upload else shared.parent,
             columns=(),
-            low=low,
+            low=state.anchor_in if state.anchor_in is not None or not upload else 0,
             seen=state.anchor_seen,
             not_origin=PARENT if upload else pair.downwards.peer_id,
             with_deletes=not upload or scope.uploads_deletes,

@@ -76,7 +76,6 @@ class _Landing:
         self.pending: List[_Batch] = []
         self.size = 0
         self.rows = 0
-        self.resumed = bool(state.landing)
 
     def add(self, batch: _Batch) -> None:
         self.pending.append(batch)
@@ -106,25 +105,22 @@ class _Landing:
             )  # fmt: skip
 
 
-def run(way: Way, state: ScopeState, base: int, acked: int, before_rows: Callable[[], str]) -> Transfer:
+def run(way: Way, state: ScopeState, base: int, acked: int, token: str) -> Transfer:
     """Move everything that the sender has for the receiver.
 
     :param state: the receiver's row of scope_info for the sender.
     :param base: uploads: the base version of rows that the parent never sent.
     :param acked: downloads: up to where the parent has our changes.
-    :param before_rows: called once before the first row lands; gives the session token to write with the anchor.
+    :param token: the session's token, committed at the child already; the parent writes it with the anchor.
     :raises Restored: the receiver's anchor lies ahead of the sender.
     """
-    token = ""
     landing = _Landing(way, state)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
         for batch in _read(way, state, landing, mark.low, base):
-            token = token or before_rows()
             landing.add(batch)
             if landing.size >= BATCH_SIZE:
                 landing.flush()
-    token = token or (before_rows() if landing.resumed else "")
     transfer = _apply(way, state, landing, mark, acked, token)
     transfer.rows = landing.rows
     return transfer
@@ -148,7 +144,8 @@ def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: int) -
             table=way.table_at_sender(shared),
             columns=shared.columns_of(way.table_at_sender(shared)),
             low=start,
-            seen=state.anchor_seen,
+            # A table that came to the scope later starts before the anchor: what the anchor's snapshot saw was not taken then.
+            seen=state.anchor_seen if start is None or start >= (state.anchor_in or 0) else None,
             not_origin=way.receiver_number,
             with_deletes=not way.upload or way.scope.uploads_deletes,
             base=base if way.upload else None,

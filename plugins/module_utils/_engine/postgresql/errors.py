@@ -29,8 +29,9 @@ def classify(state: str, message: str) -> str:
 
 
 def plain_message(error: Exception) -> str:
-    """The server's own words, without the driver's prefixes and without the statement."""
+    """The server's own words, without the driver's prefixes, the statement, and the detail: that shows whole rows."""
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
     text = re.sub(r"\s*\(\d+\) \(SQL\w+\)$", "", text)
-    return re.sub(r";?\s*Error while (executing the query|preparing parameters)", "", text).strip()
+    text = re.sub(r";?\s*Error while (executing the query|preparing parameters)", "", text)
+    return re.split(r"\n(?:DETAIL|CONTEXT|HINT|QUERY):", text)[0].strip()
