@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private PostgreSQL servers on loopback, for the tests and the demo.
 
-A server lives in one directory: ``data`` (the cluster), ``log`` and ``server.json`` (port, superuser and password, mode
-0600). It is PostgreSQL 14 or later as the distribution installs it, listens on 127.0.0.1 only and outlives the Python
-process that started it. PostgreSQL refuses to run as root, so for root everything runs as the OS user ``postgres``.
+A server lives in one directory: ``data`` (the cluster), ``log`` and ``server.json`` (port, superuser and password,
+mode 0600). It is PostgreSQL 14 or later as the distribution installs it, listens on 127.0.0.1 only and outlives the
+Python process that started it. PostgreSQL refuses to run as root, so for root everything runs as user ``postgres``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ADMIN = "axops_admin"
 OS_USER = "postgres"
 OLDEST_VERSION = 14
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
-THROWAWAY_HOME = "/var/tmp"
+THROWAWAY_HOME = "/var/tmp"  # noqa: S108 -- mkdtemp makes a fresh folder in it
 THROWAWAY_PREFIX = "axops-test-"
 START_ATTEMPTS = 5
 
@@ -79,8 +79,8 @@ def find_odbc_driver() -> str:
 def free_port() -> int:
     """Return a TCP port on 127.0.0.1 that nobody listens on and that this process has not handed out before.
 
-    Never one of the kernel's ephemeral ports: while a server is stopped, somebody's outgoing connection could sit on its
-    port, and a client that keeps knocking at a dead ephemeral port on loopback will one day connect to itself.
+    Never one of the kernel's ephemeral ports: while a server is stopped, somebody's outgoing connection could sit on
+    its port, and a client that keeps knocking at a dead ephemeral port on loopback will one day connect to itself.
     """
     ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
     candidates = list(range(15000, max(ephemeral, 16000)))
@@ -104,10 +104,11 @@ def _can_bind(port: int) -> bool:
 class PgServer:
     """One PostgreSQL server in a directory of its own.
 
-    directory: where it lives; user postgres must be able to reach it, so not below a home directory (/var/tmp/… is fine).
+    directory: where it lives; user postgres must be able to reach it, so not in a home directory (/var/tmp/… is fine).
     port: TCP port; None takes the one that the server already has, else a free one.
     name: shown in the process list (cluster_name).
-    fsync: False gives up safety from a crash of the machine for speed, which suits tests; kill() costs nothing either way.
+    fsync: False gives up safety from a crash of the machine for speed, which suits tests; kill() loses nothing either
+        way.
     """
 
     def __init__(
@@ -341,7 +342,7 @@ class PgServer:
 
 def connect(facts: dict[str, Any], autocommit: bool = False) -> Any:
     """Return a pyodbc connection for facts {host, port, user, password, database}."""
-    import pyodbc  # only here, so that servers can be managed before pyodbc is installed
+    import pyodbc  # noqa: PLC0415 -- servers can be managed before pyodbc is installed
 
     password = facts["password"].replace("}", "}}")  # psqlodbc takes braces around Driver and PWD only
     parts = {
@@ -360,8 +361,8 @@ def connect(facts: dict[str, Any], autocommit: bool = False) -> Any:
 def throwaway(name: str = "test") -> Iterator[PgServer]:
     """Yield a started server without crash safety, and remove every trace of it afterwards.
 
-    A process that is killed cannot clean up; so each home carries a lock that dies with its owner, and whoever makes the
-    next throwaway server removes the homes whose owner is gone.
+    A process that is killed cannot clean up; so each home carries a lock that dies with its owner, and whoever makes
+    the next throwaway server removes the homes whose owner is gone.
     """
     sweep_throwaways()
     home = Path(tempfile.mkdtemp(prefix=f"{THROWAWAY_PREFIX}{name}-", dir=THROWAWAY_HOME))
