@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Dict, FrozenSet, Iterable, NamedTuple, Optional, Set, Tuple
+from typing import NamedTuple
 
 from ._model import TableName
 
@@ -16,15 +17,18 @@ READ, WRITE, EXECUTE, SYNCHRONISE = "read", "write", "execute", "synchronise"
 
 
 class Securable(NamedTuple):
-    """What rights are given on. ``kind``: ``table``, ``future`` (tables to come in a schema), ``schema``, ``database`` or
-    ``function``; a speaker may have kinds of its own."""
+    """What rights are given on.
+
+    ``kind``: ``table``, ``future`` (tables to come in a schema), ``schema``, ``database``, ``function`` or one of a
+    speaker's own.
+    """
 
     kind: str
     schema: str = ""
     name: str = ""
 
     @classmethod
-    def table(cls, name: TableName) -> "Securable":
+    def table(cls, name: TableName) -> Securable:
         return cls("table", name.schema, name.name)
 
     def __str__(self) -> str:
@@ -35,25 +39,25 @@ class Securable(NamedTuple):
 
 
 #: The rights of each principal on each securable, in lower case (``select``).
-Grants = Dict[Tuple[str, Securable], FrozenSet[str]]
+Grants = dict[tuple[str, Securable], frozenset[str]]
 
 
 @dataclass
 class AccessState:
     """What a server and a database have of the principals that were asked for.
 
-    ``principals``: the roles and users that exist. ``logins``: those that exist, and whether their password is the one asked
-    for (None: that cannot be read). ``members``: direct members by role. ``fixed``: roles that the engine brings itself.
+    ``principals``: the roles and users that exist. ``logins``: those that exist, and whether their password is the one
+    asked for (None: that cannot be read). ``members``: direct members by role. ``fixed``: the engine's own roles.
     """
 
-    principals: Set[str] = field(default_factory=set)
-    logins: Dict[str, Optional[bool]] = field(default_factory=dict)
-    members: Dict[str, Set[str]] = field(default_factory=dict)
+    principals: set[str] = field(default_factory=set)
+    logins: dict[str, bool | None] = field(default_factory=dict)
+    members: dict[str, set[str]] = field(default_factory=dict)
     grants: Grants = field(default_factory=dict)
-    fixed: FrozenSet[str] = frozenset()
+    fixed: frozenset[str] = frozenset()
 
 
-def merge(grants: Grants, principal: str, wanted: Iterable[Tuple[Securable, FrozenSet[str]]]) -> None:
+def merge(grants: Grants, principal: str, wanted: Iterable[tuple[Securable, frozenset[str]]]) -> None:
     """Add rights to what the principal has in ``grants`` already."""
     for securable, rights in wanted:
         key = (principal, securable)

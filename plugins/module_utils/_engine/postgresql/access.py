@@ -4,15 +4,17 @@
 
 """Roles, logins, memberships and grants.
 
-Groups, database roles and logins are all roles of the cluster; the roles that SQL Server brings (db_datareader …) are made
-here like any other. Rights are given per database: on the tables there are, and as default privileges on those to come.
+Groups, database roles and logins are all roles of the cluster; the roles that SQL Server brings (db_datareader …) are
+made here like any other. Rights are given per database: on the tables there are, and as default privileges on those
+to come.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any
 
 from .._errors import ConnectFailed, RetailError, StatementFailed
 from .._model import TableName
@@ -23,12 +25,12 @@ from .scram import matches, verifier
 #: Kinds of securables on which rights beyond the wanted ones are taken away from the principals we manage.
 REVOCABLE = ("table", "future", "schema")
 
-_RIGHTS: Dict[str, FrozenSet[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
+_RIGHTS: dict[str, frozenset[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
 _INCARNATION = Securable("function", "pg_catalog", "pg_control_system()")
 
 _ASKED = "(SELECT q.name FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS q(name text))"
 
-# On PostgreSQL 16 and later whoever creates a role becomes its member with ADMIN OPTION: that is no member in our sense.
+# From PostgreSQL 16 on whoever creates a role becomes its member with ADMIN OPTION: that is no member in our sense.
 _PRINCIPALS = """
 SELECT 'role', r.rolname, '' FROM pg_roles r WHERE r.rolname IN {asked}
 UNION ALL SELECT 'login', r.rolname, '' FROM pg_roles r WHERE r.rolcanlogin AND r.rolname IN {asked}
@@ -55,10 +57,11 @@ given AS (
  SELECT g.kind, g.schema, g.name, a.rolname, string_agg(DISTINCT lower(g.privilege_type), ',') AS rights
  FROM given g JOIN asked a ON a.oid = g.grantee GROUP BY 1, 2, 3, 4
 )
-SELECT kind, schema, rolname, rights, CAST(json_agg(name) AS text) FROM gathered GROUP BY 1, 2, 3, 4""".format(asked=_ASKED)
+SELECT kind, schema, rolname, rights, CAST(json_agg(name) AS text)
+ FROM gathered GROUP BY 1, 2, 3, 4""".format(asked=_ASKED)
 
 
-def read(server: Any, db: Optional[Any], principals: Iterable[str], passwords: Mapping[str, Optional[str]]) -> AccessState:
+def read(server: Any, db: Any | None, principals: Iterable[str], passwords: Mapping[str, str | None]) -> AccessState:
     """What there is of these principals and logins, in at most three statements and none for each of them.
 
     :param server: a connection to the maintenance database.
@@ -96,7 +99,7 @@ def password_works(target: Any, name: str, password: str) -> bool:
 
 def needs(
     need: str, database: str, schemas: Iterable[str], tables: Sequence[TableName]
-) -> List[Tuple[Securable, FrozenSet[str]]]:
+) -> list[tuple[Securable, frozenset[str]]]:
     """The rights that one need takes: on ``tables``, and on what will be made in ``schemas`` later."""
     if need == SYNCHRONISE:
         here = Securable("database", "", database)
@@ -109,34 +112,34 @@ def needs(
     return wanted + [(Securable.table(table), _RIGHTS[need]) for table in tables]
 
 
-def create_role(name: str) -> List[str]:
+def create_role(name: str) -> list[str]:
     return [_unless_there(name, "CREATE ROLE %s NOLOGIN" % names.quote(name))]
 
 
-def create_login(name: str, password: Optional[str]) -> List[str]:
-    """The password leaves this process as a SCRAM verifier only: neither the server's log nor a listener can learn it."""
+def create_login(name: str, password: str | None) -> list[str]:
+    """The password leaves this process as a SCRAM verifier only: neither the server's log nor a listener learns it."""
     return [_unless_there(name, "CREATE ROLE %s" % names.quote(name))] + set_password(name, password)
 
 
-def set_password(name: str, password: Optional[str]) -> List[str]:
+def set_password(name: str, password: str | None) -> list[str]:
     secret = " PASSWORD %s" % names.literal(verifier(password)) if password is not None else ""
     return ["ALTER ROLE %s LOGIN%s" % (names.quote(name), secret)]
 
 
-def create_user(name: str) -> List[str]:
+def create_user(name: str) -> list[str]:
     """The user of a login in this database: on PostgreSQL a login is that already."""
     return []
 
 
-def add_member(role: str, member: str) -> List[str]:
+def add_member(role: str, member: str) -> list[str]:
     return ["GRANT %s TO %s" % (names.quote(role), names.quote(member))]
 
 
-def remove_member(role: str, member: str) -> List[str]:
+def remove_member(role: str, member: str) -> list[str]:
     return ["REVOKE %s FROM %s" % (names.quote(role), names.quote(member))]
 
 
-def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> List[str]:
+def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
     """Statements that give the rights on securables of one kind; run in the database itself."""
     return [
         "%sGRANT %s ON %s TO %s" % (prefix, _list(rights), objects, names.quote(principal))
@@ -144,14 +147,14 @@ def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]
     ]
 
 
-def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> List[str]:
+def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
     return [
         "%sREVOKE %s ON %s FROM %s" % (prefix, _list(rights), objects, names.quote(principal))
         for prefix, objects in _objects(securables)
     ]
 
 
-def _principals(db: Any, asked: Set[str], passwords: Mapping[str, Optional[str]]) -> AccessState:
+def _principals(db: Any, asked: set[str], passwords: Mapping[str, str | None]) -> AccessState:
     state = AccessState()
     wanted = _json(asked)
     for kind, name, member in db.query(_PRINCIPALS, wanted, wanted, wanted):
@@ -164,7 +167,7 @@ def _principals(db: Any, asked: Set[str], passwords: Mapping[str, Optional[str]]
     return state
 
 
-def _compare(db: Any, passwords: Mapping[str, Optional[str]]) -> Dict[str, Optional[bool]]:
+def _compare(db: Any, passwords: Mapping[str, str | None]) -> dict[str, bool | None]:
     """Whether each login's password is the given one; None where the verifiers cannot be read."""
     asked = {name: password for name, password in passwords.items() if password is not None}
     if not asked:
@@ -203,13 +206,12 @@ def _list(rights: Iterable[str]) -> str:
     return ", ".join(right.upper() for right in sorted(rights))
 
 
-def _objects(securables: Sequence[Securable]) -> List[Tuple[str, str]]:
+def _objects(securables: Sequence[Securable]) -> list[tuple[str, str]]:
     """What stands before GRANT and behind ON; as few statements as the syntax allows."""
     kind = securables[0].kind
     if kind == "future":
-        return [
-            ("ALTER DEFAULT PRIVILEGES IN SCHEMA %s " % names.quote(securable.schema), "TABLES") for securable in securables
-        ]
+        prefix = "ALTER DEFAULT PRIVILEGES IN SCHEMA %s "
+        return [(prefix % names.quote(securable.schema), "TABLES") for securable in securables]
     if kind == "function":
         return [("", "FUNCTION %s" % ", ".join("%s.%s" % (item.schema, item.name) for item in securables))]
     quoted = (names.quote(*(part for part in (item.schema, item.name) if part)) for item in securables)

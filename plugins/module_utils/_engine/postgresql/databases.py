@@ -2,18 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whole databases: what is there, making and dropping them. All of it runs on the maintenance database, in autocommit."""
+"""Whole databases: what is there, making and dropping them. All but ``options`` runs on the maintenance database."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+import builtins
+from collections.abc import Mapping
+from typing import Any
 
 from .._errors import RetailError
 from . import names
 
 OLDEST_VERSION = 14
-#: The database options (see ``options``) that this engine has. PostgreSQL's databases are always as the vendor's script sets
-#: SQL Server's: row versions, checksums by cluster, no auto-close.
+#: Which of the product's database options this engine has: none. What the vendor's script sets on SQL Server (row
+#: versions, no auto-close …) is how PostgreSQL always works.
 OPTIONS = ()
 
 
@@ -25,7 +27,8 @@ def check_server(db: Any) -> None:
     number = int(db.value("SELECT current_setting('server_version_num')"))
     if number < OLDEST_VERSION * 10000:
         raise RetailError(
-            "The server %s is PostgreSQL %d; version %d or later is needed." % (db.target.where, number // 10000, OLDEST_VERSION),
+            "The server %s is PostgreSQL %d; version %d or later is needed."
+            % (db.target.where, number // 10000, OLDEST_VERSION),
             "Upgrade the server, or choose another one.",
         )
 
@@ -34,29 +37,29 @@ def exists(db: Any, name: str) -> bool:
     return db.value("SELECT 1 FROM pg_database WHERE datname = CAST(? AS text)", name) is not None
 
 
-def list(db: Any) -> "List[str]":
+def list(db: Any) -> builtins.list[str]:  # noqa: A001 - the speakers call it so
     """The databases that can be connected to, templates aside."""
     rows = db.query("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname")
     return [row[0] for row in rows]
 
 
-def create(name: str) -> "List[str]":
+def create(name: str) -> builtins.list[str]:
     # Collation C everywhere: two servers with different locales must sort, compare and index alike.
     return [
         "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" % names.quote(name),
     ]
 
 
-def options(db: Any) -> Dict[str, str]:
+def options(db: Any) -> dict[str, str]:
     """The options of the connected database, by the names in ``OPTIONS``, values in lower case."""
     return {}
 
 
-def set_options(name: str, options: Mapping[str, str]) -> "List[str]":
+def set_options(name: str, options: Mapping[str, str]) -> builtins.list[str]:
     """Statements for the maintenance database that give the database these options (names from ``OPTIONS``)."""
     return []
 
 
-def drop(name: str) -> "List[str]":
+def drop(name: str) -> builtins.list[str]:
     """Statements that drop the database, whoever is connected to it."""
     return ["DROP DATABASE IF EXISTS %s WITH (FORCE)" % names.quote(name)]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""SCRAM-SHA-256 verifiers (RFC 5803, as PostgreSQL stores them): computed here, so that no clear password goes to a server."""
+"""SCRAM-SHA-256 verifiers as PostgreSQL stores them: computed here, so that no clear password goes to a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import os
 import re
 import stringprep
 import unicodedata
-from typing import Optional
 
 _ITERATIONS = 4096
 _STORED = re.compile(r"^SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$")
@@ -24,7 +23,7 @@ _PROHIBITED = (
 )  # fmt: skip
 
 
-def verifier(password: str, salt: Optional[bytes] = None, iterations: int = _ITERATIONS) -> str:
+def verifier(password: str, salt: bytes | None = None, iterations: int = _ITERATIONS) -> str:
     """The text for ``ALTER ROLE … PASSWORD``; a new salt at every call unless one is given."""
     salt = os.urandom(16) if salt is None else salt
     salted = hashlib.pbkdf2_hmac("sha256", _prepared(password), salt, iterations)
@@ -33,7 +32,7 @@ def verifier(password: str, salt: Optional[bytes] = None, iterations: int = _ITE
     return "SCRAM-SHA-256$%d:%s$%s:%s" % parts
 
 
-def matches(stored: Optional[str], password: str) -> bool:
+def matches(stored: str | None, password: str) -> bool:
     """Whether ``stored`` was made from this password. Older MD5 hashes never match: they are to be replaced."""
     match = _STORED.match(stored or "")
     if not match:

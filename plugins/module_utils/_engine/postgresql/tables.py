@@ -8,31 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from .._model import Column, Table, TableName
 from . import names, types
 
-# One row a table, its columns and keys as JSON: fetching eight thousand column rows through the driver would cost more than
-# all the rest of a run that changes nothing.
+# One row a table, its columns and keys as JSON: fetching eight thousand column rows through the driver would cost more
+# than all the rest of a run that changes nothing.
 _READ = """
 SELECT n.nspname, c.relname,
- CAST((SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity <> '',
-    pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
+ CAST((SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+    a.attidentity <> '', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS text),
- CAST((SELECT json_agg(json_build_array(CASE WHEN x.indisprimary THEN 'primary' WHEN x.indisunique THEN 'unique' ELSE 'index' END,
+ CAST((SELECT json_agg(json_build_array(
+    CASE WHEN x.indisprimary THEN 'primary' WHEN x.indisunique THEN 'unique' ELSE 'index' END,
     (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(CAST(x.indkey AS int2[])) WITH ORDINALITY k(attnum, n)
-     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.n <= x.indnkeyatts)) ORDER BY x.indexrelid)
+     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.n <= x.indnkeyatts)
+    ) ORDER BY x.indexrelid)
    FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL) AS text)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'"""
 
 _NAMED = """
-AND (n.nspname, c.relname) IN (SELECT q.s, q.t FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS q(s text, t text))"""
+AND (n.nspname, c.relname) IN
+ (SELECT q.s, q.t FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS q(s text, t text))"""
 
 
-def read(db: Any, names: Optional[Iterable[TableName]] = None) -> Dict[TableName, Table]:
+def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, Table]:
     """The tables of all schemas but the system's, or only the named ones; those that are not there are left out."""
     if names is None:
         rows = db.query(_READ)
@@ -43,17 +47,19 @@ def read(db: Any, names: Optional[Iterable[TableName]] = None) -> Dict[TableName
     return {table.name: table for table in tables}
 
 
-def schemas(db: Any) -> Set[str]:
+def schemas(db: Any) -> set[str]:
     """The names of all schemas but the system's."""
-    rows = db.query("SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'")
+    rows = db.query(
+        "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
+    )
     return {row[0] for row in rows}
 
 
-def create_schema(name: str) -> List[str]:
+def create_schema(name: str) -> list[str]:
     return ["CREATE SCHEMA IF NOT EXISTS %s" % names.quote(name)]
 
 
-def create(table: Table) -> List[str]:
+def create(table: Table) -> list[str]:
     """The table with its keys and indexes. Columns that this engine does not hold are left out."""
     parts = [_definition(column) for column in table.columns if types.is_held(column)]
     if table.primary_key:
@@ -66,13 +72,13 @@ def create(table: Table) -> List[str]:
     return statements
 
 
-def add_columns(name: TableName, columns: Sequence[Column]) -> List[str]:
+def add_columns(name: TableName, columns: Sequence[Column]) -> list[str]:
     """One statement for all columns; a column that must not be null needs a default where the table has rows."""
     parts = ["ADD COLUMN IF NOT EXISTS %s" % _definition(column) for column in columns if types.is_held(column)]
     return ["ALTER TABLE %s %s" % (names.quote(*name), ", ".join(parts))] if parts else []
 
 
-def alter_column(name: TableName, column: Column) -> List[str]:
+def alter_column(name: TableName, column: Column) -> list[str]:
     """Give the column this type and nullability; values that do not fit make the statement fail."""
     if not types.is_held(column):
         return []
@@ -81,20 +87,20 @@ def alter_column(name: TableName, column: Column) -> List[str]:
     return ["ALTER TABLE %s %s TYPE %s, %s" % (names.quote(*name), place, types.native(column.type), null % place)]
 
 
-def add_unique(name: TableName, columns: Sequence[str]) -> List[str]:
+def add_unique(name: TableName, columns: Sequence[str]) -> list[str]:
     return [_index("CREATE UNIQUE INDEX", "UQ", name, columns)]
 
 
-def add_index(name: TableName, columns: Sequence[str]) -> List[str]:
+def add_index(name: TableName, columns: Sequence[str]) -> list[str]:
     return [_index("CREATE INDEX", "IX", name, columns)]
 
 
-def drop(name: TableName) -> List[str]:
+def drop(name: TableName) -> list[str]:
     return ["DROP TABLE IF EXISTS %s" % names.quote(*name)]
 
 
-def _table(schema: str, name: str, columns: Optional[str], keys: Optional[str]) -> Table:
-    keyed: Dict[str, List[Tuple[str, ...]]] = {"primary": [], "unique": [], "index": []}
+def _table(schema: str, name: str, columns: str | None, keys: str | None) -> Table:
+    keyed: dict[str, list[tuple[str, ...]]] = {"primary": [], "unique": [], "index": []}
     for kind, key_columns in json.loads(keys or "[]"):
         keyed[kind].append(tuple(key_columns))
     return Table(
@@ -106,7 +112,7 @@ def _table(schema: str, name: str, columns: Optional[str], keys: Optional[str]) 
     )
 
 
-def _column(name: str, type_name: str, not_null: bool, identity: bool, expression: Optional[str]) -> Column:
+def _column(name: str, type_name: str, not_null: bool, identity: bool, expression: str | None) -> Column:
     # A serial column of somebody's own making is an identity column, too: the database assigns it.
     identity = identity or (expression or "").startswith("nextval(")
     default = None if identity else types.neutral_default(expression)
@@ -144,7 +150,7 @@ def _list(columns: Sequence[str]) -> str:
 
 
 def _derived(prefix: str, table: TableName, columns: Sequence[str]) -> str:
-    """The same name for the same key at every run: prefix, table and, where a table has several, a digest of the columns."""
+    """The same name for the same key at every run: prefix, table and, but for primary keys, a digest of the columns."""
     digest = hashlib.sha256("\0".join((table.name,) + tuple(columns)).encode("utf-8")).hexdigest()[:8]
     name = "%s_%s" % (prefix, table.name) if prefix == "PK" else "%s_%s_%s" % (prefix, table.name, digest)
     if len(name.encode("utf-8")) <= names.MAX_BYTES:

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The documentation of the connection options, written once: plain, and for each prefix."""
+
+from __future__ import annotations
+
+_PLAIN = r"""
+options:
+  engine:
+    description:
+      - The database engine.
+      - V(mssql) is Microsoft SQL Server 2016 or later, V(postgresql) is PostgreSQL 14 or later.
+    type: str
+    choices: [mssql, postgresql]
+    default: mssql
+  server:
+    description:
+      - The host name or address of the database server.
+      - A named instance of SQL Server is written as V(HOST\\INSTANCE).
+    type: str
+    default: localhost
+  port:
+    description:
+      - The TCP port of the database server.
+      - By default the engine's own, 1433 or 5432; a named instance of SQL Server is looked up.
+    type: int
+  login_user:
+    description:
+      - The login to connect with.
+      - Leave it out to connect as the account that runs the module, which takes Windows authentication or Kerberos on
+        SQL Server.
+    type: str
+  login_password:
+    description: The password of O(login_user).
+    type: str
+  driver:
+    description:
+      - The ODBC driver, by its registered name or by the path of its library.
+      - By default the newest one of the engine that is found.
+    type: str
+  encrypt:
+    description:
+      - Whether the connection is encrypted with TLS.
+      - V(yes) insists on encryption, V(optional) takes it where the server offers it, V(strict) also insists on a
+        verified certificate from the first byte, V(no) does without.
+    type: str
+    choices: ['yes', 'no', optional, strict]
+    default: 'yes'
+  trust_server_certificate:
+    description: Take the server's certificate without verifying it, such as a self-signed one.
+    type: bool
+    default: false
+  ca_file:
+    description: The path of a file with the certificate authority that signed the server's certificate.
+    type: path
+  hostname_in_certificate:
+    description: The host name in the server's certificate, where it differs from O(server).
+    type: str
+  login_timeout:
+    description: How many seconds to wait for the connection.
+    type: int
+    default: 15
+  connection_options:
+    description:
+      - More keywords for the ODBC connection string.
+      - Do not put secrets here, the values are not hidden.
+    type: dict
+requirements:
+  - pyodbc 4.0.32 or later, where the module runs
+  - Microsoft ODBC Driver 17 or 18 for SQL Server, or psqlodbc for PostgreSQL, where the module runs
+"""
+
+_TYPES = (
+    ("engine", "str, choices: [mssql, postgresql]"),
+    ("server", "str"),
+    ("port", "int"),
+    ("login_user", "str"),
+    ("login_password", "str"),
+    ("driver", "str"),
+    ("encrypt", "str, choices: ['yes', 'no', optional, strict]"),
+    ("trust_server_certificate", "bool"),
+    ("ca_file", "path"),
+    ("hostname_in_certificate", "str"),
+    ("login_timeout", "int"),
+    ("connection_options", "dict"),
+)
+
+
+def _prefixed(prefix: str, what: str) -> str:
+    lines = ["options:", "  %sdatabase:" % prefix, "    description: The name of the %s." % what, "    type: str"]
+    for name, kind in _TYPES:
+        default = "O(%s)" % name
+        if name == "login_password":
+            default += ", unless O(%slogin_user) is set" % prefix
+        lines.append("  %s%s:" % (prefix, name))
+        lines.append("    description: As O(%s), for the %s. By default the value of %s." % (name, what, default))
+        lines += ["    " + line for line in ("type: " + kind).split(", ", 1)]
+    return "\n".join(lines) + "\n"
+
+
+class ModuleDocFragment:
+    """``axops.retail.connection``: the plain options; ``axops.retail.connection.channel`` and so on: prefixed ones."""
+
+    DOCUMENTATION = _PLAIN
+    CHANNEL = _prefixed("channel_", "channel database")
+    OFFLINE = _prefixed("offline_", "offline database")
+    HQ = _prefixed("hq_", "HQ database")

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one place here that knows Ansible: connection options, check mode, diff, results and errors.
+
+A module's main program::
+
+    with RetailModule(SPEC, connections=("", "channel_")) as module:
+        plan = ...
+        module.finish(plan, lambda key: module.connect(targets[key]), database="RetailChannel")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Callable
+
+from ansible.module_utils.basic import AnsibleModule
+
+from . import _engine
+from ._engine import Database, RetailError, Target
+from ._plan import Plan
+
+#: Connection options that have a default; a prefixed one (``channel_engine``) has none: it falls back on the plain one.
+_DEFAULTS: dict[str, Any] = {
+    "engine": "mssql",
+    "server": "localhost",
+    "encrypt": "yes",
+    "trust_server_certificate": False,
+    "login_timeout": 15,
+}
+
+_CONNECTION: dict[str, dict[str, Any]] = {
+    "engine": {"type": "str", "choices": sorted(_engine.ENGINES)},
+    "server": {"type": "str"},
+    "port": {"type": "int"},
+    "database": {"type": "str"},
+    "login_user": {"type": "str"},
+    "login_password": {"type": "str", "no_log": True},
+    "driver": {"type": "str"},
+    "encrypt": {"type": "str", "choices": ["yes", "no", "optional", "strict"]},
+    "trust_server_certificate": {"type": "bool"},
+    "ca_file": {"type": "path"},
+    "hostname_in_certificate": {"type": "str"},
+    "login_timeout": {"type": "int"},
+    "connection_options": {"type": "dict"},
+}
+
+
+def connection_spec(prefix: str = "", **changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options that declare one connection, each name behind ``prefix``.
+
+    :param changes: what differs for this module, by plain option name: ``database={"required": True}``.
+    """
+    spec = {}
+    for name, facts in _CONNECTION.items():
+        if name == "database" and not prefix:
+            continue  # a module that has one database says itself what is required of it
+        default = {"default": _DEFAULTS[name]} if name in _DEFAULTS and not prefix else {}
+        spec[prefix + name] = {**facts, **default, **changes.get(name, {})}
+    return spec
+
+
+class RetailModule:
+    """An AnsibleModule with connection options; as a context manager it reports errors and closes the connections.
+
+    :param argument_spec: the module's own options; they win over connection options of the same name.
+    :param connections: the prefixes of its connections; the plain options (``""``) are always there, since they are
+        the defaults of the prefixed ones.
+    :param rules: what else AnsibleModule takes (``required_if`` …).
+    """
+
+    def __init__(self, argument_spec: dict[str, Any], connections: Sequence[str] = (), **rules: Any) -> None:
+        spec: dict[str, Any] = {}
+        for prefix in ("", *connections):
+            spec.update(connection_spec(prefix))
+        spec.update(argument_spec)
+        self.ansible = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
+        self.params: dict[str, Any] = self.ansible.params
+        self._open: dict[tuple[Any, ...], Database] = {}
+
+    def __enter__(self) -> RetailModule:
+        return self
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        for db in self._open.values():
+            db.close()
+        if isinstance(error, RetailError):
+            self.fail(error)
+
+    @property
+    def check_mode(self) -> bool:
+        return self.ansible.check_mode
+
+    def option(self, name: str, prefix: str = "") -> Any:
+        """The value of a connection option: the prefixed one, else the plain one."""
+        value = self.params.get(prefix + name)
+        if value is None and not (name == "login_password" and self.params.get(prefix + "login_user")):
+            return self.params.get(name)
+        return value
+
+    def target(self, prefix: str = "") -> Target:
+        """The database that the options behind ``prefix`` declare."""
+        host, _backslash, instance = self.option("server", prefix).partition("\\")
+        return Target(
+            engine=self.option("engine", prefix),
+            host=host,
+            instance=instance,
+            port=self.option("port", prefix),
+            database=self.params.get(prefix + "database") or "",
+            user=self.option("login_user", prefix) or "",
+            password=self.option("login_password", prefix) or "",
+            driver=self.option("driver", prefix) or "",
+            encrypt=self.option("encrypt", prefix),
+            trust_server_certificate=self.option("trust_server_certificate", prefix),
+            ca_file=self.option("ca_file", prefix) or "",
+            hostname_in_certificate=self.option("hostname_in_certificate", prefix) or "",
+            login_timeout=self.option("login_timeout", prefix),
+            options=_texts(self.option("connection_options", prefix)),
+        )
+
+    def connect(self, target: Target) -> Database:
+        """The connection to this target: opened when first asked for, the same one afterwards.
+
+        :raises DriverMissing, ConnectFailed: see ``_engine.connect``.
+        """
+        key = (target.engine, target.host, target.instance, target.port, target.database, target.user)
+        if key not in self._open:
+            self._open[key] = _engine.connect(target)
+        return self._open[key]
+
+    def maintenance(self, target: Target) -> Target:
+        """The database that is always there on the target's server."""
+        return target.on(_engine.speaker(target.engine).connect.MAINTENANCE_DATABASE)
+
+    @property
+    def statements(self) -> int:
+        """How many statements were sent so far, over all connections."""
+        return sum(db.statements for db in self._open.values())
+
+    def finish(self, plan: Plan, open_database: Callable[[str], Database] | None = None, **result: Any) -> None:
+        """Apply the plan, unless in check mode, and end the module successfully.
+
+        :param open_database: gives the connection for a step's ``database`` key.
+        :param result: further values for the module's result.
+        :raises RetailError: a step failed.
+        """
+        if not self.check_mode:
+            plan.apply(open_database)
+        if self.ansible._diff:  # noqa: SLF001 - Ansible's documented way to ask for diff mode
+            result["diff"] = plan.diff()
+        self.ansible.exit_json(changed=plan.changed, steps=plan.titles, statements=self.statements, **result)
+
+    def fail(self, error: RetailError) -> None:
+        """End the module with the error's message and advice."""
+        self.ansible.fail_json(msg=str(error), error=error.message, advice=error.advice)
+
+
+def _texts(values: dict[Any, Any] | None) -> dict[str, str]:
+    return {str(name): str(value) for name, value in (values or {}).items()}
