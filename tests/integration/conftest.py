@@ -40,7 +40,7 @@ def pg_pair(
 
 @pytest.fixture
 def new_database() -> Iterator[Callable[[pgserver.PgServer], Facts]]:
-    """Return a function that makes an empty, uniquely named database on a server and returns the facts to connect to it.
+    """Return a function that makes an empty, uniquely named database on a server and returns how to connect to it.
 
     All of them are dropped after the test, whoever is still connected; a server that the test stopped is started again.
     """
