@@ -18,7 +18,7 @@ A store is {"store_id": its STORENUMBER, "registers": [register IDs]}; "name" an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -38,6 +38,7 @@ from _masterdata import (
 )
 from _masterdata.samples import samples as type_samples
 from _masterdata.world import World
+from _sql import Quote, insert, transaction
 
 __all__ = ["channel_of", "generate", "load", "load_chunks", "type_samples"]
 
@@ -49,9 +50,6 @@ SUBJECTS = (
     *(staff, channels, tax_and_company, registers),
 )
 CHUNK_ROWS = 1000
-"""SQL Server takes no more rows in one VALUES."""
-STATEMENT_PARAMETERS = 2000
-"""SQL Server takes no more than 2,100 parameters in a statement."""
 
 
 def generate(stores: list[dict[str, Any]]) -> Iterator[Chunk]:
@@ -73,38 +71,19 @@ def channel_of(stores: list[dict[str, Any]], store_id: str) -> int:
     return {store.number: store.channel for store in World(stores).stores}[store_id]
 
 
-def load(connection: Any, quote: Callable[[str], str], stores: list[dict[str, Any]]) -> dict[str, int]:
+def load(connection: Any, quote: Quote, stores: list[dict[str, Any]]) -> dict[str, int]:
     """Insert the master data of these stores in one transaction and return the number of rows of each table.
 
-    connection: a pyodbc connection that does not commit by itself. quote: makes a name an identifier of its engine.
+    connection: pyodbc, to a database that has the tables. quote: makes a name an identifier of its engine.
     """
     return load_chunks(connection, quote, generate(stores))
 
 
-def load_chunks(connection: Any, quote: Callable[[str], str], chunks: Iterable[Chunk]) -> dict[str, int]:
-    """Insert chunks as generate() and type_samples() yield them; commit at the end, or roll everything back."""
+def load_chunks(connection: Any, quote: Quote, chunks: Iterable[Chunk]) -> dict[str, int]:
+    """Insert chunks as generate() and type_samples() yield them, all or nothing."""
     counts: Counter[str] = Counter()
-    cursor = connection.cursor()
-    try:
+    with transaction(connection) as cursor:
         for table, columns, rows in chunks:
-            _insert(cursor, quote, table, columns, rows)
+            insert(cursor, quote, table, columns, rows)
             counts[table] += len(rows)
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-    finally:
-        cursor.close()
     return dict(counts)
-
-
-def _insert(
-    cursor: Any, quote: Callable[[str], str], table: str, columns: list[str], rows: list[tuple[Any, ...]]
-) -> None:
-    schema, name = table.split(".")
-    into = f"INSERT INTO {quote(schema)}.{quote(name)} ({', '.join(map(quote, columns))}) VALUES "
-    one_row = f"({', '.join('?' * len(columns))})"
-    step = max(1, STATEMENT_PARAMETERS // len(columns))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        cursor.execute(into + ", ".join([one_row] * len(part)), [value for row in part for value in row])

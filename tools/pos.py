@@ -22,7 +22,8 @@ from typing import Any
 
 from _pos.checks import broken_sales, whole_sales
 from _pos.shelf import Article, TillError, read_facts, read_prices, read_tax_rates
-from _pos.tables import HEADER, LINES, PAYMENTS, TAXES, Quote, Row, ask, cents, insert, total, transaction
+from _pos.tables import HEADER, LINES, PAYMENTS, TAXES, Row, cents, total
+from _sql import Quote, ask, insert, transaction
 
 __all__ = ["Till", "TillError", "broken_sales", "whole_sales"]
 
@@ -41,6 +42,11 @@ class Sale:
     lines: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
     taxes: list[Row] = field(default_factory=list)
+
+    def tables(self) -> list[tuple[str, list[Row]]]:
+        """The tables that get rows, header first."""
+        written = ((HEADER, [self.header]), (LINES, self.lines), (PAYMENTS, self.payments), (TAXES, self.taxes))
+        return [(table, rows) for table, rows in written if rows]
 
 
 class Till:
@@ -89,13 +95,11 @@ class Till:
         try:
             with transaction(self._connection) as cursor:
                 sale = self._ring_up(cursor, self._next_number(cursor))
-                for table, rows in (
-                    (HEADER, [sale.header]),
-                    (LINES, sale.lines),
-                    (PAYMENTS, sale.payments),
-                    (TAXES, sale.taxes),
-                ):
-                    insert(cursor, self._quote, table, rows)
+                for table, rows in sale.tables():
+                    columns = list(rows[0])
+                    insert(
+                        cursor, self._quote, f"ax.{table}", columns, [[row[name] for name in columns] for row in rows]
+                    )
         except BaseException:
             self._number_is_known = False
             raise

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from _pos.tables import Quote, ask
+from _sql import Quote, ask
 
 SALES_MODULE, SALES_PRICE, FOR_ITEM, FOR_ALL = 2, 4, 0, 2
 """MODULETYPE of the sales price; RELATION, ITEMCODE and ACCOUNTCODE of a trade agreement for one item and everybody."""
