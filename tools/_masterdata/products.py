@@ -30,7 +30,7 @@ INVENTORY, PURCHASE, SALES = 0, 1, 2
 """The module types of INVENTTABLEMODULE."""
 ASSORTMENT = FIRST_RECID
 DESCRIPTIONS = {
-    "en-us": "{name}: hard-wearing, well made.\r\nTwo years' guarantee — “no questions asked” ✓",
+    "en-us": "{name}: hard-wearing, well made.\r\nTwo years' guarantee — \u201cno questions asked\u201d ✓",
     "de": "{name}: strapazierfähig, gut verarbeitet.\r\nZwei Jahre Garantie",
     "ja": "{name}：丈夫で長持ち。\n保証二年",
 }

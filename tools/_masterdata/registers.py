@@ -22,7 +22,7 @@ RECEIPTS = (("1", "Kassenbon"), ("2", "Kartenbeleg"), ("3", "Geschenkbon 🎁"))
 LAYOUT = (
     '<?xml version="1.0" encoding="utf-16"?>\r\n<Form Name="{name}">\r\n'
     + "".join(
-        f'  <Control Id="{place}" Text="Größe &amp; Farbe №{place} — “色”" X="{place * 8}" Y="0"/>\r\n'
+        f'  <Control Id="{place}" Text="Größe &amp; Farbe №{place} — \u201c色\u201d" X="{place * 8}" Y="0"/>\r\n'
         for place in range(60)
     )
     + "</Form>"
