@@ -108,6 +108,8 @@ def main() -> int:
     found = read_reports()
     for outcome, names in found.items():
         print(f"sanity: {len(names)} {outcome}{': ' if names else ''}{', '.join(names)}")
+    if code and not found["failed"]:
+        print(f"sanity: ansible-test itself failed with {code} before it was through; see above")
     return code or int(not found["passed"])
 
 
