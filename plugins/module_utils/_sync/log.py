@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import Any, List
+from typing import Any, Dict, List, Optional
 
 from .metadata import LOG, Scope
 
@@ -48,3 +48,45 @@ def _counts(transfer: Any) -> List[int]:
 
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
+
+
+_SHOWN = {
+    "REPLICATIONCOUNTER": "counter",
+    "TERMINAL": "terminal",
+    "SCOPEID": "scope_id",
+    "SYNCSTARTTIME": "started",
+    "SYNCSTOPTIME": "stopped",
+    "TOTALDOWNLOADED": "downloaded",
+    "TOTALDOWNLOADEDERR": "downloaded_refused",
+    "TOTALUPLOADED": "uploaded",
+    "TOTALUPLOADEDERR": "uploaded_refused",
+}
+
+
+def read_last(db: Any, limit: int, terminal: Optional[str] = None) -> List[Dict[str, Any]]:
+    """The newest rows, newest first, as plain values; times as ISO 8601 in UTC.
+
+    :param terminal: only the rows of this register.
+    """
+    quote = db.engine.names.quote
+    sql = "SELECT %s FROM %s %s ORDER BY %s DESC OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY" % (
+        ", ".join(quote(name) for name in _SHOWN), quote(*LOG),
+        "" if terminal is None else "WHERE %s = ?" % quote("TERMINAL"), quote("REPLICATIONCOUNTER"), int(limit),
+    )  # fmt: skip
+    rows = db.query(sql, *([] if terminal is None else [terminal[:10]]))
+    return [{name: _plain(value) for name, value in zip(_SHOWN.values(), row)} for row in rows]
+
+
+def newest(db: Any) -> int:
+    """The counter of the newest row, 0 where there is none: rows after it are newer, whatever the clocks say."""
+    quote = db.engine.names.quote
+    return int(db.value("SELECT max(%s) FROM %s" % (quote("REPLICATIONCOUNTER"), quote(*LOG))) or 0)
+
+
+def _plain(value: Any) -> Any:
+    return utc(value) if isinstance(value, datetime) else value
+
+
+def utc(moment: Optional[datetime]) -> Optional[str]:
+    """A column's UTC time as people and programs read it; None stays None."""
+    return None if moment is None else _iso(moment) + "Z"

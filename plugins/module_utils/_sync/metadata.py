@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Dict, List, Optional, Tuple
 
 from .._engine._model import Column, Table, TableName
@@ -284,3 +285,45 @@ def read_peers(db: Any) -> List[Peer]:
         % db.engine.names.quote(*PEER)
     )
     return [Peer(*row) for row in rows]
+
+
+def read_errors(db: Any, peer_id: int) -> Dict[str, str]:
+    """What the scopes of one peer failed with, by scope; only those that do."""
+    sql = "SELECT sync_scope_name, last_error FROM %s WHERE peer_id = ? AND last_error IS NOT NULL"
+    return {row[0]: row[1] for row in db.query(sql % db.engine.names.quote(*SCOPE), peer_id)}
+
+
+def note_error(db: Any, peer_id: int, scope: str, text: str, moment: datetime) -> None:
+    """Write what a scope failed with."""
+    db.execute(
+        "UPDATE %s SET last_error = ?, last_error_time = CAST(? AS %s) WHERE peer_id = ? AND sync_scope_name = ?"
+        % (db.engine.names.quote(*SCOPE), db.engine.types.native("datetime")),
+        text, moment.isoformat(timespec="milliseconds"), peer_id, scope,
+    )  # fmt: skip
+
+
+def clear_error(db: Any, peer_id: int, scope: str) -> None:
+    """The scope works again; the time of its last error stays."""
+    sql = "UPDATE %s SET last_error = NULL WHERE peer_id = ? AND sync_scope_name = ? AND last_error IS NOT NULL"
+    db.execute(sql % db.engine.names.quote(*SCOPE), peer_id, scope)
+
+
+@dataclass(frozen=True)
+class History:
+    """What people want to know of one scope: its last session that moved something, and its last error. UTC."""
+
+    last_session: Optional[datetime]
+    last_error: Optional[str]
+    last_error_time: Optional[datetime]
+
+
+def read_histories(db: Any, peer_id: int) -> Dict[str, History]:
+    """The histories of one peer's scopes, by scope."""
+    sql = "SELECT sync_scope_name, last_session, last_error, last_error_time FROM %s WHERE peer_id = ?"
+    return {row[0]: History(row[1], row[2], row[3]) for row in db.query(sql % db.engine.names.quote(*SCOPE), peer_id)}
+
+
+def count_kept(db: Any, kept: TableName, peer_id: int) -> Dict[str, int]:
+    """How many rows of one peer ``sync_conflict`` or ``sync_quarantine`` keeps, by scope."""
+    sql = "SELECT sync_scope_name, count(*) FROM %s WHERE peer_id = ? GROUP BY sync_scope_name"
+    return {row[0]: int(row[1]) for row in db.query(sql % db.engine.names.quote(*kept), peer_id)}

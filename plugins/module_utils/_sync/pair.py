@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -78,11 +79,22 @@ class Pair:
         return self._shared[scope.name]
 
     def preload(self, scopes: Sequence[Scope]) -> None:
-        """Read the tables of many scopes with one question to each side."""
+        """Read the tables of many scopes, again or for the first time, with one question to each side.
+
+        A scope whose tables do not fit each other is left out: :meth:`shared_tables` says what is wrong with it.
+        """
         wanted = [table.name for scope in scopes for table in scope.tables]
         child, parent = _tables(self.child, wanted), _tables(self.parent, wanted)
         for scope in scopes:
-            self._shared[scope.name] = [_shared(item, child, parent) for item in scope.tables]
+            self._shared.pop(scope.name, None)
+            with contextlib.suppress(RetailError):
+                self._shared[scope.name] = [_shared(item, child, parent) for item in scope.tables]
+
+    def replace_scopes(self, scopes: List[Scope]) -> None:
+        """Go on with other scopes: the profile was changed."""
+        self.scopes = scopes
+        self._shared.clear()
+        self.preload(scopes)
 
 
 def _peer_with(db: Any, accept: Any, what: str) -> Peer:

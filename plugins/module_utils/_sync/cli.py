@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The command line of the service: ``retail-sync run|once|status|verify --config FILE [--json]``.
+
+Exit codes: 0 all is well; 1 a problem was found; 2 wrong usage or an unusable configuration; 3 a database cannot be
+reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Callable
+
+from .._engine._errors import ConnectFailed, RetailError, StatementFailed
+from . import config as configuration
+from . import once, report, status, verify
+from .runner import Runner
+from .status import Document
+
+OK, PROBLEM, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+_EPILOG = (
+    "exit codes: 0 all is well; 1 a problem was found; 2 wrong usage or configuration; 3 a database cannot be reached"
+)
+
+_COMMANDS = {
+    "run": "keep the pair in step until told to stop (SIGTERM); SIGHUP reads the configuration again",
+    "once": "run all scopes until nothing is pending, and say what moved",
+    "status": "what waits in each direction, what went last, what is wrong; works while a database is down",
+    "verify": "check tracking, keys, sessions, row counts and the log on both sides",
+}
+_LOOKS: dict[str, Callable[[configuration.ServiceConfig], Document]] = {
+    "once": once.run,
+    "status": status.look,
+    "verify": verify.check,
+}
+_TEXTS: dict[str, Callable[[Document], list[str]]] = {
+    "once": report.once,
+    "status": report.status,
+    "verify": report.verify,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "run":
+            return Runner(options.config).run()
+        return _look(options)
+    except configuration.ConfigError as error:
+        return _fail(error, USAGE)
+    except ConnectFailed as error:
+        return _fail(error, UNREACHABLE)
+    except StatementFailed as error:
+        return _fail(error, UNREACHABLE if error.kind == "lost" else PROBLEM)
+    except RetailError as error:
+        return _fail(error, PROBLEM)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="retail-sync", description="Keeps a register's database and its store server's in step.", epilog=_EPILOG
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in _COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text, epilog=_EPILOG)
+        command.add_argument(
+            "--config", required=True, metavar="FILE", help="the configuration, a JSON file of mode 0600"
+        )
+        if name in _LOOKS:
+            command.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _look(options: argparse.Namespace) -> int:
+    document = _LOOKS[options.command](configuration.load(options.config))
+    if options.json:
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+    else:
+        text = "\n".join(_TEXTS[options.command](document))
+    sys.stdout.write(text + "\n")
+    if document.get("unreachable"):
+        return UNREACHABLE
+    return PROBLEM if document["problems"] or document.get("waiting") else OK
+
+
+def _fail(error: RetailError, code: int) -> int:
+    sys.stderr.write("retail-sync: %s\n" % error)
+    return code

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The configuration of one service: which two databases it keeps in step, and how often it looks.
+
+A JSON file of mode 0600, since the passwords stand in it. A file that others may read is refused, as ssh refuses such
+a key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from .._engine import ENGINES
+from .._engine._database import Target
+from .._engine._errors import RetailError
+
+#: The vendor's triggers skip their work for connections of exactly this name.
+APPLICATION_NAME = "Retail Offline Sync Service"
+
+#: What stands in place of a password wherever a configuration is shown.
+HIDDEN = "********"
+
+LEVELS = ("debug", "info", "warning", "error")
+SMALLEST_INTERVAL = 1
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+_ADVICE = "Correct the file, or run the module retail_sync_service, which writes it."
+_NOT_OURS = ("application_name",)
+_TYPES = {"port": (int, type(None)), "trust_server_certificate": (bool,), "login_timeout": (int,), "options": (dict,)}
+
+
+class ConfigError(RetailError):
+    """The configuration cannot be used."""
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """One pair. ``interval`` and ``heartbeat`` are in seconds; an empty ``log_file`` means standard error."""
+
+    name: str
+    child: Target
+    parent: Target
+    interval: float = 10
+    heartbeat: float = 300
+    log_file: str = ""
+    log_level: str = "info"
+
+
+def load(path: str) -> ServiceConfig:
+    """Read a configuration.
+
+    :raises ConfigError: it is not there, not JSON, not complete, or others than its owner may read it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigError("The configuration %s cannot be read: %s." % (path, error.strerror), _ADVICE) from None
+    with os.fdopen(descriptor, encoding="utf-8") as stream:
+        mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+        if mode & 0o077:
+            raise ConfigError(
+                "The configuration %s has the mode %04o, and there are passwords in it." % (path, mode),
+                "Give it the mode 0600; and change the passwords, if others than the service may have read them.",
+            )
+        try:
+            return parse(stream.read())
+        except UnicodeDecodeError:
+            raise ConfigError("The configuration %s is not UTF-8." % path, _ADVICE) from None
+        except ConfigError as error:
+            raise ConfigError("%s: %s" % (path, error.message), error.advice) from None
+
+
+def parse(text: str) -> ServiceConfig:
+    """Understand the text of a configuration.
+
+    :raises ConfigError: it is not JSON, or a field is missing, unknown or out of range.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        # The parser's own message would quote the text, and the text holds passwords.
+        where = "line %d" % error.lineno if isinstance(error, json.JSONDecodeError) else "an unknown place"
+        raise ConfigError("This is not JSON (%s)." % where, _ADVICE) from None
+    if not isinstance(document, dict):
+        raise ConfigError("This is not a JSON object.", _ADVICE)
+    _no_more_than(document, [field.name for field in dataclasses.fields(ServiceConfig)], "the configuration")
+    return ServiceConfig(
+        name=check_name(document.get("name", "")),
+        child=_target(document, "child"),
+        parent=_target(document, "parent"),
+        interval=_seconds(document, "interval", 10, SMALLEST_INTERVAL),
+        heartbeat=_seconds(document, "heartbeat", 300, SMALLEST_INTERVAL),
+        log_file=_text(document, "log_file", ""),
+        log_level=_level(document),
+    )
+
+
+def check_name(name: Any) -> str:
+    """The name of a service, which becomes part of file and unit names.
+
+    :raises ConfigError: it has other characters than letters, digits, ``_``, ``.`` and ``-``.
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise ConfigError(
+            "%r is no name for a service." % (name,), "Use letters, digits, '_', '.' and '-', such as HOUSTON-000001."
+        )
+    return name
+
+
+def document(config: ServiceConfig) -> dict[str, Any]:
+    """The configuration as plain values, passwords included: for the file, and for nothing else."""
+    fields = dataclasses.asdict(config)
+    for side in ("child", "parent"):
+        fields[side] = {name: value for name, value in fields[side].items() if name not in _NOT_OURS}
+    return fields
+
+
+def dumps(config: ServiceConfig) -> str:
+    """The text of the file; equal configurations give equal texts."""
+    return json.dumps(document(config), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def redacted(fields: dict[str, Any]) -> dict[str, Any]:
+    """A document that may be shown: it says that there is a password, and not which."""
+    return {
+        name: redacted(value) if isinstance(value, dict) else HIDDEN if name == "password" and value else value
+        for name, value in fields.items()
+    }
+
+
+def _target(document: dict[str, Any], side: str) -> Target:
+    fields = document.get(side)
+    if not isinstance(fields, dict):
+        raise ConfigError("The connection %r is missing." % side, _ADVICE)
+    known = [field.name for field in dataclasses.fields(Target) if field.name not in _NOT_OURS]
+    _no_more_than(fields, known, "the connection %r" % side)
+    for name, value in fields.items():
+        if not isinstance(value, _TYPES.get(name, (str,))) or (name == "port" and isinstance(value, bool)):
+            raise ConfigError(
+                "The field %r of the connection %r has a value of the wrong type." % (name, side), _ADVICE
+            )
+    if fields.get("engine") not in ENGINES:
+        raise ConfigError("The connection %r names no engine." % side, "Use one of: %s." % ", ".join(sorted(ENGINES)))
+    if not fields.get("database"):
+        raise ConfigError("The connection %r names no database." % side, _ADVICE)
+    return Target(**{**fields, "application_name": APPLICATION_NAME})
+
+
+def _no_more_than(fields: dict[str, Any], known: Any, what: str) -> None:
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise ConfigError("There are unknown fields in %s: %s." % (what, ", ".join(unknown)), _ADVICE)
+
+
+def _seconds(document: dict[str, Any], name: str, default: float, least: float) -> int | float:
+    value = document.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+        raise ConfigError("%r must be a number of seconds, %d or more." % (name, least), _ADVICE)
+    return value
+
+
+def _text(document: dict[str, Any], name: str, default: str) -> str:
+    value = document.get(name, default)
+    if not isinstance(value, str):
+        raise ConfigError("%r must be a text." % name, _ADVICE)
+    return value
+
+
+def _level(document: dict[str, Any]) -> str:
+    level = _text(document, "log_level", "info")
+    if level not in LEVELS:
+        raise ConfigError("The log level %r is unknown." % level, "Use one of: %s." % ", ".join(LEVELS))
+    return level

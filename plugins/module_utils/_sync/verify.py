@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a pair is whole.
+
+Tracking on both sides of every table, the same keys and scopes, sessions that continue each other, anchors that the
+sender can know, the same number of rows, and a log that is alive.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .._engine._errors import RetailError
+from .._engine._model import TableName
+from . import log, metadata, session
+from .config import ServiceConfig
+from .link import SIDES, Link, reach
+from .metadata import PARENT, Scope
+from .pair import Pair
+from .service import terminal_of
+from .status import Document
+
+
+def check(config: ServiceConfig) -> Document:
+    """Everything about one pair, as plain values; ``problems`` is empty where all is well."""
+    with Link(config) as link:
+        _there, missing = reach(link)
+        document: Document = {"name": config.name, "unreachable": sorted(missing), "problems": [], "tables": []}
+        if missing:
+            document["problems"] = ["%s" % missing[side] for side in SIDES if side in missing]
+            return document
+        try:
+            pair = link.pair()
+        except RetailError as error:
+            document["problems"] = [str(error)]
+            return document
+        pair.preload(pair.scopes)
+        document["tracking_tables"] = count_tracked(pair)
+        document["tables"] = _tables(pair)
+        document["problems"] += tracking(pair) + _definitions(pair) + _sessions(pair)
+        document["problems"] += _differences(pair, document["tables"]) + _silence(pair, config)
+        return document
+
+
+def count_tracked(pair: Pair) -> dict[str, int]:
+    """How many tables of the scopes have a tracking table, on each side."""
+    wanted = _wanted(pair)
+    return {side: len(wanted & set(db.engine.tracking.read(db))) for side, db in _both(pair)}
+
+
+def tracking(pair: Pair) -> list[str]:
+    """What is missing of tracking tables and triggers, a sentence each."""
+    problems = []
+    for side, db in _both(pair):
+        there = db.engine.tracking.read(db)
+        for table in sorted(_wanted(pair)):
+            gaps = sorted(set(db.engine.tracking.TRIGGERS) - set(there.get(table, ())))
+            if table not in there:
+                problems.append("The table %s has no tracking table at the %s." % (table, side))
+            elif gaps:
+                problems.append("The table %s lacks the trigger for %s at the %s." % (table, ", ".join(gaps), side))
+    return problems
+
+
+def _wanted(pair: Pair) -> set[TableName]:
+    return {table.name for scope in pair.scopes for table in scope.tables}
+
+
+def _both(pair: Pair) -> Any:
+    return (("child", pair.child), ("parent", pair.parent))
+
+
+def _definitions(pair: Pair) -> list[str]:
+    """Where the two sides have another idea of a scope, or of a table in it."""
+    above = {scope.name: scope for scope in metadata.read_scopes(pair.parent, pair.downwards.peer_id)}
+    problems = []
+    for scope in pair.scopes:
+        theirs = above.pop(scope.name, None)
+        if theirs is None:
+            problems.append("The parent does not know the scope %s." % scope.name)
+        elif (scope.direction, scope.config_data()) != (theirs.direction, theirs.config_data()):
+            problems.append("The scope %s is not the same on both sides." % scope.name)
+        try:
+            pair.shared_tables(scope)
+        except RetailError as error:
+            problems.append(str(error))
+    return problems + ["The child does not know the scope %s." % name for name in sorted(above)]
+
+
+def _sessions(pair: Pair) -> list[str]:
+    """Whether sessions continue each other, and no anchor lies ahead of the database whose versions it counts."""
+    below = metadata.read_states(pair.child, PARENT)
+    above = metadata.read_states(pair.parent, pair.downwards.peer_id)
+    low = {}
+    for side, db in _both(pair):
+        with db.engine.marks.snapshot(db) as mark:
+            low[side] = mark.low
+    problems = []
+    for name in sorted(set(below) & set(above)):
+        child, parent = below[name], above[name]
+        if parent.session_token not in (child.session_token, child.previous_token):
+            problems.append(
+                "The sessions of the scope %s do not continue each other: one side was restored or cloned." % name
+            )
+        for anchor, sender in ((child.anchor_in, "parent"), (parent.anchor_in, "child")):
+            if anchor is not None and anchor > low[sender]:
+                problems.append(
+                    "The scope %s has taken changes that the %s has not come to: it was restored." % (name, sender)
+                )
+    return problems
+
+
+def _tables(pair: Pair) -> list[Document]:
+    """Every table with what waits; rows are counted where both sides should have the same."""
+    documents = []
+    for scope in pair.scopes:
+        waiting = _waiting(pair, scope)
+        names = [table.name for table in scope.tables]
+        rows: dict[str, list[int | None]] = {side: [None] * len(names) for side in SIDES}
+        if scope.downloads and waiting is not None:
+            rows = {side: list(db.engine.changes.count(db, names)) for side, db in _both(pair)}
+        for position, name in enumerate(names):
+            documents.append(
+                {
+                    "scope": scope.name,
+                    "table": str(name),
+                    "waiting": waiting[position] if waiting is not None else None,
+                    "rows": {side: rows[side][position] for side in SIDES},
+                }
+            )
+    return documents
+
+
+def _waiting(pair: Pair, scope: Scope) -> list[int] | None:
+    """Rows that wait in either direction, a number a table; None where that cannot be asked."""
+    numbers = [0] * len(scope.tables)
+    try:
+        for upload in [way for way, wanted in ((True, scope.uploads), (False, scope.downloads)) if wanted]:
+            receiver, peer = (pair.parent, pair.downwards.peer_id) if upload else (pair.child, PARENT)
+            state = metadata.read_state(receiver, peer, scope.name)
+            sender = pair.child if upload else pair.parent
+            found = (
+                sender.engine.changes.backlog(sender, session.extracts_of(pair, scope, upload, state)) if state else []
+            )
+            for position, (waiting, _age) in enumerate(found):
+                numbers[position] += waiting
+            if state is None or (not upload and state.anchor_in is None):
+                return None
+    except RetailError:
+        return None
+    return numbers
+
+
+def _differences(_pair: Pair, tables: list[Document]) -> list[str]:
+    """Tables in which nothing waits, and that still have another number of rows on the two sides."""
+    return [
+        "The table %s has %d rows at the child and %d at the parent, and nothing waits."
+        % (table["table"], table["rows"]["child"], table["rows"]["parent"])
+        for table in tables
+        if table["waiting"] == 0 and table["rows"]["child"] != table["rows"]["parent"]
+    ]
+
+
+def _silence(pair: Pair, config: ServiceConfig) -> list[str]:
+    """Whether the log has had a row of this register lately; its times come from the host of the service: this one."""
+    last = log.read_last(pair.parent, 1, terminal_of(pair))
+    if not last:
+        return ["RETAILOFFLINESYNCLOG has no row of %s: the service has never run." % terminal_of(pair)]
+    silent = (log.now() - datetime.fromisoformat(last[0]["stopped"].rstrip("Z"))).total_seconds()
+    if silent > 3 * config.heartbeat + config.interval:
+        return [
+            "RETAILOFFLINESYNCLOG has had no row of %s for %d s: the service does not run."
+            % (terminal_of(pair), silent)
+        ]
+    return []
