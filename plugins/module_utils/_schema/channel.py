@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A database of the product as a whole: does it exist, which options, tables and versions has it, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._engine._model import Table, TableName
+from .._plan import Plan, Step
+from . import plan, versions
+from .package import Package
+
+#: The database options that the vendor's script sets; a speaker's ``databases.OPTIONS`` says which its engine has.
+OPTIONS: Mapping[str, str] = {
+    "allow_snapshot_isolation": "on",
+    "read_committed_snapshot": "on",
+    "recovery": "simple",
+    "page_verify": "checksum",
+    "auto_close": "off",
+    "auto_shrink": "off",
+}
+
+#: Made first: they show that a database is ours, should the run be cut off before the end.
+_FIRST = (versions.POSISINFO, versions.DBVERSION, versions.HISTORY)
+
+
+@dataclass
+class Actual:
+    """What there is. ``exists`` False: no database of that name, and everything else is empty."""
+
+    exists: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    schemas: Iterable[str] = ()
+    tables: Mapping[TableName, Table] = field(default_factory=dict)
+    versions: versions.Versions = field(default_factory=versions.Versions)
+
+
+def read(db: Any) -> Actual:
+    """Read the connected database."""
+    tables = db.engine.tables.read(db)
+    return Actual(
+        exists=True,
+        options=db.engine.databases.options(db),
+        schemas=db.engine.tables.schemas(db),
+        tables=tables,
+        versions=versions.read_all(db, tables),
+    )
+
+
+def database_plan(engine: Any, name: str, actual: Actual, package: Package, server: str, database: str) -> Plan:
+    """The steps that make the database be at the package's release.
+
+    :param server: the key of the connection to the server's maintenance database.
+    :param database: the key of the connection to the database itself.
+    :raises RetailError: the database must not be touched, or something cannot be changed in place.
+    """
+    versions.check(actual.versions, package, actual.tables, name)
+    result = Plan()
+    if not actual.exists:
+        create = engine.databases.create(name)
+        result.add(Step("Create database %s" % name, ("database", "name"), None, name, server, create, atomic=False))
+    result.extend(_options(engine, name, actual.options, server))
+    result.extend(plan.tables(engine, actual.tables, _ordered(package), database, actual.schemas))
+    result.extend(versions.plan(engine, actual.versions, package, database))
+    return result
+
+
+def _ordered(package: Package) -> dict[TableName, Table]:
+    desired = {**package.tables, versions.HISTORY: versions.HISTORY_TABLE}
+    first = {name: desired[name] for name in _FIRST if name in desired}
+    return {**first, **desired}
+
+
+def _options(engine: Any, name: str, actual: Mapping[str, str], server: str) -> Plan:
+    result = Plan()
+    for option in engine.databases.OPTIONS:
+        wanted = OPTIONS[option]
+        if actual.get(option) != wanted:
+            statements = engine.databases.set_options(name, {option: wanted})
+            path = ("database", "options", option)
+            title = "Set database option %s to %s" % (option, wanted)
+            result.add(Step(title, path, actual.get(option), wanted, server, statements, atomic=False))
+    return result
