@@ -12,7 +12,7 @@ to come.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,10 +58,12 @@ given AS (
  FROM given g JOIN asked a ON a.oid = g.grantee GROUP BY 1, 2, 3, 4
 )
 SELECT kind, schema, rolname, rights, CAST(json_agg(name) AS text)
- FROM gathered GROUP BY 1, 2, 3, 4""".format(asked=_ASKED)
+ FROM gathered GROUP BY 1, 2, 3, 4
+UNION ALL SELECT 'function', 'pg_catalog', '', 'execute', '["pg_control_system()"]'
+ WHERE has_function_privilege('public', 'pg_catalog.pg_control_system()', 'EXECUTE')""".format(asked=_ASKED)
 
 
-def read(server: Any, db: Any | None, principals: Iterable[str], passwords: Mapping[str, str | None]) -> AccessState:
+def read(server: Any, db: Any | None, principals: Collection[str], passwords: Mapping[str, str | None]) -> AccessState:
     """What there is of these principals and logins, in at most three statements and none for each of them.
 
     :param server: a connection to the maintenance database.
@@ -108,6 +110,9 @@ def needs(
         # Functions here are triggers; they run with their owner's rights and need none.
         return [(Securable("schema", schema), frozenset({"usage"})) for schema in schemas]
     wanted = [(Securable("schema", schema), frozenset({"usage"})) for schema in schemas]
+    if need == READ:
+        # Everybody may connect by default; where an administrator has changed that, readers still may.
+        wanted.append((Securable("database", "", database), frozenset({"connect"})))
     wanted += [(Securable("future", schema), _RIGHTS[need]) for schema in schemas]
     return wanted + [(Securable.table(table), _RIGHTS[need]) for table in tables]
 
@@ -181,11 +186,13 @@ def _compare(db: Any, passwords: Mapping[str, str | None]) -> dict[str, bool | N
     return {name: matches(stored, asked[name]) for name, stored in rows}
 
 
-def _grants(db: Any, principals: Iterable[str]) -> Grants:
+def _grants(db: Any, principals: Collection[str]) -> Grants:
     grants: Grants = {}
     for kind, schema, role, rights, objects in db.query(_GRANTS, _json(principals)):
         for name in json.loads(objects):
-            grants[(role, Securable(kind, schema, name))] = frozenset(rights.split(","))
+            # No role means everybody, those included that are yet to be made.
+            for holder in [role] if role else principals:
+                grants[(holder, Securable(kind, schema, name))] = frozenset(rights.split(","))
     return grants
 
 
