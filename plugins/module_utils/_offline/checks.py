@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a list of scopes must fulfil before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .._engine._errors import RetailError
+from .._engine._model import Table, TableName
+from .._sync.metadata import SCOPE_TABLE, Scope
+
+
+def _longest_name() -> int:
+    column = SCOPE_TABLE.column("sync_scope_name")
+    return int(column.type.partition("(")[2].rstrip(")")) if column else 0
+
+
+LONGEST_NAME = _longest_name()
+
+
+def check_scopes(scopes: Iterable[Scope]) -> None:
+    """See that names are usable and that every table stands in one scope only.
+
+    :raises RetailError: the message names the scope and the table.
+    """
+    owners: dict[TableName, str] = {}
+    names: set[str] = set()
+    for scope in scopes:
+        _check_name(scope.name, names)
+        for item in scope.tables:
+            _check_owner(owners, item.name, scope.name)
+
+
+def _check_name(name: str, names: set[str]) -> None:
+    if not name or len(name) > LONGEST_NAME:
+        raise RetailError(
+            "The scope name %r is empty or longer than %d characters." % (name, LONGEST_NAME), "Choose another name."
+        )
+    if name in names:
+        raise RetailError("There are two scopes with the name %r." % name, "Give each scope a name of its own.")
+    names.add(name)
+
+
+def _check_owner(owners: dict[TableName, str], table: TableName, scope: str) -> None:
+    if table in owners:
+        place = "in the scopes %r and %r" % (owners[table], scope)
+        if owners[table] == scope:
+            place = "twice in the scope %r" % scope
+        raise RetailError(
+            "The table %s stands %s." % (table, place),
+            "A table synchronises in one scope, and once; take the other out.",
+        )
+    owners[table] = scope
+
+
+def check_tables(scopes: Iterable[Scope], tables: Mapping[TableName, Table], where: str) -> None:
+    """See that every table is there and can be synchronised.
+
+    :param tables: the tables that exist.
+    :param where: the database, for the message.
+    :raises RetailError: the message names the scope and the table.
+    """
+    for scope in scopes:
+        for item in scope.tables:
+            _check_table(scope.name, item.name, tables.get(item.name), where)
+
+
+def _check_table(scope: str, name: TableName, table: Table | None, where: str) -> None:
+    if table is None:
+        raise RetailError(
+            "The scope %r names the table %s, which the database %s does not have." % (scope, name, where),
+            "Correct the table's name in the scope, or upgrade the database.",
+        )
+    if not table.primary_key:
+        raise RetailError(
+            "The table %s of the scope %r has no primary key, so it cannot synchronise." % (name, scope),
+            "Take it out of the scope, or give it a primary key.",
+        )
+    identity = [column.name for column in table.key_columns if not column.synchronises]
+    if identity:
+        raise RetailError(
+            "The primary key of the table %s of the scope %r has the column %s, whose values each database assigns."
+            % (name, scope, identity[0]),
+            "Such a table cannot synchronise; take it out of the scope.",
+        )
