@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
-from ._errors import DriverMissing
+from ._errors import DriverMissing, RetailError
 
 try:
     import pyodbc
@@ -57,9 +57,25 @@ def find_driver(named: str, registered: Sequence[str], patterns: Sequence[str], 
     raise DriverMissing("No ODBC driver for this engine was found (looked for %s)." % ", ".join(registered), advice)
 
 
-def connection_string(parts: "List[tuple]") -> str:
-    """Join keyword and value; a value with special characters is braced, as ODBC wants it."""
-    return ";".join("%s=%s" % (key, _brace(str(value))) for key, value in parts if value not in (None, ""))
+def connection_string(parts: "List[tuple]", braced: Optional[Sequence[str]] = None) -> str:
+    """Join keyword and value; a value with special characters is braced, as ODBC wants it.
+
+    :param braced: the only keywords whose braces the driver takes off, for a driver that is no better; None: all of them.
+    :raises RetailError: a value cannot be given to such a driver.
+    """
+    given = [(key, str(value)) for key, value in parts if value not in (None, "")]
+    return ";".join(
+        "%s=%s" % (key, _brace(value) if braced is None or key in braced else _bare(key, value)) for key, value in given
+    )
+
+
+def _bare(key: str, value: str) -> str:
+    if ";" in value or value.startswith("{") or value != value.strip():
+        raise RetailError(
+            "The driver cannot be given %r as %s." % (value, key),
+            "Choose a name without semicolons and outer spaces or braces.",
+        )
+    return value
 
 
 def _brace(value: str) -> str:

@@ -24,6 +24,8 @@ _FILES = (
     "/opt/homebrew/lib/psqlodbcw.so",
 )
 _ADVICE = "Install it where the module runs: 'apt install odbc-postgresql' or 'dnf install postgresql-odbc'."
+#: psqlodbc takes the braces off these values only: {my database} would be another database than my database.
+_BRACED = ("Driver", "Password", "PWD", "pqopt", "ConnSettings")
 _SSL_MODES = {"yes": "require", "no": "disable", "optional": "prefer", "strict": "verify-full"}
 
 
@@ -66,7 +68,7 @@ def _string(target: Target, driver: str) -> str:
         ("ByteaAsLongVarBinary", "1"),
     ]
     parts.extend(target.options.items())
-    return connection_string(parts)
+    return connection_string(parts, _BRACED)
 
 
 def _explained(target: Target, error: Exception) -> ConnectFailed:
