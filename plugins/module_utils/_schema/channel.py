@@ -52,6 +52,13 @@ def read(db: Any) -> Actual:
     )
 
 
+def desired_tables(package: Package) -> dict[TableName, Table]:
+    """The tables of a database at the package's release, in the order in which they are made."""
+    desired = {**package.tables, versions.HISTORY: versions.HISTORY_TABLE}
+    first = {name: desired[name] for name in _FIRST if name in desired}
+    return {**first, **desired}
+
+
 def database_plan(engine: Any, name: str, actual: Actual, package: Package, server: str, database: str) -> Plan:
     """The steps that make the database be at the package's release.
 
@@ -65,15 +72,9 @@ def database_plan(engine: Any, name: str, actual: Actual, package: Package, serv
         create = engine.databases.create(name)
         result.add(Step("Create database %s" % name, ("database", "name"), None, name, server, create, atomic=False))
     result.extend(_options(engine, name, actual.options, server))
-    result.extend(plan.tables(engine, actual.tables, _ordered(package), database, actual.schemas))
+    result.extend(plan.tables(engine, actual.tables, desired_tables(package), database, actual.schemas))
     result.extend(versions.plan(engine, actual.versions, package, database))
     return result
-
-
-def _ordered(package: Package) -> dict[TableName, Table]:
-    desired = {**package.tables, versions.HISTORY: versions.HISTORY_TABLE}
-    first = {name: desired[name] for name in _FIRST if name in desired}
-    return {**first, **desired}
 
 
 def _options(engine: Any, name: str, actual: Mapping[str, str], server: str) -> Plan:
