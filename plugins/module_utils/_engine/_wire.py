@@ -49,21 +49,23 @@ class Extract:
 class Work:
     """How one batch is applied at the receiver.
 
-    ``decide`` makes the neutral CASE expression (see ``_sync/_rules.py``) from the speaker's SQL for "the images are identical
-    byte for byte" and for "there is no such row here". ``peer`` is the origin that written rows get. ``window_from`` (uploads): versions at or above it are
+    ``decide`` makes the neutral CASE expression from the speaker's phrases, see ``_sync/rules.py``. ``acked`` and ``acked_seen``
+    (downloads): up to where the parent has taken the changes here. ``peer`` is the origin that written rows get. ``window_from`` (uploads): versions at or above it are
     remembered in sync_window. ``track_all`` False leaves rows without a version (baseline rows of a load) untracked.
     ``body`` is a scalar subquery that gives the batch's JSON, with its parameters. ``without``: source transactions to leave out.
     """
 
     table: Table
     columns: Tuple[Column, ...]
-    decide: Callable[[str, str], str]
+    decide: Callable[[str, str, str], str]
     upload: bool
     peer: int
     scope: str
     parent_wins: bool
     body: str
     body_parameters: tuple
+    acked: int = 0
+    acked_seen: Optional[str] = None
     window_from: Optional[int] = None
     track_all: bool = True
     without: FrozenSet[int] = frozenset()

@@ -7,13 +7,16 @@
 Aliases: ``i`` the incoming row (v version, b base version, n born at the sender, d deletion), ``t`` the tracking row here,
 ``w`` the window's row, if any. The answer is one of: ``seen`` (delivered before), ``same`` (identical image), ``conflict``,
 ``held`` (a change here has yet to go up; the row must come again), ``write``.
+
+A rule is a function of three phrases that the speaker spells: the images are ``identical`` byte for byte; the row is ``absent``
+here; the tracking row is ``pending``: the parent has not taken it yet.
 """
 
 from __future__ import annotations
 
 from typing import Callable
 
-Decide = Callable[[str, str], str]
+Decide = Callable[[str, str, str], str]
 
 
 def upload(peer: int) -> Decide:
@@ -23,7 +26,7 @@ def upload(peer: int) -> Decide:
     of a row that is gone here without a trace; or a row born at the child whose key stands here since the baseline.
     """
 
-    def decide(identical: str, absent: str) -> str:
+    def decide(identical: str, absent: str, pending: str) -> str:
         return _case(
             ("w.version IS NOT NULL", "seen"),
             (identical, "same"),
@@ -35,19 +38,18 @@ def upload(peer: int) -> Decide:
     return decide
 
 
-def download(acked: int, upwards: bool) -> Decide:
+def download(upwards: bool) -> Decide:
     """At the child, for rows that come from the parent.
 
-    :param acked: the anchor up to which the parent has our changes.
     :param upwards: whether changes here go up in this scope. Then a pending one is left alone until the parent has judged it;
         else the parent's image wins over it at once, and the image here is kept as a conflict.
     """
 
-    def decide(identical: str, absent: str) -> str:
+    def decide(identical: str, absent: str, pending: str) -> str:
         changed_here = "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> 0)"
         seen = ("t.origin = 0 AND t.parent_version = i.v", "seen")
         if upwards:
-            return _case(seen, ("%s AND t.version >= %d" % (changed_here, int(acked)), "held"), (identical, "same"))
+            return _case(seen, ("%s AND %s" % (changed_here, pending), "held"), (identical, "same"))
         return _case(seen, (identical, "same"), (changed_here, "conflict"))
 
     return decide

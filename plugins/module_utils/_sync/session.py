@@ -15,7 +15,7 @@ from .._engine._wire import Extract
 from . import log, metadata, transfer
 from .metadata import PARENT, SCOPE, Scope, ScopeState
 from .pair import Pair, Restored
-from .transfer import Transfer, Way
+from .transfer import Anchor, Transfer, Way
 
 
 @dataclass
@@ -79,12 +79,12 @@ class _Steps:
             )
 
     def run(self, session: Session) -> None:
-        acked = self.parent_state.anchor_in or 0
+        acked = Anchor(self.parent_state.anchor_in or 0, self.parent_state.anchor_seen)
         if self.scope.uploads and self._has_work(upload=True):
             # What the parent never sent derives from the last state that we took from it.
             base = (self.child_state.anchor_in or 0) - 1
-            session.up = transfer.run(self._way(upload=True), self.parent_state, base, 0, self.next_token())
-            acked = session.up.anchor or 0
+            session.up = transfer.run(self._way(upload=True), self.parent_state, base, acked, self.next_token())
+            acked = session.up.anchor
         if self.scope.downloads and self._has_work(upload=False):
             session.down = transfer.run(self._way(upload=False), self.child_state, 0, acked, self.next_token())
         if self.token:
@@ -126,8 +126,8 @@ class _Steps:
         """Tell each side how far the other has come: for cleanup and for people. What counts is each side's own anchor."""
         pair, now = self.pair, log.now().isoformat(timespec="milliseconds")
         for db, peer, anchor, token in (
-            (pair.parent, pair.downwards.peer_id, session.down.anchor if session.down else None, True),
-            (pair.child, PARENT, session.up.anchor if session.up else None, False),
+            (pair.parent, pair.downwards.peer_id, session.down.anchor.low if session.down else None, True),
+            (pair.child, PARENT, session.up.anchor.low if session.up else None, False),
         ):
             settings, values = ["last_session = CAST(? AS %s)" % db.engine.types.native("datetime"), "last_error = NULL"], [now]
             if anchor is not None:

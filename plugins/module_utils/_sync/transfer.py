@@ -50,6 +50,14 @@ class Way:
         return shared.parent if self.upload else shared.child
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """Up to where a receiver has taken a sender's changes: everything below ``low``, and what the snapshot ``seen`` saw."""
+
+    low: int = 0
+    seen: Optional[str] = None
+
+
 @dataclass
 class Transfer:
     """What one way moved. ``anchor``: up to where the receiver has taken the sender's changes now."""
@@ -57,7 +65,7 @@ class Transfer:
     rows: int = 0
     outcome: Outcome = field(default_factory=Outcome)
     quarantined: int = 0
-    anchor: Optional[int] = None
+    anchor: Anchor = Anchor()
 
 
 @dataclass
@@ -105,7 +113,7 @@ class _Landing:
             )  # fmt: skip
 
 
-def run(way: Way, state: ScopeState, base: int, acked: int, token: str) -> Transfer:
+def run(way: Way, state: ScopeState, base: int, acked: Anchor, token: str) -> Transfer:
     """Move everything that the sender has for the receiver.
 
     :param state: the receiver's row of scope_info for the sender.
@@ -177,7 +185,7 @@ def _batch(shared: SharedTable, texts: List[str], load: bool) -> _Batch:
     return _Batch(json.dumps(header, ensure_ascii=False), "[%s]" % ",".join(texts), len(texts))
 
 
-def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: int, token: str) -> Transfer:
+def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str) -> Transfer:
     """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
     errors: Dict[int, str] = {}
     refused = 0
@@ -197,7 +205,7 @@ def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: int
     raise StatementFailed("The batch could not be applied within %d tries." % _TRIES, "transient")
 
 
-def _trial(way: Way, landing: _Landing, mark: Any, acked: int) -> Callable[[FrozenSet[int]], None]:
+def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor) -> Callable[[FrozenSet[int]], None]:
     def attempt(without: FrozenSet[int]) -> None:
         with quarantine.rolled_back(way.receiver):
             landing.write()
@@ -217,7 +225,7 @@ def _landed(way: Way, landing: _Landing) -> List[Tuple[str, str]]:
 
 
 def _apply_once(
-    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: int, token: str, errors: Dict[int, str]
+    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str, errors: Dict[int, str]
 ) -> Transfer:
     transfer = Transfer()
     with way.receiver.transaction():
@@ -242,7 +250,7 @@ def _claim(way: Way, state: ScopeState) -> None:
         raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
 
 
-def _apply_batches(way: Way, mark: Any, acked: int, without: FrozenSet[int]) -> Outcome:
+def _apply_batches(way: Way, mark: Any, acked: Anchor, without: FrozenSet[int]) -> Outcome:
     receiver, key = way.receiver, (way.sender_number, way.scope.name)
     staging = _name(receiver, STAGING)
     total = Outcome()
@@ -256,13 +264,13 @@ def _apply_batches(way: Way, mark: Any, acked: int, without: FrozenSet[int]) -> 
     return total
 
 
-def _work(way: Way, shared: SharedTable, columns: List[str], mark: Any, acked: int, body: str, key: tuple, without: FrozenSet[int]) -> Work:
+def _work(way: Way, shared: SharedTable, columns: List[str], mark: Any, acked: Anchor, body: str, key: tuple, without: FrozenSet[int]) -> Work:
     table = way.table_at_receiver(shared)
     by_name = {column.name: column for column in table.columns}
     return Work(
         table=table,
         columns=tuple(by_name[name] for name in columns),
-        decide=rules.upload(way.sender_number) if way.upload else rules.download(acked, way.scope.uploads),
+        decide=rules.upload(way.sender_number) if way.upload else rules.download(way.scope.uploads),
         upload=way.upload,
         peer=way.sender_number,
         scope=way.scope.name,
@@ -270,13 +278,15 @@ def _work(way: Way, shared: SharedTable, columns: List[str], mark: Any, acked: i
         parent_wins=shared.winner == "parent" if way.upload else True,
         body=body,
         body_parameters=key,
+        acked=acked.low,
+        acked_seen=acked.seen,
         window_from=mark.low if way.upload else None,
         track_all=way.upload or way.has_children,
         without=without,
     )
 
 
-def _finish(way: Way, mark: Any, held_at: Optional[int], token: str) -> int:
+def _finish(way: Way, mark: Any, held_at: Optional[int], token: str) -> Anchor:
     """The end of the transaction: staging and old window rows go, the anchor moves."""
     receiver, key = way.receiver, (way.sender_number, way.scope.name)
     receiver.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % _name(receiver, STAGING), *key)
@@ -284,12 +294,15 @@ def _finish(way: Way, mark: Any, held_at: Optional[int], token: str) -> int:
         receiver.execute(
             "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND version < ?" % _name(receiver, WINDOW), *key, mark.low
         )
-    anchor = mark.low if held_at is None else min(mark.low, int(held_at))
+    # A held row has to come again although the snapshot saw it, so the snapshot is forgotten then.
+    anchor = Anchor(mark.low, mark.seen) if held_at is None else Anchor(min(mark.low, int(held_at)))
+    settings = {"anchor_in": anchor.low, "anchor_seen": anchor.seen}
+    if way.upload:
+        settings["session_token"] = token
     receiver.execute(
-        "UPDATE %s SET anchor_in = ?, anchor_seen = %s%s WHERE peer_id = ? AND sync_scope_name = ?"
-        # A held row has to come again although the snapshot saw it, so the snapshot is forgotten then.
-        % (_name(receiver, SCOPE), "NULL" if held_at is not None or mark.seen is None else "?", ", session_token = ?" if token and way.upload else ""),
-        anchor, *(() if held_at is not None or mark.seen is None else (mark.seen,)), *((token,) if token and way.upload else ()), *key,
+        "UPDATE %s SET %s WHERE peer_id = ? AND sync_scope_name = ?"
+        % (_name(receiver, SCOPE), ", ".join("%s = %s" % (name, "NULL" if value is None else "?") for name, value in settings.items())),
+        *(value for value in settings.values() if value is not None), *key,
     )  # fmt: skip
     return anchor
 

@@ -16,7 +16,7 @@ from typing import Any, Iterable, List, Tuple
 
 from .._model import Column, TableName
 from .._wire import Outcome, Work, key_of
-from . import names, tracking, types
+from . import marks, names, tracking, types
 
 WINDOW = TableName("dbo", "sync_window")
 CONFLICT = TableName("dbo", "sync_conflict")
@@ -125,12 +125,13 @@ def _decide(db: Any, work: Work, sql: _Phrases) -> None:
     identical = "(i.d = 1 AND {absent} OR i.d = 0 AND NOT {absent}{images})".format(
         absent=sql.absent("r"), images=_same_image(sql.plain)
     )
+    pending = marks.newer_than("t.version", work.acked, work.acked_seen)
     db.execute(
         "UPDATE {incoming} AS o SET act = q.act FROM (SELECT i.ctid AS place, {decide} AS act FROM {incoming} i "
         "LEFT JOIN {tracking} t ON {tracked} LEFT JOIN {base} r ON {present} LEFT JOIN {window} w "
         "ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key AND w.version = i.v) q "
         "WHERE o.ctid = q.place".format(
-            incoming=sql.incoming, decide=work.decide(identical, sql.absent("r")), tracking=sql.tracking, tracked=sql.match("t"),
+            incoming=sql.incoming, decide=work.decide(identical, sql.absent("r"), pending), tracking=sql.tracking, tracked=sql.match("t"),
             base=sql.base, present=sql.match("r"), window=names.quote(*WINDOW), peer=int(work.peer), name=sql.table_literal,
         )
     )  # fmt: skip

@@ -23,19 +23,17 @@ def stream(db: Any, extract: Extract) -> Iterator[Tuple[Optional[int], str]]:
     A server-side cursor keeps the memory flat: the driver would otherwise collect the whole result first.
     """
     db.execute("DECLARE changes NO SCROLL CURSOR FOR " + query(extract))
-    try:
-        size = 50
-        while True:
-            rows = db.query("FETCH FORWARD %d FROM changes" % size)
-            for row in rows:
-                yield row[0], row[1]
-            if len(rows) < size:
-                return
-            average = max(1, sum(len(row[1]) for row in rows) // len(rows))
-            size = max(1, min(_MOST_ROWS, _FETCH_SIZE // average))
-    finally:
-        if db.in_transaction:
-            db.execute("CLOSE changes")
+    size = 50
+    while True:
+        rows = db.query("FETCH FORWARD %d FROM changes" % size)
+        for row in rows:
+            yield row[0], row[1]
+        if len(rows) < size:
+            break
+        average = max(1, sum(len(row[1]) for row in rows) // len(rows))
+        size = max(1, min(_MOST_ROWS, _FETCH_SIZE // average))
+    # Not in a finally: after an error the end of the transaction closes the cursor, and CLOSE would hide the error.
+    db.execute("CLOSE changes")
 
 
 def query(extract: Extract) -> str:
@@ -44,15 +42,17 @@ def query(extract: Extract) -> str:
 
 
 def _load(extract: Extract) -> str:
+    """Every row, and the deletions that are still known: the receiver may have made a row of that key meanwhile."""
     # A row of the baseline has no source transaction: a number of its own lets one bad row be put aside without the others.
     keys = _keys(extract.table)
-    order = ", ".join("r." + key for key in keys)
     return (
-        "SELECT t.version AS v, coalesce(t.source_transaction, t.version, -row_number() OVER (ORDER BY {order})) AS x, 0 AS d, "
-        "{columns} FROM {base} r LEFT JOIN {tracking} t ON {tracked} ORDER BY {order}"
+        "SELECT t.version AS v, coalesce(t.source_transaction, t.version, -row_number() OVER ()) AS x, 0 AS d, {columns} "
+        "FROM {base} r LEFT JOIN {tracking} t ON {tracked} UNION ALL "
+        "SELECT t.version, coalesce(t.source_transaction, t.version), 1, {deleted} "
+        "FROM {tracking} t LEFT JOIN {base} r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
     ).format(
-        order=order, columns=_columns(extract, "r"), base=names.quote(*extract.table.name), tracking=_tracking(extract.table),
-        tracked=tracking.matching("t", "r", keys),
+        columns=_columns(extract, "r"), deleted=_columns(extract, "t"), base=names.quote(*extract.table.name),
+        tracking=_tracking(extract.table), tracked=tracking.matching("t", "r", keys), key=keys[0],
     )  # fmt: skip
 
 
