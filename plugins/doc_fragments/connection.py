@@ -6,7 +6,38 @@
 
 from __future__ import annotations
 
-_PLAIN = r"""
+_TYPES = (
+    ("engine", "str, choices: [mssql, postgresql]"),
+    ("server", "str"),
+    ("port", "int"),
+    ("login_user", "str"),
+    ("login_password", "str"),
+    ("driver", "str"),
+    ("encrypt", "str, choices: ['yes', 'no', optional, strict]"),
+    ("trust_server_certificate", "bool"),
+    ("ca_file", "path"),
+    ("hostname_in_certificate", "str"),
+    ("login_timeout", "int"),
+    ("connection_options", "dict"),
+)
+
+
+def _prefixed(prefix: str, what: str) -> str:
+    lines = ["options:", "  %sdatabase:" % prefix, "    description: The name of the %s." % what, "    type: str"]
+    for name, kind in _TYPES:
+        default = "O(%s)" % name
+        if name == "login_password":
+            default += ", unless O(%slogin_user) is set" % prefix
+        lines.append("  %s%s:" % (prefix, name))
+        lines.append("    description: As O(%s), for the %s. By default the value of %s." % (name, what, default))
+        lines += ["    " + line for line in ("type: " + kind).split(", ", 1)]
+    return "\n".join(lines) + "\n"
+
+
+class ModuleDocFragment:
+    """``axops.retail.connection``: the plain options; ``axops.retail.connection.channel`` and so on: prefixed ones."""
+
+    DOCUMENTATION = r"""
 options:
   engine:
     description:
@@ -72,38 +103,9 @@ requirements:
   - Microsoft ODBC Driver 17 or 18 for SQL Server, or psqlodbc for PostgreSQL, where the module runs
 """
 
-_TYPES = (
-    ("engine", "str, choices: [mssql, postgresql]"),
-    ("server", "str"),
-    ("port", "int"),
-    ("login_user", "str"),
-    ("login_password", "str"),
-    ("driver", "str"),
-    ("encrypt", "str, choices: ['yes', 'no', optional, strict]"),
-    ("trust_server_certificate", "bool"),
-    ("ca_file", "path"),
-    ("hostname_in_certificate", "str"),
-    ("login_timeout", "int"),
-    ("connection_options", "dict"),
-)
-
-
-def _prefixed(prefix: str, what: str) -> str:
-    lines = ["options:", "  %sdatabase:" % prefix, "    description: The name of the %s." % what, "    type: str"]
-    for name, kind in _TYPES:
-        default = "O(%s)" % name
-        if name == "login_password":
-            default += ", unless O(%slogin_user) is set" % prefix
-        lines.append("  %s%s:" % (prefix, name))
-        lines.append("    description: As O(%s), for the %s. By default the value of %s." % (name, what, default))
-        lines += ["    " + line for line in ("type: " + kind).split(", ", 1)]
-    return "\n".join(lines) + "\n"
-
-
-class ModuleDocFragment:
-    """``axops.retail.connection``: the plain options; ``axops.retail.connection.channel`` and so on: prefixed ones."""
-
-    DOCUMENTATION = _PLAIN
-    CHANNEL = _prefixed("channel_", "channel database")
-    OFFLINE = _prefixed("offline_", "offline database")
-    HQ = _prefixed("hq_", "HQ database")
+    # Annotated, because the linter of documentation takes every plain assignment here for a literal.
+    CHANNEL: str = _prefixed("channel_", "channel database")
+    OFFLINE: str = _prefixed("offline_", "offline database")
+    HQ: str = _prefixed("hq_", "HQ database")
+    CHILD: str = _prefixed("child_", "child database")
+    PARENT: str = _prefixed("parent_", "parent database")

@@ -95,6 +95,10 @@ options:
           - The password of the login. It is set when it differs.
           - Without one, the login is one of Windows on SQL Server, and has no password on PostgreSQL.
         type: str
+  _schema_package:
+    description:
+      - Internal, set by the action plugin. The path of the packed schema on the host.
+    type: path
 notes:
   - A run that is cut off is completed by the next one.
   - PostgreSQL has no counterpart for row versions; columns of that type are left out there.
