@@ -1,0 +1,16 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Microsoft SQL Server: errors (being written)."""
+
+from __future__ import annotations
+
+import re
+
+
+def classify(state: str, message: str) -> str:
+    raise NotImplementedError()
+
+
+def plain_message(error: Exception) -> str:
+    raise NotImplementedError()
