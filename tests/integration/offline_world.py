@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
@@ -20,6 +24,7 @@ from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import
 )
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
+from ansible_collections.axops.retail.plugins.module_utils._schema import channel, package
 from ansible_collections.axops.retail.plugins.module_utils._sync import metadata, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
@@ -172,4 +177,79 @@ def scopes_of(db: Database, peer: int) -> list[Scope]:
     return metadata.read_scopes(db, peer)
 
 
-Connect = Callable[[dict[str, Any]], Database]
+# ---- whole databases and whole modules
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = "ansible_collections.axops.retail.plugins.modules"
+
+#: What a channel database of these tests has of the packaged schema.
+CHANNEL_TABLES = (
+    "ax.DBVERSION ax.INVENTTABLE ax.PRICEDISCTABLE ax.RETAILCDXDATASTORECHANNEL ax.RETAILCONNDATABASEPROFILE "
+    "ax.RETAILOFFLINEPROFILE ax.RETAILOFFLINEPROFILESCOPES ax.RETAILOFFLINESCOPE ax.RETAILOFFLINESCOPETABLES "
+    "ax.RETAILOFFLINETABLE ax.RETAILOFFLINETABLECOLUMNS ax.RETAILPOSBATCHTABLE ax.RETAILSTORETABLE "
+    "ax.RETAILTRANSACTIONSALESTRANS ax.RETAILTRANSACTIONTABLE dbo.POSISINFO dbo.RETAILOFFLINESYNCLOG"
+)
+
+
+def make_database(db: Database, *extensions: str) -> Database:
+    """A database of the product, from a part of the packaged schema."""
+    folders = [str(ROOT / "schemas" / name) for name in ("ax2012r3", *extensions)]
+    whole = package.load(folders)
+    more = {name for name in whole.tables if name.name.startswith("RETAILCDX")} if extensions else set()
+    wanted = {TableName.parse(name) for name in CHANNEL_TABLES.split()} | more
+    tables = {name: table for name, table in whole.tables.items() if name in wanted}
+    part = package.Package(whole.release, whole.title, tables)
+    plan = channel.database_plan(ENGINE, db.target.database, channel.read(db), part, "server", "database")
+    plan.apply(lambda _key: db)
+    return db
+
+
+def insert_into(db: Database, table: str, *records: dict[str, Any]) -> None:
+    """Rows by column name; other columns get their defaults, or something that fits."""
+    name = TableName.parse(table)
+    known = ENGINE.tables.read(db, [name])[name]
+    with db.transaction():
+        for record in records:
+            row = {**{column.name: _filler(column) for column in known.columns if _needs_value(column)}, **record}
+            columns = ", ".join(ENGINE.names.quote(column) for column in row)
+            marks = ", ".join("?" for _column in row)
+            db.execute("INSERT INTO %s (%s) VALUES (%s)" % (ENGINE.names.quote(*name), columns, marks), *row.values())
+
+
+def _needs_value(column: Column) -> bool:
+    return not (column.nullable or column.identity or column.default is not None)
+
+
+def _filler(column: Column) -> Any:
+    return "" if "char" in column.type else 0
+
+
+def run_module(name: str, check: bool = False, diff: bool = True, **options: Any) -> dict[str, Any]:
+    """Run a module as Ansible does, in a process of its own; returns its result, ``failed`` included."""
+    arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check, "_ansible_diff": diff}}
+    done = subprocess.run(
+        [sys.executable, "-m", f"{MODULES}.{name}"],
+        input=json.dumps(arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(done.stdout + done.stderr) from None
+
+
+def connection(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The options of a module that name one database."""
+    values = {
+        "engine": "postgresql",
+        "encrypt": "no",
+        "server": facts["host"],
+        "port": facts["port"],
+        "database": facts["database"],
+        "login_user": facts["user"],
+        "login_password": facts["password"],
+    }
+    return {prefix + name: value for name, value in values.items()}

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import offline_world as world
 import pytest
+from offline_world import ITEMS, PAYMENTS, PRICES, PROFILE, SALES, SHIFTS, Couple, insert, rows
+
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._offline import pairs
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
-from offline_world import ITEMS, PAYMENTS, PRICES, PROFILE, SALES, SHIFTS, Couple, insert, rows
 
 
 @pytest.fixture
@@ -384,7 +385,7 @@ def test_registers_provisioned_at_once_get_numbers_of_their_own(couple, opened, 
     """Three runs against one channel database, each with connections of its own."""
     facts = [new_database(pg_pair[1]) for _number in range(3)]
     target = couple.parent.target
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def run(number: int) -> None:
         try:
@@ -392,7 +393,7 @@ def test_registers_provisioned_at_once_get_numbers_of_their_own(couple, opened, 
                 one = Couple(child, parent, pairs.Identity(f"HOUSTON-{number}", "HOUSTON", str(number)))
                 with pairs.planned(one.request(), check_mode=False, timeout=60) as result:
                     result.plan.apply(one.open)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test fails with it
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(3)]
@@ -413,9 +414,9 @@ def test_a_changed_scope_waits_for_its_session(running):
     with world._engine.connect(running.parent.target) as other:
         with other.engine.locks.held(other, f"axops.retail:{guid}:1020 Prices") as taken:
             assert taken
-            with pytest.raises(RetailError, match="A session of the scope '1020 Prices' is running"):
-                with pairs.planned(running.request(faster), check_mode=False, timeout=0.5):
-                    pass
+            busy = pairs.planned(running.request(faster), check_mode=False, timeout=0.5)
+            with pytest.raises(RetailError, match="A session of the scope '1020 Prices' is running"), busy:
+                pass
             with pairs.planned(running.request(), check_mode=False, timeout=0.5) as nothing:
                 assert not nothing.plan.changed
         with pairs.planned(running.request(faster), check_mode=False, timeout=5) as result:

@@ -57,12 +57,14 @@ class Request:
 class PairPlan:
     """The plan of one pair.
 
-    ``guid``: None where the child is yet to get one. ``tables``: all that synchronise, as the parent has them.
+    ``guid``: the child's; ``begins``: it is a new one, which the plan gives it.
+    ``tables``: all that synchronise, as the parent has them.
     ``touched``: the scopes there are that change.
     """
 
     plan: Plan = field(default_factory=Plan)
-    guid: str | None = None
+    guid: str = ""
+    begins: bool = False
     tables: dict[TableName, Table] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
 
@@ -82,7 +84,7 @@ def plan_pair(request: Request) -> PairPlan:
     pair_tables.check_keys(child, desired)
     if not request.create_tables:
         pair_tables.check_copies(child, desired)
-    result = PairPlan(guid=None if relation.begins else relation.guid, tables={table.name: table for table in desired})
+    result = PairPlan(guid=relation.guid, begins=relation.begins, tables={table.name: table for table in desired})
     _add_steps(request, child, parent, relation, desired, result)
     return result
 

@@ -26,12 +26,14 @@ class Place:
     :param title: what to call it in sentences, such as "the channel database".
     :param engine: the package that speaks to it.
     :param db: the open connection, None where the database does not exist yet.
+    :param schemas: the schemas that earlier steps of the same run make.
     """
 
     key: str
     title: str
     engine: ModuleType
     db: Any = None
+    schemas: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,11 @@ def read_side(place: Place, wanted: Sequence[TableName]) -> Side:
     :param wanted: the tables that are to synchronise.
     :raises RetailError: what is there is somebody else's, such as Microsoft Sync Framework's.
     """
-    side = Side(place)
+    side = Side(place, schemas=set(place.schemas))
     db, engine = place.db, place.engine
     if db is None:
         return side
-    side.schemas = engine.tables.schemas(db)
+    side.schemas |= engine.tables.schemas(db)
     side.tracked = engine.tracking.read(db)
     names = {table.name for table in metadata.TABLES} | set(wanted)
     foreign = [engine.tracking.tracking_name(name) for name in wanted if name not in side.tracked]

@@ -1,0 +1,163 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A register's offline database as a whole: the database, its release, its part of the pair, and who may use it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+from .._access import plan as access
+from .._engine._errors import RetailError
+from .._engine._model import TableName
+from .._plan import Plan, Step
+from .._schema import channel, versions
+from .._schema.package import Package
+from .._sync import metadata
+from . import pairs
+from .pairs import Identity, PairPlan, Place
+from .profiles import Profile, read_profile
+
+#: AX's fields for a store's and a register's number hold so many characters.
+LONGEST_ID = 10
+
+#: What every database of the product has, whatever its profile says: where its release stands.
+_VERSION_TABLES = (versions.POSISINFO, versions.DBVERSION)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of one offline database.
+
+    :param channel: the open channel database; ``server``: the maintenance database of the offline database's server.
+    :param name: the offline database's name; ``offline``: it, open, None where it does not exist yet.
+    :param open_database: opens ``channel``, ``offline`` or ``server`` when the plan is applied.
+    :param profile: the declared profile's name, "" for none.
+    """
+
+    identity: Identity
+    channel: Any
+    server: Any
+    name: str
+    offline: Any
+    open_database: Callable[[str], Any]
+    access: access.Wanted
+    profile: str = ""
+    reprovision: bool = False
+    force: bool = False
+
+
+@dataclass
+class OfflinePlan:
+    """The whole plan, and what the caller may want to know besides."""
+
+    plan: Plan
+    profile: Profile
+    pair: PairPlan
+
+    def facts(self, check_mode: bool) -> dict[str, Any]:
+        """The values of a module's result."""
+        return {
+            "profile": self.profile.name,
+            "scopes": [
+                {
+                    "name": scope.name,
+                    "direction": scope.direction,
+                    "frequency": scope.frequency,
+                    "tables": [str(item.name) for item in scope.tables],
+                }
+                for scope in self.profile.scopes
+            ],
+            "tables": sorted(str(name) for name in self.pair.tables),
+            "peer_guid": None if check_mode and self.pair.begins else self.pair.guid,
+        }
+
+
+def identity(store_id: str, register_id: str) -> Identity:
+    """Who the register is.
+
+    :raises RetailError: a number is empty, too long, or has spaces around it.
+    """
+    for what, value in (("store ID", store_id), ("register ID", register_id)):
+        if not value or value != value.strip() or len(value) > LONGEST_ID:
+            raise RetailError(
+                "%r is no %s." % (value, what),
+                "It has 1 to %d characters, and no spaces around them. Put numbers in quotes." % LONGEST_ID,
+            )
+    return Identity("%s-%s" % (store_id, register_id), store_id, register_id)
+
+
+def creation(engine: ModuleType, name: str) -> Step:
+    """The step that makes the database."""
+    title, path = "Create database %s" % name, ("offline", "database", "name")
+    return Step(title, path, None, name, "server", engine.databases.create(name), atomic=False)
+
+
+@contextlib.contextmanager
+def planned(request: Request, check_mode: bool, timeout: float = pairs.LOCK_TIMEOUT) -> Iterator[OfflinePlan]:
+    """The plan, with the locks of :func:`pairs.planned` until the end of the block.
+
+    :raises RetailError: the profile cannot be read, or the databases cannot be made what is wanted.
+    """
+    profile = read_profile(request.channel, request.identity.store_id, request.profile)
+    actual = channel.read(request.offline) if request.offline else channel.Actual()
+    base = _database_plan(request, actual)
+    with pairs.planned(_pair_request(request, profile), check_mode, timeout) as pair:
+        plan = Plan([*base.steps, *pair.plan.steps, *_access_plan(request, actual, pair).steps])
+        yield OfflinePlan(plan, profile, pair)
+
+
+def _database_plan(request: Request, actual: channel.Actual) -> Plan:
+    """The database itself, its options, and its release, which is the channel database's."""
+    source = request.channel.engine.tables.read(request.channel, _VERSION_TABLES)
+    release = versions.read_all(request.channel, source).release
+    missing = [str(name) for name in _VERSION_TABLES if name not in source]
+    if release is None or missing:
+        raise RetailError(
+            "The channel database %s does not say which release it is." % request.channel.target.where,
+            "Create or upgrade it with the module retail_channel_db first.",
+        )
+    package = Package(release, "offline database", source)
+    engine = request.server.engine
+    return _under("offline", channel.database_plan(engine, request.name, actual, package, "server", "offline"))
+
+
+def _pair_request(request: Request, profile: Profile) -> pairs.Request:
+    made = frozenset({name.schema for name in _VERSION_TABLES} | {versions.HISTORY.schema})
+    offline = Place("offline", "the offline database", request.server.engine, request.offline, made)
+    return pairs.Request(
+        child=offline,
+        parent=Place("channel", "the channel database", request.channel.engine, request.channel),
+        scopes=profile.scopes,
+        identity=request.identity,
+        open_database=request.open_database,
+        create_tables=True,
+        reprovision=request.reprovision,
+        force=request.force,
+    )
+
+
+def _access_plan(request: Request, actual: channel.Actual, pair: PairPlan) -> Plan:
+    engine = request.server.engine
+    state = access.read(request.server, request.offline, request.access)
+    coming = _tables(engine, pair) - set(actual.tables)
+    there = set(actual.tables)
+    plan = access.access_plan(engine, state, request.access, request.name, there, coming, "offline")
+    return _under("offline", plan)
+
+
+def _tables(engine: ModuleType, pair: PairPlan) -> set[TableName]:
+    """Everything that the database has at the end."""
+    tracking = {engine.tracking.tracking_name(name) for name in pair.tables}
+    books = {table.name for table in metadata.TABLES}
+    return {*pair.tables, *tracking, *books, *_VERSION_TABLES, versions.HISTORY}
+
+
+def _under(key: str, plan: Plan) -> Plan:
+    """The same steps, under the name of their database in the diff."""
+    return Plan([replace(step, path=(key, *step.path)) for step in plan.steps])
