@@ -19,6 +19,7 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _engine
+from ._access.plan import Wanted
 from ._engine import Database, RetailError, Target
 from ._plan import Plan
 
@@ -45,6 +46,26 @@ _CONNECTION: dict[str, dict[str, Any]] = {
     "hostname_in_certificate": {"type": "str"},
     "login_timeout": {"type": "int"},
     "connection_options": {"type": "dict"},
+}
+
+
+#: Options of modules that look after who may use a database.
+ACCESS: dict[str, dict[str, Any]] = {
+    "groups": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "members": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "logins": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"name": {"type": "str", "required": True}, "password": {"type": "str", "no_log": True}},
+    },
 }
 
 
@@ -118,6 +139,22 @@ class RetailModule:
             hostname_in_certificate=self.option("hostname_in_certificate", prefix) or "",
             login_timeout=self.option("login_timeout", prefix),
             options=_texts(self.option("connection_options", prefix)),
+        )
+
+    def access(self, tier: str) -> Wanted:
+        """The groups and logins that the options of ``ACCESS`` declare.
+
+        :raises RetailError: a name is declared twice, or the tier has no such group.
+        """
+        for option in ACCESS:
+            names = [entry["name"] for entry in self.params[option]]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise RetailError("%s is declared twice under %s." % (twice[0], option), "Declare it once.")
+        return Wanted(
+            tier,
+            {group["name"]: group["members"] for group in self.params["groups"]},
+            {login["name"]: login["password"] for login in self.params["logins"]},
         )
 
     def connect(self, target: Target) -> Database:

@@ -20,6 +20,7 @@ author:
   - the axops.retail contributors (@axops)
 extends_documentation_fragment:
   - axops.retail.connection
+  - axops.retail.access
   - axops.retail.attributes
   - axops.retail.attributes.action
 options:
@@ -58,43 +59,6 @@ options:
     type: list
     elements: path
     default: []
-  groups:
-    description:
-      - The members of groups. Who is not declared is removed from a group that is named here; the members of other
-        groups are left alone. The groups themselves are always there.
-      - On PostgreSQL groups belong to the whole server; declare the same members for all of its databases.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description:
-          - The name of the group, or of a database role.
-          - Groups are V(RetailOfflineSyncUsers), V(POSUsers) and V(RetailDataSyncUsers); the database of O(tier=hq) has
-            just the last one.
-        type: str
-        required: true
-      members:
-        description: Logins or, on SQL Server, Windows accounts and groups that have a login.
-        type: list
-        elements: str
-        default: []
-  logins:
-    description:
-      - Logins that must exist. Logins that are not declared are left alone.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The name of the login, on SQL Server also that of a Windows account or group.
-        type: str
-        required: true
-      password:
-        description:
-          - The password of the login. It is set when it differs.
-          - Without one, the login is one of Windows on SQL Server, and has no password on PostgreSQL.
-        type: str
   _schema_package:
     description:
       - Internal, set by the action plugin. The path of the packed schema on the host.
@@ -181,7 +145,7 @@ from typing import Any
 from ..module_utils import _engine
 from ..module_utils._access import plan as access
 from ..module_utils._engine import RetailError
-from ..module_utils._module import RetailModule
+from ..module_utils._module import ACCESS, RetailModule
 from ..module_utils._schema import channel, package
 
 SPEC: dict[str, Any] = {
@@ -190,21 +154,7 @@ SPEC: dict[str, Any] = {
     "tier": {"type": "str", "choices": ["channel", "hq"], "default": "channel"},
     "release": {"type": "str"},
     "extensions": {"type": "list", "elements": "path", "default": []},
-    "groups": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "members": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    "logins": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"name": {"type": "str", "required": True}, "password": {"type": "str", "no_log": True}},
-    },
+    **ACCESS,
     "_schema_package": {"type": "path"},
 }
 
@@ -220,7 +170,7 @@ def converge(module: RetailModule) -> None:
     targets = {"server": module.maintenance(target), "database": target}
     engine = _engine.speaker(target.engine)
     engine.names.check(target.database)
-    wanted, schema = declared_access(module.params), read_package(module.params["_schema_package"])
+    wanted, schema = module.access(module.params["tier"]), read_package(module.params["_schema_package"])
 
     server = module.connect(targets["server"])
     engine.databases.check_server(server)
@@ -239,23 +189,6 @@ def converge(module: RetailModule) -> None:
         release=str(schema.release),
         previous_release=None if installed is None else str(installed),
         tables_created=len(coming),
-    )
-
-
-def declared_access(params: dict[str, Any]) -> access.Wanted:
-    """The groups and logins of the options.
-
-    :raises RetailError: a name is declared twice, or a group is unknown.
-    """
-    for option in ("groups", "logins"):
-        names = [entry["name"] for entry in params[option]]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise RetailError("%s is declared twice under %s." % (twice[0], option), "Declare it once.")
-    return access.Wanted(
-        params["tier"],
-        {group["name"]: group["members"] for group in params["groups"]},
-        {login["name"]: login["password"] for login in params["logins"]},
     )
 
 
