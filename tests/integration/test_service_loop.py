@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from service_pairs import DOWN, UP, ProvisionedPair, price, prices, sale, sales
+
 from ansible_collections.axops.retail.plugins.module_utils._sync import config as configuration
 from ansible_collections.axops.retail.plugins.module_utils._sync import log, metadata, once, status, verify
 from ansible_collections.axops.retail.plugins.module_utils._sync.messages import LOGGER
 from ansible_collections.axops.retail.plugins.module_utils._sync.service import Service
-from service_pairs import DOWN, UP, ProvisionedPair, price, prices, sale, sales
 
 
 @pytest.fixture

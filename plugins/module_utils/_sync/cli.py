@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command line of the service: ``retail-sync run|once|status|verify --config FILE [--json]``.
+"""The command line of the service: ``retail-sync run|supervise|once|status|verify --config FILE [--json]``.
 
 Exit codes: 0 all is well; 1 a problem was found; 2 wrong usage or an unusable configuration; 3 a database cannot be
 reached.
@@ -21,6 +21,7 @@ from . import config as configuration
 from . import once, report, status, verify
 from .runner import Runner
 from .status import Document
+from .supervise import Supervisor
 
 OK, PROBLEM, USAGE, UNREACHABLE = 0, 1, 2, 3
 
@@ -30,6 +31,7 @@ _EPILOG = (
 
 _COMMANDS = {
     "run": "keep the pair in step until told to stop (SIGTERM); SIGHUP reads the configuration again",
+    "supervise": "run in the background, and again whenever it ends; for hosts without an init system",
     "once": "run all scopes until nothing is pending, and say what moved",
     "status": "what waits in each direction, what went last, what is wrong; works while a database is down",
     "verify": "check tracking, keys, sessions, row counts and the log on both sides",
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             return Runner(options.config).run()
+        if options.command == "supervise":
+            return Supervisor(options.config, options.pid_file, options.output).run()
         return _look(options)
     except configuration.ConfigError as error:
         return _fail(error, USAGE)
@@ -75,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name in _LOOKS:
             command.add_argument("--json", action="store_true", help="print JSON")
+        if name == "supervise":
+            command.add_argument("--pid-file", required=True, metavar="FILE", help="where to write who runs")
+            command.add_argument("--output", required=True, metavar="FILE", help="what is printed is appended here")
     return parser
 
 

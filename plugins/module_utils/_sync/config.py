@@ -43,7 +43,10 @@ class ConfigError(RetailError):
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """One pair. ``interval`` and ``heartbeat`` are in seconds; an empty ``log_file`` means standard error."""
+    """One pair. ``interval`` and ``heartbeat`` are in seconds; an empty ``log_file`` means standard error.
+
+    ``state_file``: where the service writes at its start what it runs with, for whoever installed it.
+    """
 
     name: str
     child: Target
@@ -52,6 +55,7 @@ class ServiceConfig:
     heartbeat: float = 300
     log_file: str = ""
     log_level: str = "info"
+    state_file: str = ""
 
 
 def load(path: str) -> ServiceConfig:
@@ -100,6 +104,7 @@ def parse(text: str) -> ServiceConfig:
         heartbeat=_seconds(document, "heartbeat", 300, SMALLEST_INTERVAL),
         log_file=_text(document, "log_file", ""),
         log_level=_level(document),
+        state_file=_text(document, "state_file", ""),
     )
 
 

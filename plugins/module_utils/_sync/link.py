@@ -120,6 +120,6 @@ def reach(link: Link) -> tuple[dict[str, Database], dict[str, RetailError]]:
     for side in SIDES:
         try:
             there[side] = link.connect(side)
-        except RetailError as error:  # noqa: PERF203 - two turns
+        except RetailError as error:
             missing[side] = error
     return there, missing

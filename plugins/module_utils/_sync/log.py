@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 from .metadata import LOG, Scope
 
@@ -77,10 +77,15 @@ def read_last(db: Any, limit: int, terminal: Optional[str] = None) -> List[Dict[
     return [{name: _plain(value) for name, value in zip(_SHOWN.values(), row)} for row in rows]
 
 
-def newest(db: Any) -> int:
-    """The counter of the newest row, 0 where there is none: rows after it are newer, whatever the clocks say."""
+def scopes_since(db: Any, terminal: str, moment: Optional[datetime]) -> Set[int]:
+    """The scope IDs that have a row of this register which began at that time or later; at any time for None."""
     quote = db.engine.names.quote
-    return int(db.value("SELECT max(%s) FROM %s" % (quote("REPLICATIONCOUNTER"), quote(*LOG))) or 0)
+    sql = "SELECT DISTINCT %s FROM %s WHERE %s = ?" % (quote("SCOPEID"), quote(*LOG), quote("TERMINAL"))
+    values = [terminal[:10]]
+    if moment is not None:
+        sql += " AND %s >= CAST(? AS %s)" % (quote("SYNCSTARTTIME"), db.engine.types.native("datetime"))
+        values.append(_iso(moment))
+    return {int(row[0]) for row in db.query(sql, *values)}
 
 
 def _plain(value: Any) -> Any:

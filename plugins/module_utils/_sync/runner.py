@@ -17,13 +17,13 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from . import config as configuration
-from . import messages
+from . import messages, running
 from .messages import LOGGER
 from .notify import Notifier
 from .service import Service
 
 #: Seconds that a statement gets to end after SIGTERM. What it was part of is rolled back by the server afterwards.
-GRACE = 5.0
+GRACE = 3.0
 _LOOK_AROUND = 5.0
 
 
@@ -37,6 +37,7 @@ class Runner:
         self._reload = False
         self._broken = False
         self._notifier = Notifier()
+        self._said = running.facts()
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT.
@@ -54,6 +55,8 @@ class Runner:
         return self._leave(service, thread)
 
     def _configure(self) -> configuration.ServiceConfig:
+        # Noted before the file is read: a file that is replaced in between then counts as not read yet.
+        self._said["config"] = running.signature(self.path)
         config = configuration.load(self.path)
         try:
             messages.set_up(config)
@@ -61,6 +64,8 @@ class Runner:
             raise configuration.ConfigError(
                 "The log file %s cannot be opened: %s." % (config.log_file, error.strerror), "Choose another one."
             ) from None
+        if config.state_file:
+            running.write(config.state_file, self._said)
         return config
 
     def _listen(self) -> None:

@@ -72,7 +72,7 @@ def _sides(config: ServiceConfig, pair: Pair | None, there: dict[str, Any], prob
             number = PARENT if side == "child" else _number_of_child(config, pair, db)
             if number is not None:
                 sides[side] = _Side(db, number)
-        except RetailError as error:  # noqa: PERF203 - two turns
+        except RetailError as error:
             problems.append("The %s could not be read: %s" % (side, error))
     return sides
 

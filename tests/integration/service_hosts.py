@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packed service on this host: started by hand, by its supervisor, or by the module; for the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.axops.retail.plugins.plugin_utils import _service_archive
+
+
+def build_archive(folder: Path) -> Path:
+    """The packed service, as the action plugin makes it."""
+    path = folder / "retail-sync.pyz"
+    path.write_bytes(_service_archive.build(_service_archive.module_utils()))
+    return path
+
+
+def command(archive: Path, *arguments: Any) -> list[str]:
+    return [sys.executable, str(archive), *map(str, arguments)]
+
+
+def run(archive: Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """One command of the service's command line."""
+    return subprocess.run(command(archive, *arguments), capture_output=True, text=True, timeout=60, check=False)
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """Wait until the condition is true, and return its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.1)
+
+
+def command_lines() -> str:
+    """The command lines and environments of everything that runs here, as ps could show them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                found.append((entry / "cmdline").read_bytes() + (entry / "environ").read_bytes())
+            except OSError:
+                continue
+    return b"\n".join(found).decode("utf-8", "replace")
+
+
+class Playbook:
+    """Runs one task of the module on this host, as a playbook would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def task(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
+        """The module's result; ``flags`` for ansible-playbook, such as ``--check``."""
+        results = self.folder / "result.json"
+        keep = {"content": "{{ result | to_json }}", "dest": str(results), "mode": "0600"}
+        play = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+            "tasks": [
+                {"name": "The task", f"axops.retail.{module}": options, "register": "result", "ignore_errors": True},
+                {"name": "Keep the result", "ansible.builtin.copy": keep, "check_mode": False, "diff": False},
+            ],
+        }
+        book = self.folder / "play.yml"
+        book.write_text(json.dumps([play]), encoding="utf-8")
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(_collections()),
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        executable = Path(sys.executable).with_name("ansible-playbook")
+        line = [str(executable), "-i", "localhost,", *flags, str(book)]
+        done = subprocess.run(line, capture_output=True, text=True, env=environment, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        result: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+        return {**result, "printed": done.stdout + done.stderr}
+
+
+def _collections() -> Path:
+    import ansible_collections.axops.retail as here
+
+    return Path(next(iter(here.__path__))).parent.parent.parent
