@@ -101,7 +101,7 @@ def _check_extension(base: folder.Folder, other: folder.Folder) -> None:
             "The schema folder %s has release %s, which is no extension of %s."
             % (other.name, other.release, base.release),
             "An extension has the same first three numbers and a fourth of its own, such as %s."
-            % base.release._replace(partner=base.release.partner + 1),
+            % str(base.release._replace(partner=base.release.partner + 1)),
         )
 
 
@@ -112,7 +112,7 @@ def _wanted(parts: Sequence[folder.Folder], release: str | None) -> Release:
     wanted = Release.parse(release)
     if wanted not in known:
         raise RetailError(
-            "Release %s is unknown." % wanted,
+            "Release %s is unknown." % str(wanted),
             "Known: %s. Name the folder of a partner's release as an extension." % ", ".join(str(one) for one in known),
         )
     return wanted

@@ -109,7 +109,7 @@ def check(versions: Versions, package: Package, tables: Collection[TableName], n
         raise RetailError(
             "The database %s is at release %s, above the wanted %s: a downgrade would lose data."
             % (name, installed, package.release),
-            "Ask for release %s or later; a partner's release takes its folder among the extensions." % installed,
+            "Ask for release %s or later; a partner's release takes its folder among the extensions." % str(installed),
         )
 
 
