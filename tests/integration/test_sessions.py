@@ -1,0 +1,487 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions between two real databases: what moves, what is kept, what is refused. One test a promise."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, connect
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair, Restored
+from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
+from offline_world import Couple, make_tables, target
+
+
+def _table(name: str, key: str, **columns: str) -> Table:
+    parsed = tuple(Column.parse(column, text) for column, text in columns.items())
+    return Table(TableName("ax", name), parsed, tuple(key.split()))
+
+
+ITEM = _table(
+    "ITEM",
+    "ID",
+    ID="bigint not null",
+    NAME="nvarchar(40) not null default ''",
+    PRICE="numeric(32,16)",
+    PICTURE="image",
+    CHANGED="datetime",
+    ACTIVE="bit",
+    TAG="uniqueidentifier",
+    BORN="date",
+    CODE="nchar(5)",
+    NOTE="nvarchar(max)",
+    VERSION="timestamp not null",
+)
+SALE = _table("SALE", "STORE ID", STORE="nvarchar(10) not null", ID="bigint not null", AMOUNT="int", N="int identity not null")
+LINE = _table("LINE", "ID NUMBER", ID="bigint not null", NUMBER="int not null", TEXT="nvarchar(10)")
+CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(20)")
+TABLES = (ITEM, SALE, LINE, CUSTOMER)
+
+DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
+UP = make_scope("sales", "upload", [SALE.name, LINE.name], 0, 2, 12)
+BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
+SCOPES = (DOWN, UP, BOTH)
+
+
+class World(Couple):
+    """A register (child) and its store server (parent), provisioned."""
+
+    def __init__(self, child: Database, parent: Database) -> None:
+        super().__init__(child, parent)
+        self.scopes: tuple[Scope, ...] = SCOPES
+
+    def run(self, scope: Scope) -> Session:
+        return session.run(Pair(self.child, self.parent), scope)
+
+    def settle(self) -> None:
+        """Sessions until nothing is pending; then one more of each must move nothing."""
+        self.synchronise(rounds=5)
+        pair = Pair(self.child, self.parent)
+        assert session.pending(pair, pair.scopes) == []
+        assert [session.run(pair, scope).noteworthy for scope in pair.scopes] == [False] * len(pair.scopes)
+
+
+def rows(db: Database, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    return sorted(tuple(row) for row in db.query('SELECT %s FROM ax."%s"' % (columns, table)))
+
+
+@pytest.fixture
+def world(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[World]:
+    child, parent = (connect(target(facts)) for facts in scratch_pair)
+    make_tables(parent, TABLES)
+    made = World(child, parent)
+    yield made
+    child.close()
+    parent.close()
+
+
+@pytest.fixture
+def pair(world: World) -> World:
+    """The world, provisioned and loaded with nothing."""
+    world.provision(SCOPES)
+    world.settle()
+    return world
+
+
+@pytest.fixture
+def other_client(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[Callable[[str], Database]]:
+    """More connections, as the POS has them: ``other_client("child")``."""
+    opened: list[Database] = []
+
+    def make(side: str) -> Database:
+        opened.append(connect(target(scratch_pair[0 if side == "child" else 1])))
+        return opened[-1]
+
+    yield make
+    for db in opened:
+        db.close()
+
+
+# ---- values
+
+
+def test_every_type_arrives_as_it_left(world: World) -> None:
+    world.parent.execute(
+        """INSERT INTO ax."ITEM" VALUES
+        (1, 'Ölgötze 東京 🎄 "quoted" \\ back', 1234567890123456.0123456789012345, '\\x00ff0a0d', '2026-11-23T01:02:03.457',
+         true, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '1900-01-01', 'ab', repeat(E'line\\n\\t', 5000)),
+        (2, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (3, ' a ', -0.0000000000000001, '', NULL, false, NULL, NULL, '', '')"""
+    )
+    world.provision(SCOPES)
+    world.settle()
+    assert rows(world.child, "ITEM", '"ITEM"::text') == rows(world.parent, "ITEM", '"ITEM"::text')
+
+
+def test_a_row_larger_than_a_batch_travels_alone(pair: World) -> None:
+    pair.parent.execute("""INSERT INTO ax."ITEM" ("ID", "NOTE") SELECT g, repeat('x', 1500000) FROM generate_series(1, 3) g""")
+    pair.settle()
+    assert rows(pair.child, "ITEM", '"ID", length("NOTE")') == [(1, 1500000), (2, 1500000), (3, 1500000)]
+
+
+def test_identity_values_stay_each_databases_own(pair: World) -> None:
+    pair.parent.execute("""INSERT INTO ax."SALE" ("STORE", "ID") SELECT 'X', g FROM generate_series(1, 50) g""")
+    pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 1)""")
+    pair.settle()
+    assert pair.parent.value("""SELECT "N" FROM ax."SALE" WHERE "STORE" = 'H'""") == 51
+
+
+def test_columns_that_only_one_side_knows_keep_their_values(pair: World) -> None:
+    pair.parent.execute('ALTER TABLE ax."CUSTOMER" ADD "LOYALTY" integer DEFAULT 7')
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a', 42)""")
+    pair.settle()
+    pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'b'""")
+    pair.settle()
+    assert rows(pair.parent, "CUSTOMER") == [(1, "b", 42)]
+
+
+# ---- directions
+
+
+def test_the_first_load_leaves_no_tracking_rows_at_a_register(world: World) -> None:
+    world.parent.execute("""INSERT INTO ax."ITEM" ("ID") SELECT g FROM generate_series(1, 5000) g""")
+    world.provision(SCOPES)
+    world.settle()
+    assert len(rows(world.child, "ITEM", '"ID"')) == 5000
+    assert rows(world.child, "ITEM_tracking") == []
+
+
+def test_what_a_child_had_before_it_was_provisioned_goes_up(world: World) -> None:
+    make_tables(world.child, TABLES)
+    world.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID", "AMOUNT") VALUES ('H', 1, 5), ('H', 2, 6)""")
+    world.provision(SCOPES)
+    world.settle()
+    assert rows(world.parent, "SALE", '"STORE", "ID", "AMOUNT"') == [("H", 1, 5), ("H", 2, 6)]
+
+
+def test_changes_and_deletions_come_down(pair: World) -> None:
+    pair.parent.execute("""INSERT INTO ax."ITEM" ("ID", "PRICE") SELECT g, g FROM generate_series(1, 10) g""")
+    pair.settle()
+    pair.parent.execute('UPDATE ax."ITEM" SET "PRICE" = 100 WHERE "ID" = 3')
+    pair.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" > 8')
+    pair.settle()
+    assert rows(pair.child, "ITEM", '"ID", "PRICE"') == rows(pair.parent, "ITEM", '"ID", "PRICE"')
+
+
+def test_a_register_that_purges_its_sales_does_not_erase_them_above(pair: World) -> None:
+    pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 1), ('H', 2)""")
+    pair.settle()
+    pair.child.execute('DELETE FROM ax."SALE"')
+    pair.settle()
+    assert len(rows(pair.parent, "SALE")) == 2
+    assert rows(pair.child, "SALE") == []
+
+
+def test_a_changed_key_is_a_deletion_and_a_new_row(pair: World) -> None:
+    pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a'), (2, 'b')""")
+    pair.settle()
+    pair.child.execute('UPDATE ax."CUSTOMER" SET "ID" = "ID" + 10')
+    pair.settle()
+    assert rows(pair.parent, "CUSTOMER") == [(11, "a"), (12, "b")]
+
+
+def test_deletion_and_insertion_of_the_same_key_arrive(pair: World) -> None:
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
+    pair.settle()
+    pair.child.execute('DELETE FROM ax."CUSTOMER"')
+    pair.settle()
+    assert rows(pair.parent, "CUSTOMER") == []
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'again')""")
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == [(1, "again")]
+    assert pair.parent.value("SELECT count(*) FROM dbo.sync_conflict") == 0
+
+
+def test_truncate_is_refused(pair: World) -> None:
+    with pytest.raises(RetailError, match="TRUNCATE"):
+        pair.child.execute('TRUNCATE ax."SALE"')
+
+
+# ---- conflicts
+
+
+@pytest.mark.parametrize("winner", ["parent", "child"])
+def test_a_conflict_is_decided_by_the_policy_and_the_loser_kept_once(world: World, winner: str) -> None:
+    scope = Scope("customers", "bidirectional", (ScopeTable(CUSTOMER.name, winner),), 0, 1, 1, True)
+    world.provision((scope,))
+    world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'first')""")
+    world.settle()
+    world.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child'""")
+    world.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent'""")
+    world.synchronise()
+    world.settle()
+    assert rows(world.child, "CUSTOMER") == rows(world.parent, "CUSTOMER") == [(1, winner)]
+    kept = world.parent.query("SELECT winner, incoming_image, local_image FROM dbo.sync_conflict")
+    assert [tuple(row) for row in kept] == [(winner, '{"ID":1,"NAME":"child"}', '{"ID":1,"NAME":"parent"}')]
+
+
+def test_an_edit_in_a_download_scope_gives_way_and_is_kept(pair: World) -> None:
+    pair.parent.execute("""INSERT INTO ax."ITEM" ("ID", "NAME") VALUES (1, 'a')""")
+    pair.settle()
+    pair.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'scribbled'""")
+    pair.settle()
+    assert rows(pair.child, "ITEM", '"NAME"') == [("scribbled",)]
+    pair.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'b'""")
+    pair.settle()
+    assert rows(pair.child, "ITEM", '"NAME"') == [("b",)]
+    assert '"NAME":"scribbled"' in pair.child.value("SELECT local_image FROM dbo.sync_conflict")
+
+
+def test_the_same_edit_on_both_sides_is_no_conflict(pair: World) -> None:
+    for side in (pair.child, pair.parent):
+        side.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'same')""")
+    pair.settle()
+    assert pair.parent.value("SELECT count(*) FROM dbo.sync_conflict") == 0
+
+
+def test_letters_and_trailing_blanks_count_as_different(pair: World) -> None:
+    pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'COLA'), (2, 'a')""")
+    pair.settle()
+    pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = CASE "ID" WHEN 1 THEN 'Cola' ELSE 'a ' END""")
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == [(1, "Cola"), (2, "a ")]
+
+
+# ---- transactions
+
+
+def test_a_transaction_that_was_open_is_not_passed_over(pair: World, other_client: Callable[[str], Database]) -> None:
+    late = other_client("child")
+    with late.transaction():
+        late.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 1)""")
+        pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 2)""")
+        assert pair.run(UP).moved == 1
+        assert pair.run(UP).moved == 0, "nothing is sent twice while the other transaction is open"
+    assert pair.run(UP).moved == 1
+    assert rows(pair.parent, "SALE", '"ID"') == [(1,), (2,)]
+
+
+def test_delivering_again_changes_nothing(pair: World, other_client: Callable[[str], Database]) -> None:
+    """Without the snapshot of the last session, all above the low-water mark comes again: the window knows it."""
+    late = other_client("child")
+    with late.transaction():
+        late.execute("""INSERT INTO ax."CUSTOMER" VALUES (9, 'late')""")
+        pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'child')""")
+        assert pair.run(BOTH).moved == 1
+        pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'newer' WHERE "ID" = 1""")
+        pair.parent.execute("UPDATE dbo.scope_info SET anchor_seen = NULL")
+        again = pair.run(BOTH)
+    assert again.up is not None
+    assert again.up.outcome.seen == 1
+    assert again.up.outcome.moved == again.up.outcome.conflicts == 0
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "newer"), (9, "late")]
+    assert pair.parent.value("SELECT count(*) FROM dbo.sync_conflict") == 0
+
+
+def test_an_edit_made_during_the_session_is_not_overwritten(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between upload and download the POS changes the row that comes down: it is held until the parent has judged it."""
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
+    pair.settle()
+    pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent'""")
+    original = transfer.run
+
+    def edited(way: Any, *arguments: Any) -> Any:
+        if not way.upload:
+            pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'pos'""")
+            monkeypatch.undo()
+        return original(way, *arguments)
+
+    monkeypatch.setattr(transfer, "run", edited)
+    held = pair.run(BOTH)
+    assert held.down is not None
+    assert (held.down.outcome.held, held.waiting) == (1, True)
+    assert rows(pair.child, "CUSTOMER") == [(1, "pos")]
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "parent")]
+    assert '"NAME":"pos"' in pair.parent.value("SELECT incoming_image FROM dbo.sync_conflict")
+
+
+def test_a_pos_that_writes_the_row_being_applied_loses_nothing(
+    pair: World, other_client: Callable[[str], Database]
+) -> None:
+    """The apply waits for the POS's lock, then sees the POS's change and does not overwrite it."""
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
+    pair.settle()
+    pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent'""")
+    pos = other_client("child")
+    with pos.transaction():
+        pos.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'pos'""")
+        worker = threading.Thread(target=pair.run, args=(BOTH,))
+        worker.start()
+        worker.join(0.5)
+        assert worker.is_alive(), "the session waits for the POS"
+    worker.join(30)
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "parent")]
+    assert '"NAME":"pos"' in pair.parent.value("SELECT incoming_image FROM dbo.sync_conflict")
+
+
+def test_triggers_of_the_application_do_not_make_ping_pong(pair: World) -> None:
+    """A trigger that rewrites the row keeps the peer's origin; what it writes elsewhere is a change of its own."""
+    for side in (pair.child, pair.parent):
+        side.execute(
+            """CREATE FUNCTION dbo.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF pg_trigger_depth() > 1 THEN RETURN NULL; END IF;
+            UPDATE ax."CUSTOMER" SET "NAME" = left("NAME", 10) || '/' || current_setting('port') WHERE "ID" = NEW."ID";
+            INSERT INTO ax."LINE" VALUES (NEW."ID", (SELECT count(*) FROM ax."LINE"), 'stamp'); RETURN NULL; END $$"""
+        )
+        side.execute(
+            'CREATE TRIGGER stamp AFTER INSERT ON ax."CUSTOMER" FOR EACH ROW EXECUTE FUNCTION dbo.stamp()'
+        )
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
+    pair.settle()
+    assert pair.child.value('SELECT origin FROM ax."CUSTOMER_tracking"') == 0
+    assert pair.child.value('SELECT origin FROM ax."LINE_tracking"') is None
+
+
+# ---- whole sales
+
+
+def _sell(db: Database, number: int, amount: int | None = 1) -> None:
+    with db.transaction():
+        for line in range(3):
+            db.execute('INSERT INTO ax."LINE" VALUES (?, ?, ?)', number, line, "line")
+        db.execute("""INSERT INTO ax."SALE" ("STORE", "ID", "AMOUNT") VALUES ('H', ?, ?)""", number, amount)
+
+
+def test_a_sale_that_cannot_be_stored_is_put_aside_whole_and_the_others_arrive(pair: World) -> None:
+    pair.parent.execute('ALTER TABLE ax."SALE" ADD CHECK ("AMOUNT" < 100)')
+    for number, amount in ((1, 1), (2, 500), (3, 3), (4, 999), (5, 5)):
+        _sell(pair.child, number, amount)
+    done = pair.run(UP)
+    assert done.up is not None
+    assert done.up.quarantined == 8
+    assert rows(pair.parent, "SALE", '"ID"') == [(1,), (3,), (5,)]
+    assert len(rows(pair.parent, "LINE")) == 9
+    aside = pair.parent.query("SELECT source_transaction, count(*) FROM dbo.sync_quarantine GROUP BY 1")
+    assert [row[1] for row in aside] == [4, 4]
+    assert "check constraint" in pair.parent.value("SELECT error FROM dbo.sync_quarantine")
+    log = pair.parent.row('SELECT "TOTALUPLOADED", "TOTALUPLOADEDOK", "TOTALUPLOADEDERR" FROM dbo."RETAILOFFLINESYNCLOG"')
+    assert tuple(log) == (20, 12, 8)
+    pair.settle()
+
+
+def test_a_defect_of_the_whole_receiver_puts_nothing_aside(pair: World) -> None:
+    _sell(pair.child, 1)
+    pair.parent.execute('ALTER TABLE ax."LINE" RENAME TO "ELSEWHERE"')
+    with pytest.raises(RetailError):
+        pair.run(UP)
+    pair.parent.execute('ALTER TABLE ax."ELSEWHERE" RENAME TO "LINE"')
+    pair.settle()
+    assert len(rows(pair.parent, "SALE")) == 1
+    assert pair.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
+
+
+class _Killed(BaseException):
+    """A kill, as far as a test in the same process can give one."""
+
+
+@pytest.mark.parametrize("statement", range(0, 60, 2))
+def test_a_session_killed_at_any_statement_is_completed_by_the_next(
+    pair: World, monkeypatch: pytest.MonkeyPatch, statement: int
+) -> None:
+    monkeypatch.setattr(transfer, "BATCH_ROWS", 4)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 200)
+    for number in range(1, 6):
+        _sell(pair.child, number)
+    original, count = Database._run, 0
+
+    def run(self: Database, *arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > statement:
+            raise _Killed
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Database, "_run", run)
+    with pytest.raises(_Killed):
+        pair.run(UP)
+        raise _Killed  # so few statements were needed
+    monkeypatch.setattr(Database, "_run", original)
+    whole = 'SELECT count(*) FROM ax."SALE" s WHERE 3 <> (SELECT count(*) FROM ax."LINE" l WHERE l."ID" = s."ID")'
+    assert pair.parent.value(whole) == 0
+    assert len(rows(pair.parent, "LINE")) == 3 * len(rows(pair.parent, "SALE"))
+    pair.parent.execute("SELECT pg_advisory_unlock_all()")  # the server does this when a killed session's connection ends
+    pair.settle()
+    assert len(rows(pair.parent, "SALE")) == 5
+    assert len(rows(pair.parent, "LINE")) == 15
+    assert pair.parent.value("SELECT count(*) FROM dbo.sync_conflict") == 0
+    assert pair.parent.value("SELECT count(*) FROM dbo.sync_staging") == 0
+
+
+def test_a_landing_that_was_cut_off_goes_on_with_what_changed_meanwhile(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "BATCH_ROWS", 2)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 10)
+    for number in range(1, 7):
+        pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID", "AMOUNT") VALUES ('H', ?, 1)""", number)
+    original, flushes = transfer._Landing.flush, 0
+
+    def flush(self: Any) -> None:
+        nonlocal flushes
+        flushes += 1
+        if flushes == 3:
+            raise _Killed
+        original(self)
+
+    monkeypatch.setattr(transfer._Landing, "flush", flush)
+    with pytest.raises(_Killed):
+        pair.run(UP)
+    assert pair.parent.value("SELECT landing FROM dbo.scope_info WHERE landing IS NOT NULL") is not None
+    assert pair.parent.value("SELECT count(*) FROM dbo.sync_staging") == 2
+    pair.child.execute('UPDATE ax."SALE" SET "AMOUNT" = 2 WHERE "ID" IN (1, 6)')
+    done = pair.run(UP)
+    assert done.up is not None
+    assert done.up.rows < 6 + 2, "what had landed was not read again"
+    assert rows(pair.parent, "SALE", '"ID", "AMOUNT"') == [(n, 2 if n in (1, 6) else 1) for n in range(1, 7)]
+
+
+# ---- restored, moved, cloned
+
+
+def test_a_parent_restored_from_a_backup_stops_the_pair(pair: World) -> None:
+    backup = pair.parent.query("SELECT sync_scope_name, session_token, anchor_in FROM dbo.scope_info")
+    _sell(pair.child, 1)
+    pair.settle()
+    for name, token, anchor in backup:
+        pair.parent.execute(
+            "UPDATE dbo.scope_info SET session_token = ?, anchor_in = ? WHERE sync_scope_name = ?", token, anchor, name
+        )
+    _sell(pair.child, 2)
+    pair.child.execute("UPDATE dbo.scope_info SET previous_token = session_token")
+    with pytest.raises(Restored, match="restored from a backup or cloned"):
+        pair.run(UP)
+
+
+def test_an_anchor_ahead_of_the_sender_stops_the_pair(pair: World) -> None:
+    pair.parent.execute("UPDATE dbo.scope_info SET anchor_in = 999999999999, anchor_seen = NULL, landing = '{}'")
+    pair.parent.execute("""UPDATE dbo.scope_info SET landing = '{"ax.LINE": 0}'""")
+    with pytest.raises(Restored, match="restored from a backup"):
+        pair.run(UP)
+
+
+def test_another_database_in_the_place_of_the_child_is_noticed(pair: World) -> None:
+    pair.parent.execute("UPDATE dbo.sync_peer SET incarnation = 'postgresql:1:2'")
+    with pytest.raises(Restored, match="restored or moved"):
+        Pair(pair.child, pair.parent)
+
+
+def test_two_sessions_of_a_scope_do_not_meet(pair: World, other_client: Callable[[str], Database]) -> None:
+    _sell(pair.child, 1)
+    other = other_client("parent")
+    name = "axops.retail:%s:%s" % (Pair(pair.child, pair.parent).guid, UP.name)
+    with other.engine.locks.held(other, name) as taken:
+        assert taken
+        assert pair.run(UP).busy
+    assert rows(pair.parent, "SALE") == []
+    assert pair.run(UP).moved == 4
