@@ -11,20 +11,21 @@ module: retail_sync_service
 version_added: 0.1.0
 short_description: Install and run the service that keeps two retail databases in step
 description:
-  - Installs, configures, starts, stops, restarts and removes the synchronisation service of one pair of databases. A pair is a
-    child and its parent, a register's offline database and the channel database of its store for example, or a channel
-    database and the one at headquarters.
-  - The service is packed from this collection on the controller, and is the same file from every controller. It needs Python
-    and pyodbc on the host, nothing else.
-  - After a start the module checks what an administrator would look at. Every table of the pair's scopes has its tracking
-    table and triggers on both sides, and C(RETAILOFFLINESYNCLOG) in the parent gets rows of this register. Otherwise it fails
-    and says why.
-  - Scopes, tables, directions and frequencies are not configured here. The service reads them from the child database, where
-    M(axops.retail.retail_offline_db) writes them, and notices when they change.
+  - Installs, configures, starts, stops, restarts and removes the synchronisation service of one pair of databases.
+    A pair is a child and its parent, a register's offline database and the channel database of its store for
+    example, or a channel database and the one at headquarters.
+  - The service is packed from this collection on the controller, and is the same file from every controller. It
+    needs Python and pyodbc on the host, nothing else.
+  - After a start the module checks what an administrator would look at. Every table of the pair's scopes has its
+    tracking table and triggers on both sides, and C(RETAILOFFLINESYNCLOG) in the parent gets rows of this register.
+    Otherwise it fails and says why.
+  - Scopes, tables, directions and frequencies are not configured here. The service reads them from the child
+    database, where M(axops.retail.retail_offline_db) writes them, and notices when they change.
 options:
   name:
     description:
-      - The name of this instance, one for each pair. By convention the store and the register, such as V(HOUSTON-000001).
+      - The name of this instance, one for each pair. By convention the store and the register, such as
+        V(HOUSTON-000001).
       - It becomes part of the names of the configuration and of the systemd unit.
     type: str
     required: true
@@ -34,21 +35,22 @@ options:
       - V(restarted) does the same and always restarts it.
       - V(stopped) has it installed and not running, now and after the next boot.
       - V(present) has it installed and up to date, and otherwise leaves it running or not as it is.
-      - V(absent) stops it and removes its configuration; with the last instance of the host the program and the unit go too.
-        Logs and the service's account stay.
+      - V(absent) stops it and removes its configuration; with the last instance of the host the program and the
+        unit go too. Logs and the service's account stay.
       - A running service is restarted whenever its program, its configuration or its unit has changed.
     type: str
     choices: [started, stopped, restarted, present, absent]
     default: started
   interval:
     description:
-      - How many seconds the service rests between two looks at the databases. A look at which nothing has changed costs each
-        database one short question.
+      - How many seconds the service rests between two looks at the databases. A look at which nothing has changed
+        costs each database one short question.
     type: float
     default: 10
   heartbeat:
     description:
-      - A scope in which nothing moves gets a row in the parent's log after so many seconds, which shows that the service lives.
+      - A scope in which nothing moves gets a row in the parent's log after so many seconds, which shows that the
+        service lives.
     type: float
     default: 300
   log_level:
@@ -80,8 +82,8 @@ options:
   user:
     description:
       - The account that the service runs as.
-      - Under systemd the default is V(retail-sync), and the account is created where it is missing. Otherwise the default is
-        the user that runs the module, and another one has to exist.
+      - Under systemd the default is V(retail-sync), and the account is created where it is missing. Otherwise the
+        default is the user that runs the module, and another one has to exist.
     type: str
   group:
     description:
@@ -95,18 +97,18 @@ options:
   service_manager:
     description:
       - What keeps the service running.
-      - V(systemd) is a template unit, C(retail-offline-sync@.service), with one instance for each pair. All instances of a host
-        share O(install_dir), O(config_dir), O(state_dir), O(user), O(group) and O(python).
-      - V(process) is a supervised process in the background, for hosts without an init system. It does not come up with the
-        machine by itself.
+      - V(systemd) is a template unit, C(retail-offline-sync@.service), with one instance for each pair. All
+        instances of a host share O(install_dir), O(config_dir), O(state_dir), O(user), O(group) and O(python).
+      - V(process) is a supervised process in the background, for hosts without an init system. It does not come up
+        with the machine by itself.
       - V(auto) takes systemd where it is the init system and the module runs as root.
     type: str
     choices: [auto, systemd, process]
     default: auto
   check_timeout:
     description:
-      - For how many seconds the module waits for the service to show in the parent's log. V(0) does not check, for a register
-        whose store server cannot be reached now.
+      - For how many seconds the module waits for the service to show in the parent's log. V(0) does not check, for
+        a register whose store server cannot be reached now.
     type: int
     default: 60
   archive_path:
@@ -128,8 +130,8 @@ seealso:
   - module: axops.retail.retail_sync_info
 notes:
   - The passwords are written to the configuration, a file of mode 0600, and nowhere else.
-  - On the host, C(<python> <install_dir>/retail-sync.pyz status --config <config_dir>/<name>.json) says how the pair is. There
-    are C(once) and C(verify), too.
+  - On the host, C(<python> <install_dir>/retail-sync.pyz status --config <config_dir>/<name>.json) says how the
+    pair is. There are C(once) and C(verify), too.
 author:
   - the axops.retail contributors (@axops)
 """

@@ -4,8 +4,8 @@
 
 """The sync service as one file: a zip application made from the collection's own ``module_utils``.
 
-It holds what the command line imports and nothing else. Stored and not deflated, with fixed times, order and modes, it is
-byte for byte the same from every controller: an unchanged service is no change.
+It holds what the command line imports and nothing else. Stored and not deflated, with fixed times, order and modes, it
+is byte for byte the same from every controller: an unchanged service is no change.
 """
 
 from __future__ import annotations

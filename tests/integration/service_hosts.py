@@ -92,6 +92,5 @@ class Playbook:
 
 
 def _collections() -> Path:
-    import ansible_collections.axops.retail as here
-
-    return Path(next(iter(here.__path__))).parent.parent.parent
+    """The folder that ansible_collections is in."""
+    return Path(_service_archive.__file__).parents[5]

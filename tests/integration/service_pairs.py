@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
-from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
+from ansible_collections.axops.retail.plugins.module_utils._offline import pairs
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 
 REGISTER = "HOUSTON-000001"
@@ -53,15 +51,25 @@ class ProvisionedPair:
     def __init__(self, child: dict[str, Any], parent: dict[str, Any], scopes: tuple[Scope, ...] = (DOWN, UP)) -> None:
         self.child_facts, self.parent_facts = child, parent
         self.scopes = scopes
+        with self.parent() as above:
+            _make_tables(above)
+        self.provision()
+
+    def provision(self, reprovision: bool = False) -> None:
+        """What retail_offline_db does with a pair."""
         with self.child() as below, self.parent() as above:
-            for db in (below, above):
-                _make(db)
-            guid, token = str(uuid.uuid4()), str(uuid.uuid4())
-            _introduce(below, 0, "HOUSTON", guid, above, "")
-            _introduce(above, 1, REGISTER, guid, below, "000001")
-            for db, number in ((below, 0), (above, 1)):
-                for scope in scopes:
-                    _add_scope(db, number, scope, token)
+            sides = {"child": below, "parent": above}
+            places = {
+                side: pairs.Place(key=side, title=f"the {side}'s database", engine=db.engine, db=db)
+                for side, db in sides.items()
+            }
+            identity = pairs.Identity(REGISTER, "HOUSTON", "000001")
+            request = pairs.Request(
+                **places, scopes=self.scopes, identity=identity, open_database=sides.__getitem__, create_tables=True,
+                reprovision=reprovision,
+            )  # fmt: skip
+            with pairs.planned(request, check_mode=False, timeout=10) as result:
+                result.plan.apply(sides.__getitem__)
 
     def child(self) -> Database:
         return _engine.connect(target(self.child_facts))
@@ -107,31 +115,10 @@ def _connection(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in ("host", "port", "database", "user", "password")}
 
 
-def _make(db: Database) -> None:
-    speaker = db.engine
-    statements = [sql for schema in ("ax", "dbo") for sql in speaker.tables.create_schema(schema)]
-    for table in (*metadata.TABLES, PRICES, SALES):
-        statements += speaker.tables.create(table)
+def _make_tables(db: Database) -> None:
+    statements = db.engine.tables.create_schema("ax")
     for table in (PRICES, SALES):
-        statements += speaker.tracking.create(table)
+        statements += db.engine.tables.create(table)
     with db.transaction():
         for sql in statements:
             db.execute(sql)
-
-
-def _introduce(db: Database, number: int, name: str, guid: str, other: Database, register: str) -> None:
-    db.execute(
-        "INSERT INTO %s (peer_id, peer_name, peer_guid, incarnation, store_id, register_id) VALUES (?, ?, ?, ?, ?, ?)"
-        % db.engine.names.quote(*metadata.PEER),
-        number, name, guid, other.engine.marks.incarnation(other), "HOUSTON", register,
-    )  # fmt: skip
-
-
-def _add_scope(db: Database, number: int, scope: Scope, token: str) -> None:
-    mark: Callable[..., Any] = db.engine.names.quote
-    db.execute(
-        "INSERT INTO %s (peer_id, sync_scope_name, scope_id, sequence, direction, frequency, config_data, session_token, "
-        "previous_token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)" % mark(*metadata.SCOPE),
-        number, scope.name, scope.scope_id, scope.sequence, scope.direction, scope.frequency, scope.config_data(),
-        token, token,
-    )  # fmt: skip

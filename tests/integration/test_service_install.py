@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module retail_sync_service with a supervised process: every state, twice; check mode and diff; what is left behind."""
+"""The module retail_sync_service with a supervised process: every state, twice; check mode, diff, what is left."""
 
 from __future__ import annotations
 

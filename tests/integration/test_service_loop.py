@@ -238,3 +238,30 @@ def test_a_restored_parent_stops_everything_and_says_why(pair: ProvisionedPair, 
         errors = metadata.read_errors(register, metadata.PARENT)
     assert set(errors) == {"Prices", "Sales"}
     assert "restored or moved" in errors["Sales"]
+
+
+def test_a_pair_that_is_provisioned_anew_is_opened_anew(
+    pair: ProvisionedPair, service: Service, messages: pytest.LogCaptureFixture
+) -> None:
+    service.cycle()
+    with pair.child() as register, pair.parent() as store:
+        store.execute("DELETE FROM dbo.scope_info")
+        store.execute("DELETE FROM dbo.sync_peer")
+        pair.provision(reprovision=True)
+        sale(register, "T1")
+        price(store, 1, "1")
+        for _look in range(3):
+            service.cycle()
+        assert sales(store) == {"T1"} and prices(register) == {1: "1"}
+    assert any("provisioned anew" in record.message for record in messages.records)
+
+
+def test_a_scope_that_the_parent_does_not_know_is_an_error(pair: ProvisionedPair, service: Service) -> None:
+    service.cycle()
+    with pair.child() as register, pair.parent() as store:
+        store.execute("DELETE FROM dbo.scope_info WHERE sync_scope_name = 'Sales'")
+        sale(register, "T1")
+        price(store, 1, "1")
+        service.cycle()
+        assert prices(register) == {1: "1"}
+        assert "not provisioned for the scope 'Sales'" in metadata.read_errors(register, metadata.PARENT)["Sales"]

@@ -89,7 +89,7 @@ def write(path: str, content: bytes, shape: Shape) -> None:
 
 
 def folder_step(path: str, shape: Shape) -> Step | None:
-    """Make the folder; one that is there only has to belong to the service's account, its mode is its owner's choice."""
+    """Make the folder; one that is there only has to belong to the service's account."""
     facts = facts_of(path)
     if facts is None:
         return Step(

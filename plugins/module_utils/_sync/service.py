@@ -10,6 +10,7 @@ said once when it goes and once when it comes back.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -29,6 +30,10 @@ class Stopped(BaseException):
     """The service has been asked to stop; transactions that are open are rolled back on the way out."""
 
 
+class Reprovisioned(RetailError):
+    """The child has got another identity or another parent since the pair was opened."""
+
+
 class Service:
     """The loop. One thread runs it; others may call :meth:`stop` and :meth:`reconfigure` and read the attributes."""
 
@@ -40,6 +45,8 @@ class Service:
         self._clocks: dict[str, Clock] = {}
         self._absence = Absence()
         self._connected = False
+        self._doubtful = False
+        self._announced = False
         self._scopes_read_at = ""
         self._next_config: ServiceConfig | None = None
         self._stopping = False
@@ -81,9 +88,18 @@ class Service:
             pair = self._link.pair()
             self._arrived(pair)
             self._look(pair)
+            self._returned()
+        except Reprovisioned:
+            LOGGER.info("%s: the pair was provisioned anew", self.config.name)
+            self._disconnect()
+            return 0
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may find the cause gone
             return self._lost(error)
-        return self._pause(pair)
+        pause = self._pause(pair)
+        if self._doubtful:
+            # What a scope failed with may come from what was read of the pair long ago.
+            self._disconnect()
+        return pause
 
     def _check(self) -> None:
         if self._stopping:
@@ -116,22 +132,23 @@ class Service:
     # ---- coming and going
 
     def _arrived(self, pair: Pair) -> None:
-        """The pair is there: after an absence, read everything anew."""
+        """Where the pair has just been opened: read everything anew."""
+        if self._connected:
+            return
+        pair.preload(pair.scopes)
+        for name in metadata.read_errors(pair.child, PARENT):
+            self._clocks.setdefault(name, Clock()).noted = True
+        self._connected = True
+        said = "%s: %s and %s, %d scopes"
+        # Said once; a scope that fails has the pair opened again and again.
+        level = logging.DEBUG if self._announced else logging.INFO
+        LOGGER.log(level, said, self.config.name, pair.child.target.where, pair.parent.target.where, len(pair.scopes))
+        self._announced = True
+
+    def _returned(self) -> None:
         lasted = self._absence.ends(time.monotonic())
         if lasted is not None:
             LOGGER.info("%s: the pair is connected again after %d s", self.config.name, lasted)
-        if not self._connected:
-            self._connected = True
-            pair.preload(pair.scopes)
-            for name in metadata.read_errors(pair.child, PARENT):
-                self._clocks.setdefault(name, Clock()).noted = True
-            LOGGER.info(
-                "%s: %s and %s, %d scopes",
-                self.config.name,
-                pair.child.target.where,
-                pair.parent.target.where,
-                len(pair.scopes),
-            )
 
     def _lost(self, error: Exception) -> float:
         """The pair cannot be had: say so once, and try again after a pause that grows."""
@@ -146,11 +163,14 @@ class Service:
             LOGGER.debug("%s: %s", self.config.name, failure)
         if not isinstance(error, RetailError):
             LOGGER.debug("%s: the defect in full", self.config.name, exc_info=error)
+        self._disconnect()
+        return self._absence.pause(self.config.interval) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+    def _disconnect(self) -> None:
         self._link.close()
-        self._connected = False
+        self._connected = self._doubtful = False
         for clock in self._clocks.values():
             clock.quiet_at = None
-        return self._absence.pause(self.config.interval) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
     def _note_everywhere(self, failure: RetailError) -> None:
         """Write what keeps the pair apart into the child's scope_info, where an administrator looks."""
@@ -181,6 +201,8 @@ class Service:
     def _notice_changed_scopes(self, pair: Pair, marks: Marks) -> None:
         if self._scopes_read_at == marks[0]:
             return
+        if pair.upwards not in metadata.read_peers(pair.child):
+            raise Reprovisioned("The pair was provisioned anew.")
         scopes = metadata.read_scopes(pair.child, PARENT)
         if scopes != pair.scopes:
             LOGGER.info("%s: the scopes have changed, there are %d now", self.config.name, len(scopes))
@@ -224,7 +246,7 @@ class Service:
         self._clear(pair, scope)
         if done.noteworthy:
             clock.beat_at = time.monotonic()
-        LOGGER.log(20 if done.noteworthy else 10, "%s: %s", self.config.name, describe(done))
+        LOGGER.log(logging.INFO if done.noteworthy else logging.DEBUG, "%s: %s", self.config.name, describe(done))
 
     def _only_if_sound(self, error: Exception) -> None:
         """Let the error pass where it is the end of a connection, whatever it looks like."""
@@ -235,10 +257,13 @@ class Service:
 
     def _failed(self, pair: Pair, scope: Scope, error: Exception) -> None:
         failure = self._link.failure(error)
+        self._doubtful = True
         clock = self._clock(scope)
         is_news = clock.error != str(failure) or not clock.failures
         clock.failed(time.monotonic(), self.config.interval, str(failure))
-        LOGGER.log(30 if is_news else 10, "%s: scope %s: %s", self.config.name, scope.name, failure)
+        LOGGER.log(
+            logging.WARNING if is_news else logging.DEBUG, "%s: scope %s: %s", self.config.name, scope.name, failure
+        )
         if not isinstance(error, RetailError):
             LOGGER.error("%s: scope %s: a defect of the service", self.config.name, scope.name, exc_info=error)
         self._note(pair.child, scope, str(failure))

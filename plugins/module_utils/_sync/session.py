@@ -156,7 +156,7 @@ def _state(db: Any, peer: int, scope: Scope) -> ScopeState:
 def pending(pair: Pair, scopes: List[Scope]) -> List[Scope]:
     """The scopes in which either side has something for the other: two statements to each database.
 
-    A scope that was never loaded is always among them.
+    A scope that was never loaded is always among them, and one that a side does not know: its session says so.
     """
     found = set()
     for upload in (True, False):
@@ -164,10 +164,12 @@ def pending(pair: Pair, scopes: List[Scope]) -> List[Scope]:
         states = _states(pair, upload)
         extracts, owners = [], []
         for scope in scopes:
-            if not (scope.uploads if upload else scope.downloads) or scope.name not in states:
+            if not (scope.uploads if upload else scope.downloads):
                 continue
-            if states[scope.name].landing:
+            if scope.name not in states or states[scope.name].landing:
                 found.add(scope.name)
+            if scope.name not in states:
+                continue
             for extract in extracts_of(pair, scope, upload, states[scope.name]):
                 extracts.append(extract)
                 owners.append(scope.name)

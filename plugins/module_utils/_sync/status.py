@@ -13,6 +13,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
+from .._schema import versions
 from . import log, metadata, session
 from .config import ServiceConfig
 from .link import SIDES, Link, reach
@@ -92,11 +93,21 @@ def _database(config: ServiceConfig, side: str, there: dict[str, Any], missing: 
     found: Document = {"where": target.where, "engine": target.engine, "reachable": side in there, "error": None}
     if side in missing:
         found["error"] = str(missing[side])
-    found["oldest_transaction_seconds"] = None
+    found["oldest_transaction_seconds"] = found["version"] = None
     if side in there:
         db = there[side]
+        found["version"] = version(db)
         found["oldest_transaction_seconds"] = round(db.engine.marks.low_age(db), 1)
     return found
+
+
+def version(db: Any) -> str | None:
+    """The installed release; None where there is none, or nothing that can be read as one."""
+    try:
+        release = versions.read(db)
+    except RetailError:
+        return None
+    return None if release is None else str(release)
 
 
 def _held_back(document: Document) -> list[str]:

@@ -1,0 +1,231 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: retail_sync_info
+version_added: 0.1.0
+short_description: Tell how the synchronisation of a retail database is
+description:
+  - Reads, from one channel or HQ database, which registers or stores synchronise with it, what waits for each and
+    since when, what they failed with, the last rows of C(RETAILOFFLINESYNCLOG), which tables are tracked, and which
+    release is installed.
+  - Changes nothing. It works on an offline database, too, where it tells what waits to go up.
+  - A database that Microsoft's own utility has provisioned is recognised by the objects of Sync Framework.
+options:
+  database:
+    description:
+      - The name of the database.
+    type: str
+    required: true
+  log_rows:
+    description:
+      - How many rows of the log to return, newest first.
+    type: int
+    default: 10
+  backlog:
+    description:
+      - Whether to count the rows that wait. That reads the tracking tables once for each register, which takes its
+        time in a database with hundreds of them.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - axops.retail.attributes
+  - axops.retail.attributes.info
+  - axops.retail.connection
+seealso:
+  - module: axops.retail.retail_sync_service
+author:
+  - the axops.retail contributors (@axops)
+"""
+
+EXAMPLES = r"""
+- name: See how a store's registers are
+  axops.retail.retail_sync_info:
+    engine: mssql
+    server: houston-db.example.com
+    database: RetailChannel
+    login_user: retail_audit
+    login_password: "{{ audit_password }}"
+  register: sync
+
+- name: Fail when a register has left rows waiting for more than an hour
+  ansible.builtin.assert:
+    that: item.1.oldest_seconds is none or item.1.oldest_seconds < 3600
+    fail_msg: "{{ item.0.name }} is behind in {{ item.1.name }}"
+  loop: "{{ sync.peers | subelements('scopes') }}"
+  loop_control:
+    label: "{{ item.0.name }} {{ item.1.name }}"
+"""
+
+RETURN = r"""
+database:
+  description: Where the database is.
+  returned: always
+  type: str
+  sample: houston-db.example.com/RetailChannel
+engine:
+  description: Its engine.
+  returned: always
+  type: str
+  sample: mssql
+version:
+  description: The release in dbo.POSISINFO and ax.DBVERSION, null where there is none.
+  returned: always
+  type: str
+  sample: 6.3.158.0
+provisioned_by:
+  description:
+    - V(axops.retail), or V(microsoft_sync_framework) for a database that Microsoft's utility has provisioned, or
+      null.
+  returned: always
+  type: str
+  sample: axops.retail
+sync_framework:
+  description: What Sync Framework has left in the database, null where there is nothing of it.
+  returned: always
+  type: dict
+  contains:
+    scopes:
+      description: The names of its scopes.
+      type: list
+      elements: str
+    tables:
+      description: The tables that it tracks.
+      type: list
+      elements: str
+tracking:
+  description: The tables that have a tracking table of ours.
+  returned: always
+  type: dict
+  contains:
+    count:
+      description: How many there are.
+      type: int
+    tables:
+      description: Their names.
+      type: list
+      elements: str
+    missing_triggers:
+      description: The tables whose triggers are not complete, with the events that would go unnoticed.
+      type: dict
+oldest_transaction_seconds:
+  description:
+    - For how long the oldest writing transaction has been open. What is written meanwhile may be sent again at each
+      session.
+  returned: always
+  type: float
+  sample: 0.2
+parent:
+  description: The database above this one, as one of the RV(peers), null where there is none.
+  returned: always
+  type: dict
+peers:
+  description: Who synchronises with this database, such as the registers of a store.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    peer_id:
+      description: The number of the peer in this database.
+      type: int
+    name:
+      description: Its name.
+      type: str
+      sample: HOUSTON-000001
+    store_id:
+      description: Its store.
+      type: str
+    register_id:
+      description: Its register, empty for a store.
+      type: str
+    last_log:
+      description: The newest row of the peer in the log, as one of RV(log).
+      type: dict
+    scopes:
+      description: What it synchronises.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The name of the scope.
+          type: str
+        direction:
+          description: V(download), V(upload) or V(bidirectional), as the child sees it.
+          type: str
+        frequency:
+          description: Seconds between two sessions, 0 for the interval of the service.
+          type: int
+        tables:
+          description: How many tables it has.
+          type: int
+        waiting:
+          description:
+            - How many rows wait here for the peer, by what it has acknowledged. Null where nothing goes that way.
+              What waits at the peer, only the peer knows.
+          type: int
+        oldest_seconds:
+          description: For how many seconds the oldest of them has waited.
+          type: float
+        taken:
+          description: Up to which version of the peer's its changes have been taken.
+          type: int
+        acknowledged:
+          description: Up to which version of this database's the peer has taken its changes.
+          type: int
+        last_session:
+          description: When a session last moved something, in UTC.
+          type: str
+        last_error:
+          description: What the scope fails with, as noted here; the service notes it at the child.
+          type: str
+        last_error_time:
+          description: When it last failed, in UTC.
+          type: str
+        conflicts:
+          description: How many conflicts are kept here.
+          type: int
+        quarantined:
+          description: How many rows of the peer are in quarantine here.
+          type: int
+log:
+  description: The newest rows of C(RETAILOFFLINESYNCLOG), newest first; times in UTC.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - counter: 1041
+      terminal: "000001"
+      scope_id: 5637144576
+      started: "2026-01-31T08:00:00.120Z"
+      stopped: "2026-01-31T08:00:00.157Z"
+      downloaded: 12
+      downloaded_refused: 0
+      uploaded: 3
+      uploaded_refused: 0
+"""
+
+from ansible_collections.axops.retail.plugins.module_utils._module import RetailModule
+from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
+from ansible_collections.axops.retail.plugins.module_utils._sync import overview
+
+SPEC = {
+    "database": {"type": "str", "required": True},
+    "log_rows": {"type": "int", "default": 10},
+    "backlog": {"type": "bool", "default": True},
+}
+
+
+def main() -> None:
+    """Read and report."""
+    with RetailModule(SPEC) as module:
+        db = module.connect(module.target())
+        module.finish(Plan(), **overview.read(db, module.params["log_rows"], module.params["backlog"]))
+
+
+if __name__ == "__main__":
+    main()
