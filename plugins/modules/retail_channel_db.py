@@ -176,7 +176,7 @@ def converge(module: RetailModule) -> None:
     engine.databases.check_server(server)
     db = module.connect(target) if engine.databases.exists(server, target.database) else None
     actual = channel.read(db) if db else channel.Actual()
-    coming = channel.desired_tables(schema).keys() - actual.tables.keys()
+    coming = channel.coming_tables(actual, schema)
 
     plan = channel.database_plan(engine, target.database, actual, schema, "server", "database")
     state = access.read(server, db, wanted)

@@ -52,9 +52,15 @@ def read(db: Any) -> Actual:
     )
 
 
-def desired_tables(package: Package) -> dict[TableName, Table]:
+def coming_tables(actual: Actual, package: Package) -> set[TableName]:
+    """The tables that the plan will make."""
+    return set(_desired(actual, package)) - set(actual.tables)
+
+
+def _desired(actual: Actual, package: Package) -> dict[TableName, Table]:
     """The tables of a database at the package's release, in the order in which they are made."""
-    desired = {**package.tables, versions.HISTORY: versions.HISTORY_TABLE}
+    history = versions.history_table(actual.tables.get(versions.HISTORY))
+    desired = {**package.tables, versions.HISTORY: history}
     first = {name: desired[name] for name in _FIRST if name in desired}
     return {**first, **desired}
 
@@ -72,7 +78,7 @@ def database_plan(engine: Any, name: str, actual: Actual, package: Package, serv
         create = engine.databases.create(name)
         result.add(Step("Create database %s" % name, ("database", "name"), None, name, server, create, atomic=False))
     result.extend(_options(engine, name, actual.options, server))
-    result.extend(plan.tables(engine, actual.tables, desired_tables(package), database, actual.schemas))
+    result.extend(plan.tables(engine, actual.tables, _desired(actual, package), database, actual.schemas))
     result.extend(versions.plan(engine, actual.versions, package, database))
     return result
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._engine._errors import RetailError
@@ -37,6 +37,14 @@ HISTORY_TABLE = Table(
     ),
     primary_key=("ID",),
 )
+
+
+def history_table(there: Table | None) -> Table:
+    """The history as it should be: ours where there is none; the vendor's own just needs a place for the checksum."""
+    if there is None:
+        return HISTORY_TABLE
+    checksum = HISTORY_TABLE.column("CHECKSUM")
+    return there if there.column("CHECKSUM") else replace(there, columns=(*there.columns, checksum))
 
 
 @dataclass(frozen=True)
