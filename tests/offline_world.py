@@ -179,7 +179,7 @@ def scopes_of(db: Database, peer: int) -> list[Scope]:
 
 # ---- whole databases and whole modules
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 MODULES = "ansible_collections.axops.retail.plugins.modules"
 
 #: What a channel database of these tests has of the packaged schema.
@@ -224,11 +224,11 @@ def _filler(column: Column) -> Any:
     return "" if "char" in column.type else 0
 
 
-def run_module(name: str, check: bool = False, diff: bool = True, **options: Any) -> dict[str, Any]:
+def run_module(module: str, /, check: bool = False, diff: bool = True, **options: Any) -> dict[str, Any]:
     """Run a module as Ansible does, in a process of its own; returns its result, ``failed`` included."""
     arguments = {"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check, "_ansible_diff": diff}}
     done = subprocess.run(
-        [sys.executable, "-m", f"{MODULES}.{name}"],
+        [sys.executable, "-m", f"{MODULES}.{module}"],
         input=json.dumps(arguments),
         capture_output=True,
         text=True,

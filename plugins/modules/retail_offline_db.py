@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - axops.retail.connection
   - axops.retail.connection.channel
   - axops.retail.connection.offline
+  - axops.retail.access
   - axops.retail.attributes
 options:
   state:
@@ -71,39 +72,6 @@ options:
     description: How many seconds to wait for another run against the same channel database, or for a running session.
     type: int
     default: 300
-  groups:
-    description:
-      - The members of groups. Who is not declared is removed from a group that is named here; the members of other
-        groups are left alone. The groups themselves are always there.
-      - On PostgreSQL groups belong to the whole server; declare the same members for all of its databases.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The name of the group, V(RetailOfflineSyncUsers) or V(POSUsers), or of a database role.
-        type: str
-        required: true
-      members:
-        description: Logins or, on SQL Server, Windows accounts and groups that have a login.
-        type: list
-        elements: str
-        default: []
-  logins:
-    description: Logins that must exist. Logins that are not declared are left alone.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The name of the login, on SQL Server also that of a Windows account or group.
-        type: str
-        required: true
-      password:
-        description:
-          - The password of the login. It is set when it differs.
-          - Without one, the login is one of Windows on SQL Server, and has no password on PostgreSQL.
-        type: str
 notes:
   - A run that is cut off is completed by the next one.
   - A database that Microsoft Sync Framework has provisioned is refused and left untouched.
@@ -205,9 +173,7 @@ statements:
 from typing import Any
 
 from ..module_utils import _engine
-from ..module_utils._access import plan as access
-from ..module_utils._engine import RetailError
-from ..module_utils._module import RetailModule
+from ..module_utils._module import ACCESS, RetailModule
 from ..module_utils._offline import offline_db
 from ..module_utils._plan import Plan
 
@@ -221,21 +187,7 @@ SPEC: dict[str, Any] = {
     "reprovision": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 300},
-    "groups": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "members": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    "logins": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"name": {"type": "str", "required": True}, "password": {"type": "str", "no_log": True}},
-    },
+    **ACCESS,
 }
 
 
@@ -248,7 +200,7 @@ def converge(module: RetailModule) -> None:
     """Read what is there, compare it with what was declared, and end with the plan's result."""
     params = module.params
     identity = offline_db.identity(params["store_id"], params["register_id"])
-    wanted = declared_access(params)
+    wanted = module.access("offline")
     targets = {"channel": module.target("channel_"), "offline": module.target("offline_")}
     targets["server"] = module.maintenance(targets["offline"])
     name = targets["offline"].database
@@ -272,23 +224,6 @@ def converge(module: RetailModule) -> None:
     )
     with offline_db.planned(request, module.check_mode, params["lock_timeout"]) as result:
         module.finish(result.plan, request.open_database, **result.facts(module.check_mode))
-
-
-def declared_access(params: dict[str, Any]) -> access.Wanted:
-    """The groups and logins of the options.
-
-    :raises RetailError: a name is declared twice, or a group is unknown.
-    """
-    for option in ("groups", "logins"):
-        names = [entry["name"] for entry in params[option]]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise RetailError("%s is declared twice under %s." % (twice[0], option), "Declare it once.")
-    return access.Wanted(
-        "offline",
-        {group["name"]: group["members"] for group in params["groups"]},
-        {login["name"]: login["password"] for login in params["logins"]},
-    )
 
 
 def channel_exists(module: RetailModule) -> bool:

@@ -147,7 +147,7 @@ def _access_plan(request: Request, actual: channel.Actual, pair: PairPlan) -> Pl
     state = access.read(request.server, request.offline, request.access)
     coming = _tables(engine, pair) - set(actual.tables)
     there = set(actual.tables)
-    plan = access.access_plan(engine, state, request.access, request.name, there, coming, "offline")
+    plan = access.access_plan(engine, state, request.access, request.name, there, coming, "offline", "server")
     return _under("offline", plan)
 
 

@@ -11,7 +11,6 @@ is completed by the next. :func:`planned` holds the locks without which two runs
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,14 +22,12 @@ from .._sync import metadata
 from .._sync.metadata import PARENT, PEER, Scope
 from . import tables as pair_tables
 from .checks import check_scopes, check_tables
+from .locking import LOCK_TIMEOUT, take
 from .relation import Identity, Relation, plan_relation, relate
 from .scopes import plan_scopes
 from .state import Place, Side, read_side
 
-#: Seconds to wait for another run, or for a session, to end.
-LOCK_TIMEOUT = 300.0
 PROVISION_LOCK = "axops.retail:provision"
-_LOOK_AGAIN = 0.25
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class PairPlan:
 
     ``guid``: the child's; ``begins``: it is a new one, which the plan gives it.
     ``tables``: all that synchronise, as the parent has them.
-    ``touched``: the scopes there are that change.
+    ``touched``: the scopes there are that change. ``release()``: let others provision, once the plan has been applied.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -67,6 +64,7 @@ class PairPlan:
     begins: bool = False
     tables: dict[TableName, Table] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
+    release: Callable[[], None] = lambda: None
 
 
 def plan_pair(request: Request) -> PairPlan:
@@ -82,7 +80,8 @@ def plan_pair(request: Request) -> PairPlan:
     relation = relate(child, parent, request.identity, request.reprovision)
     desired = [parent.tables[name] for name in wanted]
     pair_tables.check_keys(child, desired)
-    if not request.create_tables:
+    # In check mode an earlier task would have made the child and its tables.
+    if not request.create_tables and request.child.db is not None:
         pair_tables.check_copies(child, desired)
     result = PairPlan(guid=relation.guid, begins=relation.begins, tables={table.name: table for table in desired})
     _add_steps(request, child, parent, relation, desired, result)
@@ -130,6 +129,7 @@ def planned(request: Request, check_mode: bool, timeout: float = LOCK_TIMEOUT) -
             result, done = plan_pair(request), True
         if not done:
             result = _plan_locked(held, request, timeout)
+        result.release = held.close
         yield result
 
 
@@ -154,7 +154,7 @@ def _lock_provisioning(held: contextlib.ExitStack, request: Request, timeout: fl
     """Both sides, the parent first: databases form a tree, so nobody can wait for us on the way up."""
     for place in (request.parent, request.child):
         if place.db is not None:
-            _lock(held, place.db, PROVISION_LOCK, "Another run is changing %s" % place.title, timeout)
+            take(held, place.db, PROVISION_LOCK, "Another run is changing %s" % place.title, timeout)
 
 
 def _lock_sessions(held: contextlib.ExitStack, request: Request, scopes: Sequence[str], timeout: float) -> None:
@@ -162,19 +162,7 @@ def _lock_sessions(held: contextlib.ExitStack, request: Request, scopes: Sequenc
     guid = next((peer.guid for peer in metadata.read_peers(child) if peer.peer_id == PARENT), None) if child else None
     for scope in sorted(scopes) if guid else ():
         reason = "A session of the scope %r is running" % scope
-        _lock(held, parent, "axops.retail:%s:%s" % (guid, scope), reason, timeout)
+        take(held, parent, "axops.retail:%s:%s" % (guid, scope), reason, timeout)
 
 
-def _lock(held: contextlib.ExitStack, db: Any, name: str, reason: str, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while True:
-        with contextlib.ExitStack() as attempt:
-            if attempt.enter_context(db.engine.locks.held(db, name)):
-                held.push(attempt.pop_all())
-                return
-        if time.monotonic() >= deadline:
-            raise RetailError("%s, for more than %d seconds." % (reason, timeout), "Run this again when it has ended.")
-        time.sleep(_LOOK_AGAIN)
-
-
-__all__ = ["Identity", "PairPlan", "Place", "Request", "plan_pair", "planned"]
+__all__ = ["LOCK_TIMEOUT", "Identity", "PairPlan", "Place", "Request", "plan_pair", "planned"]

@@ -1,0 +1,237 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HQ and one channel database: the pair that the scheduler jobs of its data group make, and running these jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._engine._errors import RetailError
+from .._engine._model import TableName
+from .._plan import Plan, Step
+from .._sync import log, session
+from .._sync.metadata import DIRECTIONS, Scope
+from .._sync.pair import NotProvisioned, Pair, Restored
+from .data_group_rows import COLUMNS, DATABASE, GROUP, GROUP_JOBS, JOB, job_tables
+from .draft import Draft
+from .pairs import PairPlan
+from .profiles import make_scope
+
+HISTORY = TableName("ax", "RETAILCDXSESSION")
+FULL_SYNC = "Full sync"
+APPLIED, FAILED = 1, 2
+
+#: Rounds of a job in which nothing moves although something is pending: then another process has to act first.
+_PATIENCE = 20
+_PAUSE = 0.5
+
+
+class Undeclared(RetailError):
+    """HQ does not know the channel database (yet)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scheduler job, and the scope of the pair that it is."""
+
+    id: str
+    scope: Scope
+
+
+class JobRun:
+    """What became of one job. ``facts``, a part of the module's result, follows what happens.
+
+    Counted are rows that changed the receiver, and what needs a person's eyes. ``waiting``: rows were left, since
+    another process is at work on them.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.facts: dict[str, Any] = {
+            "job": job.id,
+            "name": job.scope.name,
+            "direction": job.scope.direction,
+            "sessions": 0,
+            "downloaded": 0,
+            "uploaded": 0,
+            "conflicts": 0,
+            "quarantined": 0,
+            "waiting": False,
+        }
+
+    def add(self, done: session.Session) -> None:
+        """Count one session."""
+        self.facts["sessions"] += 0 if done.busy else 1
+        for name, way in (("downloaded", done.down), ("uploaded", done.up)):
+            if way is not None:
+                self.facts[name] += way.outcome.moved
+                self.facts["conflicts"] += way.outcome.conflicts
+                self.facts["quarantined"] += way.quarantined
+
+    @property
+    def moved(self) -> int:
+        return self.facts["downloaded"] + self.facts["uploaded"]
+
+    @property
+    def noteworthy(self) -> bool:
+        return bool(self.moved or self.facts["conflicts"] or self.facts["quarantined"])
+
+
+def read_jobs(hq: Any, channel_database: str) -> list[Job]:
+    """The jobs of the channel database's data group, in order.
+
+    :raises Undeclared: HQ does not know the channel database, or it belongs to no data group.
+    :raises RetailError: a job means nothing.
+    """
+    draft = Draft.read(hq, COLUMNS)
+    profile = draft.find(DATABASE, NAME=channel_database)
+    group = draft.after[DATABASE][profile]["DATAGROUP"] if profile is not None else 0
+    if group not in draft.after[GROUP]:
+        raise Undeclared(
+            "HQ knows no channel database %r with a data group." % channel_database,
+            "Declare it with the module retail_data_group first.",
+        )
+    linked = [record["JOB"] for _link, record in draft.rows(GROUP_JOBS, DATAGROUP=group)]
+    return [
+        Job(draft.after[JOB][job]["JOBID"], _scope(draft, job, sequence))
+        for sequence, job in enumerate(linked, 1)
+        if job in draft.after[JOB]
+    ]
+
+
+def select(jobs: Sequence[Job], schedule: Sequence[str]) -> list[Job]:
+    """The jobs that a schedule names: "Full sync" for all of them, else their IDs.
+
+    :raises RetailError: there is no such job.
+    """
+    known = [job.id for job in jobs]
+    unknown = [name for name in schedule if name not in (FULL_SYNC, *known)]
+    if unknown:
+        raise RetailError(
+            "The data group has no job %s." % unknown[0], "It has %s; or use %r." % (", ".join(known), FULL_SYNC)
+        )
+    return [job for job in jobs if FULL_SYNC in schedule or job.id in schedule]
+
+
+@dataclass
+class Distribution:
+    """The steps that run jobs, to be put behind those of the pair.
+
+    :param name: the channel database's profile at HQ.
+    :param open_database: opens ``channel`` and ``hq`` when a job is run.
+    :param timeout: seconds for all jobs together.
+    :param runs: what became of each job; filled while the steps run.
+    """
+
+    name: str
+    open_database: Callable[[str], Any]
+    timeout: float
+    pair_plan: PairPlan
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    _pair: Pair | None = None
+    _deadline: float = 0.0
+
+    def plan(self, jobs: Sequence[Job], channel: Any, hq: Any) -> Plan:
+        """A step for each job with something to move, as far as that can be told before the pair is made."""
+        plan = Plan()
+        waiting = self._pending(jobs, channel, hq)
+        for job in jobs:
+            run = JobRun(job)
+            self.runs.append(run.facts)
+            if job.scope.name in waiting:
+                title = "Run the job %s for %s" % (job.scope.name, self.name)
+                path = ("hq", "jobs of %s" % self.name, job.scope.name)
+                plan.add(Step(title, path, "rows wait", "in step", action=self._action(job, run)))
+        return plan
+
+    def _pending(self, jobs: Sequence[Job], channel: Any, hq: Any) -> set[str]:
+        changed = set(self.pair_plan.touched)
+        if self.pair_plan.begins or channel is None:
+            return {job.scope.name for job in jobs}
+        try:
+            pair = Pair(channel, hq)
+        except (NotProvisioned, Restored):
+            return {job.scope.name for job in jobs}
+        there = {scope.name: scope for scope in pair.scopes}
+        known = [there[job.scope.name] for job in jobs if job.scope.name in there and job.scope.name not in changed]
+        new = {job.scope.name for job in jobs if job.scope.name not in there}
+        pair.preload(known)
+        return {scope.name for scope in session.pending(pair, known)} | new | changed
+
+    def _action(self, job: Job, run: JobRun) -> Callable[[], None]:
+        return lambda: self._run(job, run)
+
+    def _run(self, job: Job, run: JobRun) -> None:
+        """Sessions of one job until nothing is pending.
+
+        :raises RetailError: a session failed, or the time is over.
+        """
+        pair = self._begin()
+        started = log.now()
+        try:
+            self._rounds(pair, job, run)
+        except RetailError as error:
+            self._note(job, run, started, FAILED, str(error))
+            raise RetailError("The job %s: %s" % (job.scope.name, error.message), error.advice) from error
+        if run.noteworthy:
+            self._note(job, run, started, APPLIED, None)
+
+    def _begin(self) -> Pair:
+        if self._pair is None:
+            # The pair is made: others may provision while rows move, which can take its time.
+            self.pair_plan.release()
+            self._deadline = time.monotonic() + self.timeout
+            self._pair = Pair(self.open_database("channel"), self.open_database("hq"))
+            self._pair.preload(self._pair.scopes)
+        return self._pair
+
+    def _rounds(self, pair: Pair, job: Job, run: JobRun) -> None:
+        scope = next(scope for scope in pair.scopes if scope.name == job.scope.name)
+        idle = 0
+        while idle < _PATIENCE and session.pending(pair, [scope]):
+            if time.monotonic() >= self._deadline:
+                raise RetailError(
+                    "it was not done within %d seconds; what has been moved stays moved." % self.timeout,
+                    "Run this again, or raise the option timeout.",
+                )
+            done = session.run(pair, scope)
+            run.add(done)
+            idle = 0 if done.moved else idle + 1
+            if idle > 1:
+                time.sleep(_PAUSE)
+        run.facts["waiting"] = idle >= _PATIENCE
+
+    def _note(self, job: Job, run: JobRun, started: Any, status: int, message: str | None) -> None:
+        """One row of the session history at HQ."""
+        hq = self.open_database("hq")
+        moment = "CAST(? AS %s)" % hq.engine.types.native("datetime")
+        values: dict[str, Any] = {
+            "DATASTORE": self.name,
+            "JOBID": job.id,
+            "DIRECTION": DIRECTIONS.index(job.scope.direction),
+            "STATUS": status,
+            "ROWSAFFECTED": run.moved,
+            "STARTDATETIME": started.isoformat(timespec="milliseconds"),
+            "STOPDATETIME": log.now().isoformat(timespec="milliseconds"),
+        }
+        if message is not None:
+            values["MESSAGE"] = message
+        quote = hq.engine.names.quote
+        marks = ", ".join(moment if name.endswith("DATETIME") else "?" for name in values)
+        columns = ", ".join(quote(name) for name in values)
+        hq.execute("INSERT INTO %s (%s) VALUES (%s)" % (quote(*HISTORY), columns, marks), *values.values())
+
+
+def _scope(draft: Draft, job: int, sequence: int) -> Scope:
+    record = draft.after[JOB][job]
+    name = ("%s %s" % (record["JOBID"], record["NAME"])).strip()
+    if record["DIRECTION"] not in range(len(DIRECTIONS)):
+        raise RetailError(
+            "The job %s has the direction %s, which means nothing." % (name, record["DIRECTION"]),
+            "Use 0 (download), 1 (upload) or 2 (bidirectional).",
+        )
+    return make_scope(name, DIRECTIONS[record["DIRECTION"]], job_tables(draft, job), 0, sequence, job)

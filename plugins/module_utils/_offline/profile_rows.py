@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An offline profile as it is declared, into the rows that AX keeps of it at HQ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._engine._errors import RetailError
+from .._engine._model import TableName
+from .._plan import Plan, Statement, Step
+from .._sync.metadata import DIRECTIONS, Scope
+from .checks import check_scopes
+from .draft import Draft
+from .profiles import PROFILE, PROFILE_SCOPES, SCOPE, SCOPE_TABLES, STORE, TABLE, make_scope
+
+TABLE_COLUMNS = TableName("ax", "RETAILOFFLINETABLECOLUMNS")
+
+#: In the order in which rows may be deleted.
+COLUMNS = {
+    TABLE_COLUMNS: ("SYNCTABLE",),
+    SCOPE_TABLES: ("SCOPEID", "SYNCTABLEID"),
+    PROFILE_SCOPES: ("PROFILEID", "SCOPEID"),
+    TABLE: ("TABLENAME",),
+    SCOPE: ("DESCRIPTION", "SYNCDIRECTION", "SYNCFREQUENCY"),
+    PROFILE: ("NAME", "DESCRIPTION"),
+}
+STORE_COLUMNS = {STORE: ("STORENUMBER", "OFFLINEPROFILE")}
+
+LONGEST_NAME = 10
+LONGEST_DESCRIPTION = 256
+LONGEST_TABLE_NAME = 50
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A profile as a user declares it. ``stores``: who has it, None to leave that alone."""
+
+    name: str
+    description: str
+    scopes: tuple[Scope, ...]
+    stores: tuple[str, ...] | None = None
+    change_shared: bool = False
+
+
+@dataclass
+class ProfilePlan:
+    """The plan; ``missing_stores``: declared stores of which HQ has no record (yet)."""
+
+    plan: Plan = field(default_factory=Plan)
+    missing_stores: list[str] = field(default_factory=list)
+
+
+def declare(name: str, description: str, scopes: Sequence[dict[str, Any]], **more: Any) -> Declared:
+    """Check what a user wrote, and bring it into form.
+
+    :param scopes: dictionaries of name, direction, frequency (seconds) and tables.
+    :raises RetailError: it cannot be stored, or contradicts itself.
+    """
+    if not name or len(name) > LONGEST_NAME or name != name.strip():
+        raise RetailError(
+            "%r is no name of an offline profile." % name,
+            "It has 1 to %d characters, and no spaces around them." % LONGEST_NAME,
+        )
+    if len(description) > LONGEST_DESCRIPTION:
+        raise RetailError("The description has more than %d characters." % LONGEST_DESCRIPTION, "Shorten it.")
+    made = tuple(_declared_scope(scope) for scope in scopes)
+    check_scopes(made)
+    return Declared(name, description, made, **more)
+
+
+def plan_profile(engine: Any, db: Any, declared: Declared, key: str) -> ProfilePlan:
+    """Compare a declared profile with the rows at HQ.
+
+    :param db: the HQ database, None where it does not exist yet.
+    :param key: the plan's name for it.
+    :raises RetailError: a scope is shared with another profile, and would change for it as well.
+    """
+    draft = Draft.read(db, COLUMNS)
+    result = ProfilePlan()
+    before = document(draft, declared.name)
+    profile = write_profile(draft, declared)
+    statements = draft.statements(engine)
+    if statements:
+        verb = "Create" if before is None else "Change"
+        title = "%s the offline profile %r" % (verb, declared.name)
+        path = (key, "profiles", declared.name)
+        result.plan.add(Step(title, path, before, document(draft, declared.name), key, statements))
+    if declared.stores is not None:
+        stores = Draft.read(db, STORE_COLUMNS).before.get(STORE, {})
+        result.missing_stores = _assign(engine, stores, profile, declared, key, result.plan)
+    return result
+
+
+def write_profile(draft: Draft, declared: Declared) -> int:
+    """Edit the rows so that they say what is declared; returns the profile's RECID.
+
+    :raises RetailError: see :func:`plan_profile`.
+    """
+    profile = draft.put(PROFILE, {"NAME": declared.name}, DESCRIPTION=declared.description)
+    before = [record["SCOPEID"] for _link, record in draft.rows(PROFILE_SCOPES, PROFILEID=profile)]
+    scopes = [_put_scope(draft, profile, scope, declared.change_shared) for scope in declared.scopes]
+    draft.arrange(PROFILE_SCOPES, ("PROFILEID", profile), "SCOPEID", scopes)
+    left = [scope for scope in before if scope not in scopes and not draft.rows(PROFILE_SCOPES, SCOPEID=scope)]
+    _write_tables(draft, dict(zip(scopes, declared.scopes)), left)
+    for scope in left:
+        if scope in draft.after[SCOPE]:
+            draft.drop(SCOPE, scope)
+    return profile
+
+
+def document(draft: Draft, name: str) -> dict[str, Any] | None:
+    """A profile as people read it, None where there is none."""
+    profile = draft.find(PROFILE, NAME=name)
+    if profile is None:
+        return None
+    links = draft.rows(PROFILE_SCOPES, PROFILEID=profile)
+    return {
+        "description": draft.after[PROFILE][profile]["DESCRIPTION"],
+        "scopes": [_scope_document(draft, record["SCOPEID"]) for _link, record in links],
+    }
+
+
+def _declared_scope(scope: dict[str, Any]) -> Scope:
+    if not scope["tables"]:
+        raise RetailError("The scope %r has no tables." % scope["name"], "Give it tables, or leave it out.")
+    if scope["frequency"] < 0:
+        raise RetailError("The scope %r has a negative frequency." % scope["name"], "Use 0 or a number of seconds.")
+    tables = [TableName.parse(name) for name in scope["tables"]]
+    for table in tables:
+        if len(_stored(table)) > LONGEST_TABLE_NAME or not table.name or not table.schema:
+            raise RetailError(
+                "%r is no table name that AX can store." % str(table),
+                "It has 1 to %d characters, with or without its schema." % LONGEST_TABLE_NAME,
+            )
+    return make_scope(scope["name"], scope["direction"], tables, scope["frequency"])
+
+
+def _stored(table: TableName) -> str:
+    """A bare name means schema ax."""
+    return table.name if table.schema == "ax" else str(table)
+
+
+def _put_scope(draft: Draft, profile: int, scope: Scope, change_shared: bool) -> int:
+    recid = draft.find(SCOPE, DESCRIPTION=scope.name)
+    if recid is not None and not change_shared:
+        _check_shared(draft, profile, recid, scope)
+    direction = DIRECTIONS.index(scope.direction)
+    return draft.put(SCOPE, {"DESCRIPTION": scope.name}, SYNCDIRECTION=direction, SYNCFREQUENCY=scope.frequency)
+
+
+def _check_shared(draft: Draft, profile: int, recid: int, scope: Scope) -> None:
+    links = draft.rows(PROFILE_SCOPES, SCOPEID=recid)
+    others = [record["PROFILEID"] for _link, record in links if record["PROFILEID"] != profile]
+    tables = [_stored(item.name) for item in scope.tables]
+    wanted = {
+        "name": scope.name, "direction": scope.direction, "frequency": scope.frequency, "tables": tables,
+    }  # fmt: skip
+    if others and _scope_document(draft, recid) != wanted:
+        name = draft.after[PROFILE].get(others[0], {}).get("NAME", "")
+        raise RetailError(
+            "The scope %r is also one of the offline profile %r, and is different there." % (scope.name, name),
+            "Give it another name here, or set the option change_shared to change it for both.",
+        )
+
+
+def _write_tables(draft: Draft, scopes: dict[int, Scope], left: Collection[int]) -> None:
+    """The tables of the scopes. A table that goes from one scope to another keeps its own row."""
+    pool: dict[TableName, int] = {}
+    freed: set[int] = set()
+    linked = {record["SYNCTABLEID"] for _link, record in draft.rows(SCOPE_TABLES)}
+    for recid, record in draft.rows(TABLE):
+        if recid not in linked:
+            pool.setdefault(TableName.parse(record["TABLENAME"]), recid)
+    for scope in [*scopes, *left]:
+        wanted = {item.name for item in scopes[scope].tables} if scope in scopes else set()
+        for link, record in draft.rows(SCOPE_TABLES, SCOPEID=scope):
+            name = _name_of(draft, record["SYNCTABLEID"])
+            if name is None or name not in wanted:
+                draft.drop(SCOPE_TABLES, link)
+                if name is not None:
+                    pool[name] = record["SYNCTABLEID"]
+                    freed.add(record["SYNCTABLEID"])
+    for recid, scope in scopes.items():
+        tables = [_table_row(draft, recid, item.name, pool) for item in scope.tables]
+        draft.arrange(SCOPE_TABLES, ("SCOPEID", recid), "SYNCTABLEID", tables)
+        freed.difference_update(tables)
+    for recid in freed:
+        draft.drop(TABLE, recid)
+        for column, _record in draft.rows(TABLE_COLUMNS, SYNCTABLE=recid):
+            draft.drop(TABLE_COLUMNS, column)
+
+
+def _table_row(draft: Draft, scope: int, name: TableName, pool: dict[TableName, int]) -> int:
+    for _link, record in draft.rows(SCOPE_TABLES, SCOPEID=scope):
+        if _name_of(draft, record["SYNCTABLEID"]) == name:
+            return record["SYNCTABLEID"]
+    recid = pool.pop(name, None)
+    return draft.add(TABLE, TABLENAME=_stored(name)) if recid is None else recid
+
+
+def _name_of(draft: Draft, table: int) -> TableName | None:
+    record = draft.after[TABLE].get(table)
+    return None if record is None else TableName.parse(record["TABLENAME"])
+
+
+def _scope_document(draft: Draft, recid: int) -> dict[str, Any]:
+    record = draft.after[SCOPE].get(recid)
+    if record is None:
+        return {"name": "(missing: RECID %d)" % recid}
+    links = draft.rows(SCOPE_TABLES, SCOPEID=recid)
+    names = [_name_of(draft, link["SYNCTABLEID"]) for _recid, link in links]
+    direction = record["SYNCDIRECTION"]
+    return {
+        "name": record["DESCRIPTION"],
+        "direction": DIRECTIONS[direction] if direction in range(len(DIRECTIONS)) else direction,
+        "frequency": record["SYNCFREQUENCY"],
+        "tables": ["(missing)" if name is None else _stored(name) for name in names],
+    }
+
+
+def _assign(
+    engine: Any, stores: Mapping[int, Any], profile: int, declared: Declared, key: str, plan: Plan
+) -> list[str]:
+    """Give the profile to the declared stores and take it from others; returns those without a record."""
+    names = set(declared.stores or ())
+    for recid, record in sorted(stores.items()):
+        number, has = record["STORENUMBER"], record["OFFLINEPROFILE"] == profile
+        if has != (number in names):
+            plan.add(_assignment(engine, recid, number, None if has else profile, declared.name, key))
+    return sorted(names - {record["STORENUMBER"] for record in stores.values()})
+
+
+def _assignment(engine: Any, recid: int, number: str, profile: int | None, name: str, key: str) -> Step:
+    quote = engine.names.quote
+    value = "NULL" if profile is None else "?"
+    sql = "UPDATE %s SET %s = %s WHERE %s = ?" % (quote(*STORE), quote("OFFLINEPROFILE"), value, quote("RECID"))
+    statement: Statement = (sql, (recid,) if profile is None else (profile, recid))
+    title = "%s the offline profile %r %s store %s" % (
+        ("Take", name, "from", number) if profile is None else ("Give", name, "to", number)
+    )
+    before, after = (name, None) if profile is None else (None, name)
+    return Step(title, (key, "stores", number, "offline profile"), before, after, key, [statement])

@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: retail_data_group
+short_description: Declares a channel data group at HQ
+version_added: 0.1.0
+description:
+  - Writes a channel data group into the HQ database, with its scheduler jobs and their tables, and the channel
+    databases that belong to it with the stores they serve.
+  - What is not declared is taken out of the data group. Rows that stay keep their RECID.
+  - Rows are moved by M(axops.retail.retail_distribution), or by a sync service for the pair of HQ and channel database.
+author:
+  - the axops.retail contributors (@axops)
+extends_documentation_fragment:
+  - axops.retail.connection
+  - axops.retail.attributes
+options:
+  database:
+    description: The name of the HQ database.
+    type: str
+    required: true
+  name:
+    description: The name of the data group, at most 60 characters.
+    type: str
+    required: true
+  description:
+    description: What people read about the data group.
+    type: str
+    default: ''
+  jobs:
+    description: The scheduler jobs of the data group, in the order in which they run.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      id:
+        description: The ID of the job, such as V(1040) or V(P-0001); at most 20 characters.
+        type: str
+        required: true
+      name:
+        description: The name of the job; at most 60 characters.
+        type: str
+        default: ''
+      direction:
+        description: V(download) moves rows from HQ to the channel databases, V(upload) the other way.
+        type: str
+        choices: [download, upload, bidirectional]
+        default: download
+      tables:
+        description:
+          - The tables of the job, in order. A name without a schema means the schema C(ax).
+          - A table stands in one job of a data group only.
+        type: list
+        elements: str
+        required: true
+  channel_databases:
+    description:
+      - All channel databases of the data group. A profile of a channel database that is not declared is removed; the
+        database itself stays.
+      - Leave it out to leave them alone.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The name of the channel database profile, at most 50 characters; no other one at HQ has it.
+        type: str
+        required: true
+      server:
+        description: The database server, for people to read.
+        type: str
+        default: ''
+      database:
+        description: The name of the channel database, for people to read.
+        type: str
+        default: ''
+      store_ids:
+        description:
+          - The numbers of the stores that the channel database serves.
+          - A store that HQ has no record of yet is entered in a later run; see RV(missing_stores).
+        type: list
+        elements: str
+        default: []
+  change_shared:
+    description:
+      - Change a job although another data group has it as well, and with it for that one.
+      - By default that is an error.
+    type: bool
+    default: false
+  lock_timeout:
+    description: How many seconds to wait for another run that changes profiles or data groups at HQ.
+    type: int
+    default: 60
+seealso:
+  - module: axops.retail.retail_distribution
+  - module: axops.retail.retail_offline_profile
+"""
+
+EXAMPLES = r"""
+- name: Two stores that get the same data
+  axops.retail.retail_data_group:
+    server: hq.example.com
+    database: RetailHQ
+    name: Default
+    jobs:
+      - id: "1020"
+        name: Prices and discounts
+        tables: [PRICEDISCGROUP, PRICEDISCTABLE]
+      - id: P-0001
+        name: Channel transactions
+        direction: upload
+        tables: [RETAILTRANSACTIONTABLE, RETAILTRANSACTIONSALESTRANS]
+    channel_databases:
+      - name: Houston
+        server: houston-db.example.com
+        database: RetailChannel
+        store_ids: [HOUSTON]
+      - name: Boston
+        server: boston-db.example.com
+        database: RetailChannel
+        store_ids: [BOSTON]
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, or would be done in check mode, in order, in sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["Create the data group 'Default'"]
+data_group:
+  description: The name of the data group.
+  returned: success
+  type: str
+  sample: Default
+missing_stores:
+  description: Declared stores of which HQ has no record yet.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+statements:
+  description: How many statements were sent to the database server.
+  returned: success
+  type: int
+  sample: 9
+"""
+
+from typing import Any
+
+from ..module_utils._module import RetailModule
+from ..module_utils._offline import data_group_rows, hq
+
+SPEC: dict[str, Any] = {
+    "database": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "description": {"type": "str", "default": ""},
+    "jobs": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "id": {"type": "str", "required": True},
+            "name": {"type": "str", "default": ""},
+            "direction": {"type": "str", "choices": ["download", "upload", "bidirectional"], "default": "download"},
+            "tables": {"type": "list", "elements": "str", "required": True},
+        },
+    },
+    "channel_databases": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "server": {"type": "str", "default": ""},
+            "database": {"type": "str", "default": ""},
+            "store_ids": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "change_shared": {"type": "bool", "default": False},
+    "lock_timeout": {"type": "int", "default": 60},
+}
+
+
+def main() -> None:
+    with RetailModule(SPEC) as module:
+        converge(module)
+
+
+def converge(module: RetailModule) -> None:
+    """Read what is there, compare it with what was declared, and end with the plan's result."""
+    params = module.params
+    declared = data_group_rows.declare(
+        params["name"], params["description"], params["jobs"], params["channel_databases"], params["change_shared"]
+    )
+    place = hq.place(module.target(), module.connect, module.check_mode)
+
+    def plan() -> data_group_rows.GroupPlan:
+        return data_group_rows.plan_data_group(place.engine, place.db, declared, place.key)
+
+    with hq.planned(place, plan, module.check_mode, params["lock_timeout"]) as result:
+        module.finish(
+            result.plan, lambda _key: place.db, data_group=declared.name, missing_stores=result.missing_stores
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: retail_offline_profile
+short_description: Declares an offline profile at HQ
+version_added: 0.1.0
+description:
+  - Writes an offline profile with its scopes and tables into the HQ database, where Retail Headquarters would have them
+    (C(ax.RETAILOFFLINEPROFILE) and the tables around it), and assigns it to stores.
+  - Scopes and tables that are not declared are taken out of the profile. Rows that stay keep their RECID.
+  - Channel databases get the profile with the scheduler job 1095, registers with M(axops.retail.retail_offline_db)
+    after that.
+author:
+  - the axops.retail contributors (@axops)
+extends_documentation_fragment:
+  - axops.retail.connection
+  - axops.retail.attributes
+options:
+  database:
+    description: The name of the HQ database.
+    type: str
+    required: true
+  name:
+    description: The name of the profile, at most 10 characters.
+    type: str
+    required: true
+  description:
+    description: What people read about the profile.
+    type: str
+    default: ''
+  scopes:
+    description: The scopes of the profile, in the order in which they synchronise.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of the scope. No other scope at HQ has it, unless it is the same one.
+        type: str
+        required: true
+      direction:
+        description:
+          - V(download) moves rows from the channel database to the registers, V(upload) the other way.
+        type: str
+        choices: [download, upload, bidirectional]
+        required: true
+      frequency:
+        description: Seconds between two sessions, 0 for the sync service's own interval.
+        type: int
+        default: 0
+      tables:
+        description:
+          - The tables of the scope, in order. A name without a schema means the schema C(ax).
+          - A table stands in one scope of a profile only.
+        type: list
+        elements: str
+        required: true
+  stores:
+    description:
+      - The numbers of all stores that have this profile; it is taken from other stores.
+      - A store that HQ has no record of yet gets it in a later run; see RV(missing_stores).
+      - Leave it out to leave assignments alone.
+    type: list
+    elements: str
+  change_shared:
+    description:
+      - Change a scope although another profile has it as well, and with it for that one.
+      - By default that is an error.
+    type: bool
+    default: false
+  lock_timeout:
+    description: How many seconds to wait for another run that changes profiles or data groups at HQ.
+    type: int
+    default: 60
+seealso:
+  - module: axops.retail.retail_data_group
+  - module: axops.retail.retail_distribution
+  - module: axops.retail.retail_offline_db
+"""
+
+EXAMPLES = r"""
+- name: What registers hold
+  axops.retail.retail_offline_profile:
+    server: hq.example.com
+    database: RetailHQ
+    name: Default pr
+    description: Default offline profile
+    scopes:
+      - name: 1020 Prices and discounts
+        direction: download
+        tables: [PRICEDISCGROUP, PRICEDISCTABLE]
+      - name: P-0001 Channel transactions
+        direction: upload
+        frequency: 30
+        tables: [RETAILTRANSACTIONTABLE, RETAILTRANSACTIONSALESTRANS]
+    stores: [HOUSTON, BOSTON]
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, or would be done in check mode, in order, in sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["Create the offline profile 'Default pr'", "Give the offline profile 'Default pr' to store HOUSTON"]
+profile:
+  description: The name of the profile.
+  returned: success
+  type: str
+  sample: Default pr
+missing_stores:
+  description: Declared stores of which HQ has no record yet.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+statements:
+  description: How many statements were sent to the database server.
+  returned: success
+  type: int
+  sample: 11
+"""
+
+from typing import Any
+
+from ..module_utils._module import RetailModule
+from ..module_utils._offline import hq, profile_rows
+
+SPEC: dict[str, Any] = {
+    "database": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "description": {"type": "str", "default": ""},
+    "scopes": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "direction": {"type": "str", "required": True, "choices": ["download", "upload", "bidirectional"]},
+            "frequency": {"type": "int", "default": 0},
+            "tables": {"type": "list", "elements": "str", "required": True},
+        },
+    },
+    "stores": {"type": "list", "elements": "str"},
+    "change_shared": {"type": "bool", "default": False},
+    "lock_timeout": {"type": "int", "default": 60},
+}
+
+
+def main() -> None:
+    with RetailModule(SPEC) as module:
+        converge(module)
+
+
+def converge(module: RetailModule) -> None:
+    """Read what is there, compare it with what was declared, and end with the plan's result."""
+    params = module.params
+    stores = params["stores"]
+    declared = profile_rows.declare(
+        params["name"],
+        params["description"],
+        params["scopes"],
+        stores=None if stores is None else tuple(stores),
+        change_shared=params["change_shared"],
+    )
+    place = hq.place(module.target(), module.connect, module.check_mode)
+
+    def plan() -> profile_rows.ProfilePlan:
+        return profile_rows.plan_profile(place.engine, place.db, declared, place.key)
+
+    with hq.planned(place, plan, module.check_mode, params["lock_timeout"]) as result:
+        module.finish(result.plan, lambda _key: place.db, profile=declared.name, missing_stores=result.missing_stores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules of HQ: profiles, data groups and distribution, from HQ down to a register and back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import offline_world as world
+import pytest
+from offline_world import insert_into
+
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import read_profile
+
+FIRST = 5637144576
+OFFLINE_TABLES = [
+    "RETAILOFFLINEPROFILE", "RETAILOFFLINEPROFILESCOPES", "RETAILOFFLINESCOPE", "RETAILOFFLINESCOPETABLES",
+    "RETAILOFFLINETABLE", "RETAILOFFLINETABLECOLUMNS",
+]  # fmt: skip
+PRICES = {"name": "1020 Prices", "direction": "download", "tables": ["PRICEDISCTABLE", "ax.INVENTTABLE"]}
+SALES = {"name": "P-0001 Sales", "direction": "upload", "frequency": 30, "tables": ["RETAILTRANSACTIONTABLE"]}
+JOBS = [
+    {"id": "1020", "name": "Prices", "tables": PRICES["tables"]},
+    {"id": "1070", "name": "Channels", "tables": ["RETAILSTORETABLE"]},
+    {"id": "1095", "name": "Offline scopes", "tables": OFFLINE_TABLES},
+    {"id": "P-0001", "name": "Sales", "direction": "upload", "tables": ["ax.RETAILTRANSACTIONTABLE"]},
+]
+HOUSTON = {"name": "Houston", "server": "houston-db", "database": "RetailChannel", "store_ids": ["HOUSTON"]}
+
+
+@pytest.fixture
+def hq(pg_server, new_database) -> Iterator[Any]:
+    """An open HQ database with two stores."""
+    facts = new_database(pg_server)
+    with world.connect(facts) as db:
+        world.make_database(db, "ax2012r3_hq")
+        insert_into(db, "RETAILSTORETABLE", {"RECID": 11, "STORENUMBER": "HOUSTON"}, {"RECID": 12, "STORENUMBER": "B"})
+        db.facts = facts
+        yield db
+
+
+@pytest.fixture
+def channel(pg_other_server, new_database) -> Iterator[Any]:
+    """An open, empty channel database on another server."""
+    facts = new_database(pg_other_server)
+    with world.connect(facts) as db:
+        db.facts = facts
+        yield world.make_database(db)
+
+
+def run(module: str, /, *, fails: bool = False, **options: Any) -> Any:
+    result = world.run_module(module, **options)
+    assert bool(result.get("failed")) == fails, result
+    return result["msg"] if fails else result
+
+
+def profile(hq: Any, *scopes: dict[str, Any], **options: Any) -> Any:
+    options = {"name": "Default pr", "scopes": list(scopes) or [PRICES, SALES], **options}
+    return run("retail_offline_profile", **world.connection(hq.facts), **options)
+
+
+def group(hq: Any, **options: Any) -> Any:
+    options = {"name": "Default", "jobs": JOBS, "channel_databases": [HOUSTON], **options}
+    return run("retail_data_group", **world.connection(hq.facts), **options)
+
+
+def distribute(hq: Any, channel: Any, **options: Any) -> Any:
+    places = {**world.connection(hq.facts, "hq_"), **world.connection(channel.facts, "channel_")}
+    return run("retail_distribution", **{**places, "name": "Houston", **options})
+
+
+def content(db: Any, *tables: str) -> dict[str, Any]:
+    return {
+        table: [tuple(row) for row in db.query(f'SELECT * FROM ax."{table}" ORDER BY "RECID"')]
+        for table in tables or OFFLINE_TABLES
+    }
+
+
+def agree(module: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+    """Check mode, the run, and a second run; returns the run's result."""
+    foretold = module(*arguments, check=True, **options)
+    done = module(*arguments, **options)
+    again = module(*arguments, **options)
+    assert foretold["changed"]
+    assert (foretold["steps"], foretold["diff"]) == (done["steps"], done["diff"])
+    assert not again["changed"], again["steps"]
+    assert not module(*arguments, check=True, **options)["changed"]
+    return done
+
+
+# ---- profiles
+
+
+def test_a_profile_is_written_as_ax_keeps_it(hq):
+    done = agree(profile, hq, stores=["HOUSTON", "LATER"])
+    assert done["steps"] == [
+        "Create the offline profile 'Default pr'", "Give the offline profile 'Default pr' to store HOUSTON",
+    ]  # fmt: skip
+    assert done["missing_stores"] == ["LATER"]
+    assert done["diff"]["after"]["hq"]["profiles"]["Default pr"]["scopes"][1]["tables"] == ["RETAILTRANSACTIONTABLE"]
+    found = read_profile(hq, "HOUSTON")
+    assert [(scope.name, scope.direction, scope.frequency) for scope in found.scopes] == [
+        ("1020 Prices", "download", 0), ("P-0001 Sales", "upload", 30),
+    ]  # fmt: skip
+    assert [str(item.name) for item in found.scopes[0].tables] == ["ax.PRICEDISCTABLE", "ax.INVENTTABLE"]
+    assert found.recid == FIRST
+    assert {row[1] for row in content(hq)["RETAILOFFLINETABLE"]} == {
+        "PRICEDISCTABLE", "INVENTTABLE", "RETAILTRANSACTIONTABLE",
+    }  # fmt: skip
+
+
+def test_a_changed_profile_keeps_recids_and_the_order(hq):
+    profile(hq, stores=["HOUSTON", "B"])
+    before = {table: {row[0]: row for row in rows} for table, rows in content(hq).items()}
+    prices = {**PRICES, "tables": ["PRICEDISCTABLE"]}
+    shifts = {"name": "Shifts", "direction": "bidirectional", "tables": ["ax.RETAILPOSBATCHTABLE", "INVENTTABLE"]}
+    agree(profile, hq, SALES, prices, shifts, stores=["B"])
+    found = read_profile(hq, "B")
+    assert [scope.name for scope in found.scopes] == ["P-0001 Sales", "1020 Prices", "Shifts"]
+    assert [str(item.name) for item in found.scopes[2].tables] == ["ax.RETAILPOSBATCHTABLE", "ax.INVENTTABLE"]
+    after = {table: {row[0]: row for row in rows} for table, rows in content(hq).items()}
+    for table in ("RETAILOFFLINEPROFILE", "RETAILOFFLINESCOPE", "RETAILOFFLINETABLE"):
+        assert before[table].items() <= after[table].items(), table
+    assert hq.value('SELECT "OFFLINEPROFILE" FROM ax."RETAILSTORETABLE" WHERE "RECID" = 11') is None
+
+    agree(profile, hq, prices)
+    assert [len(rows) for rows in content(hq).values()] == [1, 1, 1, 1, 1, 0]
+
+
+def test_a_scope_of_two_profiles_changes_only_when_told(hq):
+    profile(hq)
+    agree(profile, hq, SALES, name="AX6 CU8")
+    faster = {**SALES, "frequency": 5}
+    assert "is also one of the offline profile 'AX6 CU8'" in profile(hq, PRICES, faster, fails=True)
+    agree(profile, hq, PRICES, faster, change_shared=True)
+    assert len(content(hq)["RETAILOFFLINESCOPE"]) == 2
+    profile(hq, PRICES)
+    assert len(content(hq)["RETAILOFFLINESCOPE"]) == 2
+    other = {"name": "CU8 Prices", "direction": "download", "tables": ["PRICEDISCTABLE"]}
+    agree(profile, hq, other, name="AX6 CU8")
+    assert [row[1] for row in content(hq)["RETAILOFFLINETABLE"]].count("PRICEDISCTABLE") == 2
+
+
+def test_wrong_profiles_are_refused(hq):
+    assert "1 to 10 characters" in profile(hq, name="Default profile", fails=True)
+    twice = {"name": "X", "direction": "download", "tables": ["ax.PRICEDISCTABLE"]}
+    assert "stands in the scopes" in profile(hq, PRICES, twice, fails=True)
+    assert "no tables" in profile(hq, {**PRICES, "tables": []}, fails=True)
+
+
+def test_a_channel_database_is_no_hq(channel):
+    assert "no HQ database" in group(channel, fails=True)
+
+
+# ---- data groups
+
+
+def test_a_data_group_is_written_and_changed(hq):
+    done = agree(group, hq)
+    assert done["diff"]["after"]["hq"]["data groups"]["Default"]["channel_databases"]["Houston"]["store_ids"] == [
+        "HOUSTON"
+    ]
+    assert hq.query('SELECT "CHANNEL" FROM ax."RETAILCDXDATASTORECHANNEL"')[0][0] == 11
+    before = content(hq, "RETAILCDXSCHEDULERJOB", "RETAILCONNDATABASEPROFILE")
+    boston = {"name": "Boston", "store_ids": ["B", "LATER"]}
+    done = agree(group, hq, jobs=JOBS[1:], channel_databases=[HOUSTON, boston])
+    assert done["missing_stores"] == ["LATER"]
+    after = content(hq, "RETAILCDXSCHEDULERJOB", "RETAILCONNDATABASEPROFILE")
+    assert [row[:3] for row in after["RETAILCDXSCHEDULERJOB"]] == [
+        row[:3] for row in before["RETAILCDXSCHEDULERJOB"][1:]
+    ]
+    assert after["RETAILCONNDATABASEPROFILE"][0] == before["RETAILCONNDATABASEPROFILE"][0]
+    agree(group, hq, jobs=JOBS[1:], channel_databases=[boston])
+    assert len(content(hq, "RETAILCONNDATABASEPROFILE")["RETAILCONNDATABASEPROFILE"]) == 1
+    assert len(content(hq, "RETAILCDXDATASTORECHANNEL")["RETAILCDXDATASTORECHANNEL"]) == 1
+
+
+def test_a_job_of_two_data_groups_changes_only_when_told(hq):
+    group(hq)
+    agree(group, hq, name="Europe", jobs=JOBS[:2], channel_databases=None)
+    less = [{**JOBS[0], "tables": ["PRICEDISCTABLE"]}, *JOBS[1:]]
+    assert "belongs to another data group" in group(hq, jobs=less, fails=True)
+    agree(group, hq, jobs=less, change_shared=True)
+    assert "belongs to the data group 'Default'" in group(hq, name="Europe", jobs=JOBS[1:2], fails=True)
+
+
+# ---- distribution
+
+
+def test_from_hq_to_a_register_and_back(hq, channel, pg_server):
+    """The whole way: a price goes down two hops, a sale goes up two hops."""
+    insert_into(hq, "PRICEDISCTABLE", {"RECID": 1, "AMOUNT": 10}, {"RECID": 2, "AMOUNT": 20})
+    profile(hq, stores=["HOUSTON"])
+    group(hq)
+    foretold = distribute(hq, channel, check=True)
+    done = distribute(hq, channel)
+    assert (foretold["steps"], foretold["diff"]) == (done["steps"], done["diff"])
+    moved = {job["job"]: job["downloaded"] + job["uploaded"] for job in done["jobs"]}
+    assert moved == {"1020": 2, "1070": 2, "1095": 11, "P-0001": 0}
+    again = distribute(hq, channel)
+    assert not again["changed"], again["steps"]
+    assert again["peer_guid"] == done["peer_guid"]
+    history = hq.query('SELECT "DATASTORE", "JOBID", "STATUS", "ROWSAFFECTED" FROM ax."RETAILCDXSESSION" ORDER BY 2')
+    assert [tuple(row) for row in history] == [
+        ("Houston", "1020", 1, 2),
+        ("Houston", "1070", 1, 2),
+        ("Houston", "1095", 1, 11),
+    ]
+
+    name = "axops_offline_" + secrets.token_hex(4)
+    register = {
+        "store_id": "HOUSTON", "register_id": "000001", **world.connection(channel.facts, "channel_"),
+        **world.connection(pg_server.facts(name), "offline_"),
+    }  # fmt: skip
+    try:
+        assert run("retail_offline_db", **register)["profile"] == "Default pr"
+        with world.connect(pg_server.facts(name)) as offline:
+            couple = world.Couple(offline, channel)
+            assert couple.synchronise() == 2
+            insert_into(offline, "RETAILTRANSACTIONTABLE", {"TRANSACTIONID": "T1", "STORE": "HOUSTON"})
+            hq.execute('UPDATE ax."PRICEDISCTABLE" SET "AMOUNT" = 9 WHERE "RECID" = 1')
+            couple.synchronise()
+            pending = distribute(hq, channel, check=True)
+            assert pending["steps"] == ["Run the job 1020 Prices for Houston", "Run the job P-0001 Sales for Houston"]
+            assert distribute(hq, channel)["steps"] == pending["steps"]
+            couple.synchronise()
+            assert offline.value('SELECT "AMOUNT" FROM ax."PRICEDISCTABLE" WHERE "RECID" = 1') == 9
+        assert hq.value('SELECT "TRANSACTIONID" FROM ax."RETAILTRANSACTIONTABLE"') == "T1"
+        assert not distribute(hq, channel)["changed"]
+        assert not run("retail_offline_db", **register)["changed"]
+    finally:
+        pg_server.drop_database(name)
+
+
+def test_some_jobs_only(hq, channel):
+    group(hq)
+    insert_into(hq, "PRICEDISCTABLE", {"RECID": 1})
+    done = distribute(hq, channel, schedule=["1070"])
+    assert [job["job"] for job in done["jobs"]] == ["1070"]
+    assert channel.value('SELECT count(*) FROM ax."RETAILSTORETABLE"') == 2
+    assert channel.value('SELECT count(*) FROM ax."PRICEDISCTABLE"') == 0
+    assert not distribute(hq, channel, schedule=[])["changed"]
+    assert distribute(hq, channel)["changed"]
+    assert "no job 99" in distribute(hq, channel, schedule=["99"], fails=True)
+
+
+def test_a_job_that_is_added_and_one_that_goes(hq, channel):
+    group(hq, jobs=JOBS[:2])
+    distribute(hq, channel)
+    group(hq, jobs=[JOBS[1], JOBS[3]])
+    done = distribute(hq, channel)
+    assert "Run the job P-0001 Sales for Houston" in done["steps"]
+    assert [scope.name for scope in world.scopes_of(channel, 0)] == ["1070 Channels", "P-0001 Sales"]
+    assert not distribute(hq, channel)["changed"]
+
+
+def test_a_failed_job_stands_in_the_history(hq, channel):
+    group(hq, jobs=JOBS[:1])
+    insert_into(hq, "PRICEDISCTABLE", {"RECID": 1})
+    channel.execute('ALTER TABLE ax."PRICEDISCTABLE" RENAME COLUMN "RECID" TO "OTHER"')
+    assert "primary key" in distribute(hq, channel, fails=True)
+    channel.execute('ALTER TABLE ax."PRICEDISCTABLE" RENAME COLUMN "OTHER" TO "RECID"')
+    distribute(hq, channel, schedule=[])
+    channel.execute("DROP TABLE dbo.sync_staging")
+    channel.execute("CREATE VIEW dbo.sync_staging AS SELECT 1 AS one")
+    assert "The job 1020 Prices" in distribute(hq, channel, fails=True)
+    assert hq.row('SELECT "STATUS", "MESSAGE" FROM ax."RETAILCDXSESSION"')[0] == 2
+
+
+def test_an_undeclared_channel_database_is_refused(hq, channel):
+    group(hq)
+    assert "knows no channel database 'Boston'" in distribute(hq, channel, name="Boston", fails=True)
+    foretold = distribute(hq, channel, name="Boston", check=True)
+    assert not foretold["changed"]
+    assert "unknown" in str(foretold["warnings"])
