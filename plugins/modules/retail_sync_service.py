@@ -318,7 +318,11 @@ def config_of(module: RetailModule, manager: Any) -> config.ServiceConfig:
 
 def apply(module: RetailModule, plan: Plan, manager: Any, wanted: config.ServiceConfig | None) -> dict[str, Any]:
     """Run the plan, and see that the service lives where it should run; returns what the check saw."""
-    plan.apply()
+    try:
+        plan.apply()
+    except OSError as error:
+        reason = "%s: %s." % (error.filename or "The service cannot be installed", error.strerror)
+        raise RetailError(reason, "Become root, or choose folders that you may write.") from None
     seconds = module.params["check_timeout"]
     if wanted is None or not seconds or module.params["state"] not in ("started", "restarted"):
         return {}

@@ -123,6 +123,10 @@ def test_what_changes_restarts_the_service_and_a_cut_off_run_is_completed(host: 
     assert completed["steps"] == ["Restart the service"]
     assert host.service(interval=2)["changed"] is False
 
+    # As if another instance's run had written the same archive again.
+    os.utime(host.archive, ns=(1, 1))
+    assert host.service(interval=2)["changed"] is False
+
     host.archive.write_bytes(b"an older service")
     assert host.service(interval=2)["steps"] == [f"Install the service {host.archive}", "Restart the service"]
 
@@ -157,6 +161,12 @@ def test_it_fails_with_the_reason(host: Host) -> None:
     assert wrong["failed"] and "parent cannot be reached" in wrong["msg"]
     assert any("Trying again" in line for line in wrong["log"])
     assert host.service(check_timeout=0, parent_login_password="wrong").get("failed") is not True
+
+
+def test_a_folder_that_may_not_be_written(host: Host) -> None:
+    (host.folder / "file").touch()
+    refused = host.service(install_dir=str(host.folder / "file" / "opt"))
+    assert refused["failed"] and "choose folders that you may write" in refused["msg"]
 
 
 def test_a_killed_supervisor_is_replaced(host: Host) -> None:

@@ -80,6 +80,16 @@ def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     assert files.folder_step(str(tmp_path / "a" / "b"), files.Shape(0o750)) is None
 
 
+def test_two_runs_that_make_the_same_folder(tmp_path: Path) -> None:
+    path = tmp_path / "shared"
+    steps = [files.folder_step(str(path), files.Shape(0o755)) for _run in range(2)]
+    for step in steps:
+        assert step is not None and step.action is not None
+        step.action()
+        (path / "retail-sync.pyz").touch()
+    assert os.listdir(tmp_path) == ["shared"]
+
+
 def test_a_process_is_told_from_the_next_of_its_number() -> None:
     child = subprocess.Popen(["sleep", "60"])
     process = Process.of(child.pid)

@@ -10,10 +10,14 @@ import grp
 import os
 import pwd
 import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
 
 from .._engine._errors import RetailError
 from .._plan import Plan, Step
 
+_TRIES = 5
 _SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 
 
@@ -29,11 +33,15 @@ def plan(user: str, group: str) -> Plan:
     """Make the group and the user where they are missing."""
     steps = Plan()
     if not _exists(grp.getgrnam, group):
-        steps.add(_step("Create the group %s" % group, ("accounts", "group", group), ["groupadd", "--system", group]))
+        command = ["groupadd", "--system", group]
+        path = ("accounts", "group", group)
+        steps.add(_step("Create the group %s" % group, path, command, lambda: _exists(grp.getgrnam, group)))
     if not _exists(pwd.getpwnam, user):
         shell = next((path for path in _SHELLS if os.path.exists(path)), _SHELLS[-1])
         options = ["--system", "--no-create-home", "--home-dir", "/", "--shell", shell, "--gid", group]
-        steps.add(_step("Create the user %s" % user, ("accounts", "user", user), ["useradd", *options, user]))
+        command = ["useradd", *options, user]
+        path = ("accounts", "user", user)
+        steps.add(_step("Create the user %s" % user, path, command, lambda: _exists(pwd.getpwnam, user)))
     return steps
 
 
@@ -48,18 +56,22 @@ def check(user: str) -> None:
         raise RetailError("Only root may run the service as %s." % user, "Become root, or leave the option user out.")
 
 
-def _exists(look_up: object, name: str) -> bool:
+def _exists(look_up: Callable[[str], Any], name: str) -> bool:
     try:
-        look_up(name)  # type: ignore[operator]
+        look_up(name)
     except KeyError:
         return False
     return True
 
 
-def _step(title: str, path: tuple[str, ...], command: list[str]) -> Step:
+def _step(title: str, path: tuple[str, ...], command: list[str], there: Callable[[], bool]) -> Step:
     def run() -> None:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        if done.returncode != 0:
-            raise RetailError("%s: %s" % (title, done.stderr.decode("utf-8", "replace").strip()))
+        for attempt in range(_TRIES):
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            # Another run, for another instance on this host, may be making the same account.
+            if done.returncode == 0 or there():
+                return
+            time.sleep(0.2 * (attempt + 1))
+        raise RetailError("%s: %s" % (title, done.stderr.decode("utf-8", "replace").strip()))
 
     return Step(title, path, None, "there", action=run)

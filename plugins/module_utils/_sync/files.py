@@ -110,9 +110,11 @@ def _make(path: str, shape: Shape) -> None:
     try:
         shape.give(temporary)
         os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.rmdir(temporary)
-        raise
+        # Another run, for another instance on this host, may have been faster, and have put files into it already.
+        if not (isinstance(error, OSError) and os.path.isdir(path)):
+            raise
 
 
 def shape_step(path: str, shape: Shape) -> Step | None:

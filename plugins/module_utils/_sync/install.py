@@ -14,7 +14,7 @@ from typing import Any
 from .._engine._errors import RetailError
 from .._plan import Plan, Step
 from . import config as configuration
-from . import files, managers, running
+from . import files, running
 from .config import ServiceConfig
 from .managers import Places, ProcessManager, SystemdManager
 
@@ -46,11 +46,16 @@ def plan(
     said = running.read(places.state)
     # Files that change now, or were changed by a run that was cut off before it restarted the service.
     changes = any(step.path[0] == "files" for step in steps.steps)
-    outdated = changes or not managers.current(places, said) or not manager.is_current(said)
+    outdated = changes or not _is_current(places, archive, said) or not manager.is_current(said)
     if state in ("started", "restarted", "stopped"):
         steps.extend(manager.boot(state != "stopped"))
     steps.add(_service_step(state, places, manager, outdated))
     return steps
+
+
+def _is_current(places: Places, archive: Archive, said: dict[str, Any]) -> bool:
+    """Whether the service says that it runs with the files that are there."""
+    return (said.get("archive"), said.get("config")) == (archive.sha256, running.signature(places.config))
 
 
 def _service_step(state: str, places: Places, manager: SystemdManager | ProcessManager, outdated: bool) -> Step | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._plan import Plan, Step
-from . import account, files, log, running, supervise, systemd
+from . import account, files, log, supervise, systemd
 from .process import Process
 
 SYSTEMD, PROCESS = "systemd", "process"
@@ -263,12 +263,6 @@ class ProcessManager:
 def manager(kind: str, places: Places) -> SystemdManager | ProcessManager:
     """The manager of that kind for one instance."""
     return SystemdManager(places) if kind == SYSTEMD else ProcessManager(places)
-
-
-def current(places: Places, said: dict[str, Any]) -> bool:
-    """Whether the service runs with the files that are there now."""
-    wanted = (running.signature(places.archive), running.signature(places.config))
-    return (said.get("archive"), said.get("config")) == wanted
 
 
 def _reload() -> None:

@@ -8,6 +8,7 @@ restarting the service is completed by the next."""
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sys
@@ -28,13 +29,20 @@ def signature(path: str) -> str:
     return "%d-%d-%d" % (facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
+def digest(path: str) -> str:
+    """SHA-256 of the file's content; empty where there is none. For what several installers may write at once."""
+    with contextlib.suppress(OSError), open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
+    return ""
+
+
 def facts() -> dict[str, Any]:
     """What this process runs with; the configuration's signature comes when it is read."""
     me = Process.of(os.getpid())
     return {
         "pid": os.getpid(),
         "started": me.started if me else "",
-        "archive": signature(sys.argv[0]),
+        "archive": digest(sys.argv[0]),
         "unit": os.environ.get(UNIT_VARIABLE, ""),
     }
 
