@@ -180,7 +180,7 @@ def converge(module: RetailModule) -> None:
 
     plan = channel.database_plan(engine, target.database, actual, schema, "server", "database")
     state = access.read(server, db, wanted)
-    plan.extend(access.access_plan(engine, state, wanted, target.database, actual.tables, coming, "database"))
+    plan.extend(access.access_plan(engine, state, wanted, target.database, actual.tables, coming, "database", "server"))
     installed = actual.versions.release
     module.finish(
         plan,

@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +57,7 @@ def make_plan(at: Target, schema: package.Package, wanted: access.Wanted) -> Pla
         finally:
             if db:
                 db.close()
-    plan.extend(access.access_plan(ENGINE, state, wanted, at.database, actual.tables, coming, "database"))
+    plan.extend(access.access_plan(ENGINE, state, wanted, at.database, actual.tables, coming, "database", "server"))
     return plan
 
 
@@ -161,6 +162,18 @@ def test_an_administrator_need_not_be_superuser(pg_server, schema):
         admin.execute(f"DROP OWNED BY {name}")
         admin.execute(f"DROP ROLE {name}, {name}_svc")
         admin.close()
+
+
+def test_databases_of_one_server_may_be_made_at_once(pg_server, new_database, schema):
+    tables = {name: schema.tables[name] for name in (versions.POSISINFO, versions.DBVERSION)}
+    small, name = replace(schema, tables=tables, parts=()), "svc_" + secrets.token_hex(4)
+    wanted = access.Wanted("channel", {"POSUsers": [name]}, {name: name})
+    places = [target(new_database(pg_server)) for _number in range(6)]
+    plans = [make_plan(at, small, wanted) for at in places]
+    assert all("Create login " + name in plan.titles for plan in plans)
+    with ThreadPoolExecutor(len(places)) as pool:
+        list(pool.map(apply, plans, places))
+    assert [make_plan(at, small, wanted).titles for at in places] == [[]] * len(places)
 
 
 KILLED = """

@@ -74,23 +74,26 @@ def access_plan(
     there: Iterable[TableName],
     coming: Iterable[TableName],
     database: str,
+    server: str | None = None,
 ) -> Plan:
     """The steps that give everybody exactly what they should have.
 
     :param there: the tables of the database.
     :param coming: the tables that earlier steps of the same run make.
     :param database: the key of the database that the steps run on.
+    :param server: the key of the maintenance database, for what belongs to the whole server; None: ``database``.
     :raises RetailError: a member is declared that exists nowhere.
     """
     plan = Plan()
     tables = sorted({*there, *coming})
+    place = {what: server or database if what in state.shared else database for what in ("role", "login", "member")}
     for name in wanted.managed:
         if name not in state.principals and name not in state.fixed:
-            plan.add(_present("role", name, engine.access.create_role(name), database))
+            plan.add(_present("role", name, engine.access.create_role(name), place["role"]))
     for name, password in wanted.logins.items():
-        plan.extend(_login(engine, state, name, password, database))
+        plan.extend(_login(engine, state, name, password, place["login"]))
     plan.extend(_users(engine, state, wanted, database))
-    plan.extend(_members(engine, state, wanted, database))
+    plan.extend(_members(engine, state, wanted, place["member"]))
     plan.extend(_grants(engine, state, wanted, database_name, tables, set(tables) - set(there), database))
     return plan
 

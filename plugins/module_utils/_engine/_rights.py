@@ -48,6 +48,8 @@ class AccessState:
 
     ``principals``: the roles and users that exist. ``logins``: those that exist, and whether their password is the one
     asked for (None: that cannot be read). ``members``: direct members by role. ``fixed``: the engine's own roles.
+    ``shared``: what belongs to the whole server (``role``, ``login``, ``member``); it is changed on the maintenance
+    database, where the speaker lets one run at a time do so.
     """
 
     principals: set[str] = field(default_factory=set)
@@ -55,6 +57,7 @@ class AccessState:
     members: dict[str, set[str]] = field(default_factory=dict)
     grants: Grants = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
 
 
 def merge(grants: Grants, principal: str, wanted: Iterable[tuple[Securable, frozenset[str]]]) -> None:

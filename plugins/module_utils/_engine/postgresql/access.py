@@ -25,6 +25,10 @@ from .scram import matches, verifier
 #: Kinds of securables on which rights beyond the wanted ones are taken away from the principals we manage.
 REVOCABLE = ("table", "future", "schema")
 
+#: Two transactions that change one role, or one membership, end in "tuple concurrently updated". Such locks are a
+#: database's own, which is one more reason to change roles on the maintenance database only.
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('axops.retail roles', 0))"
+
 _RIGHTS: dict[str, frozenset[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
 _INCARNATION = Securable("function", "pg_catalog", "pg_control_system()")
 
@@ -118,17 +122,17 @@ def needs(
 
 
 def create_role(name: str) -> list[str]:
-    return [_unless_there(name, "CREATE ROLE %s NOLOGIN" % names.quote(name))]
+    return [_ALONE, _unless_there(name, "CREATE ROLE %s NOLOGIN" % names.quote(name))]
 
 
 def create_login(name: str, password: str | None) -> list[str]:
     """The password leaves this process as a SCRAM verifier only: neither the server's log nor a listener learns it."""
-    return [_unless_there(name, "CREATE ROLE %s" % names.quote(name))] + set_password(name, password)
+    return [_ALONE, _unless_there(name, "CREATE ROLE %s" % names.quote(name))] + set_password(name, password)
 
 
 def set_password(name: str, password: str | None) -> list[str]:
     secret = " PASSWORD %s" % names.literal(verifier(password)) if password is not None else ""
-    return ["ALTER ROLE %s LOGIN%s" % (names.quote(name), secret)]
+    return [_ALONE, "ALTER ROLE %s LOGIN%s" % (names.quote(name), secret)]
 
 
 def create_user(name: str) -> list[str]:
@@ -137,11 +141,11 @@ def create_user(name: str) -> list[str]:
 
 
 def add_member(role: str, member: str) -> list[str]:
-    return ["GRANT %s TO %s" % (names.quote(role), names.quote(member))]
+    return [_ALONE, "GRANT %s TO %s" % (names.quote(role), names.quote(member))]
 
 
 def remove_member(role: str, member: str) -> list[str]:
-    return ["REVOKE %s FROM %s" % (names.quote(role), names.quote(member))]
+    return [_ALONE, "REVOKE %s FROM %s" % (names.quote(role), names.quote(member))]
 
 
 def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
@@ -160,7 +164,7 @@ def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable
 
 
 def _principals(db: Any, asked: set[str], passwords: Mapping[str, str | None]) -> AccessState:
-    state = AccessState()
+    state = AccessState(shared=frozenset({"role", "login", "member"}))
     wanted = _json(asked)
     for kind, name, member in db.query(_PRINCIPALS, wanted, wanted, wanted):
         if kind == "member":
@@ -201,7 +205,7 @@ def _json(wanted: Iterable[str]) -> str:
 
 
 def _unless_there(role: str, statement: str) -> str:
-    # Roles belong to the whole cluster: another database's run may make the same one at this very moment.
+    # Roles belong to the whole cluster: another database's run may have made the same one since.
     body = (
         "BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = %s) THEN %s; END IF; "
         "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END"
