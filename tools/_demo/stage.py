@@ -19,6 +19,7 @@ from _demo import playbook
 
 STORE = "HOUSTON"
 REGISTERS = ("000001", "000002")
+PROFILE = "Default pr"
 STORES = [{"store_id": STORE, "registers": list(REGISTERS)}]
 
 #: Inventory host, and the database that it has.
@@ -118,7 +119,7 @@ class Stage:
                     "retail_encrypt": "no",
                     "retail_legal_entity": "usrt",
                     "retail_release": "6.3.158.0",
-                    "retail_offline_profile": "Default pr",
+                    "retail_offline_profile": PROFILE,
                     "retail_sync_login_user": "retail_sync",
                     "retail_sync_login_password": password,
                     "retail_sync_interval": INTERVAL,

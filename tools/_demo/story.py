@@ -14,7 +14,7 @@ import pos
 
 from _demo import playbook
 from _demo.report import Report
-from _demo.stage import REGISTERS, STORE, STORES, Stage
+from _demo.stage import PROFILE, REGISTERS, STORE, STORES, Stage
 from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql.names import quote
 
 SALES_OFFLINE = 40
@@ -54,6 +54,7 @@ def _master_data(stage: Stage, report: Report) -> None:
     with report.check("master data is entered at HQ") as line:
         if not _count(hq, ("ax.INVENTTABLE", [])):
             masterdata.load(hq, quote, STORES)
+            _choose_profile(hq)
         tables = _tables()
         rows = sum(_count(hq, table) for table in tables)
         if rows < LEAST_ROWS or len(tables) < LEAST_TABLES:
@@ -66,6 +67,18 @@ def _master_data(stage: Stage, report: Report) -> None:
         with report.check("all of it reaches %s, byte for byte" % what) as line:
             _wait_for_equal(hq, stage.connect(host), tables)
             line.found = "{:,} rows equal".format(rows)
+
+
+def _choose_profile(hq: Any) -> None:
+    """What the person does at HQ who enters the stores: choose the offline profile of each."""
+    sql = "UPDATE {store} SET {chosen} = (SELECT {recid} FROM {profile} WHERE {name} = ?)".format(
+        store=_quoted("ax.RETAILSTORETABLE"),
+        chosen=quote("OFFLINEPROFILE"),
+        recid=quote("RECID"),
+        profile=_quoted("ax.RETAILOFFLINEPROFILE"),
+        name=quote("NAME"),
+    )
+    hq.cursor().execute(sql, PROFILE)
 
 
 def _tables() -> list[Table]:
