@@ -16,7 +16,8 @@ from offline_world import ITEMS, PAYMENTS, PRICES, PROFILE, SALES, SHIFTS, Coupl
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._offline import pairs
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
+from ansible_collections.axops.retail.plugins.module_utils._sync import metadata, session
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
 @pytest.fixture
@@ -269,6 +270,26 @@ def test_a_missing_trigger_is_repaired_and_what_it_missed_travels(running):
     assert titles == ["Repair the change tracking of ax.RETAILTRANSACTIONTABLE in the offline database"]
     running.synchronise()
     assert [row[0] for row in rows(running.parent, SALES)] == ["UNSEEN"]
+
+
+def test_a_session_that_does_not_know_the_new_table_yet_leaves_it_to_the_next(running):
+    """The service read its scopes before the profile was changed."""
+    bare = make_scope("1020 Prices", "download", [PRICES.name], 0, 1, 1020)
+    narrow = make_scope("P-0001", "upload", [SALES.name], 0, 2, 1)
+    running.provision((bare, narrow, PROFILE[2]))
+    world.execute(running.child, "DELETE FROM %s", ITEMS)
+    insert(running.child, PAYMENTS, ("T1", 1, 5))
+    behind = Pair(running.child, running.parent)
+    behind.preload(behind.scopes)
+    running.provision()
+    insert(running.parent, PRICES, (3, 30))
+    insert(running.child, SALES, ("T1", "HOUSTON", 5))
+    for scope in behind.scopes:
+        session.run(behind, scope)
+    running.synchronise()
+    for table in (PRICES, ITEMS, SALES, PAYMENTS):
+        assert rows(running.child, table) == rows(running.parent, table) != [], table.name
+    assert running.pending == []
 
 
 # ---- who is who

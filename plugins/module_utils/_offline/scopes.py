@@ -183,24 +183,27 @@ def _change_child(pair: _Pair, scope: Scope, ours: Entry) -> Step | None:
 
 
 def _upload_marks(pair: _Pair, scope: Scope, ours: Entry, theirs: Entry) -> Marks:
-    """From where the parent takes the tables that are new to the scope."""
+    """From where the parent takes the tables that are new to the scope.
+
+    Said even where nothing has been taken yet: a session that does not know them may be the first to move the anchor.
+    """
     anchor = theirs.state.anchor_in or 0
     new = _names(scope) - (_names(ours.scope) & _names(theirs.scope))
-    if not anchor:
-        return {}
     return {str(name): _moved_mark(pair.relation.parent_entries, name, scope, anchor, upload=True) or 0 for name in new}
 
 
 def _download_marks(pair: _Pair, scope: Scope, ours: Entry, new: set[TableName]) -> Marks:
     """From where the child takes the tables that are new to the scope; None: with a load."""
     anchor = ours.state.anchor_in
-    if anchor is None:
-        return {}
     return {str(name): _moved_mark(pair.relation.child_entries, name, scope, anchor, upload=False) for name in new}
 
 
-def _moved_mark(entries: dict[str, Entry], name: TableName, scope: Scope, anchor: int, upload: bool) -> int | None:
+def _moved_mark(
+    entries: dict[str, Entry], name: TableName, scope: Scope, anchor: int | None, upload: bool
+) -> int | None:
     """How far a table was taken in the scope that it stood in so far, None where it stood in none."""
+    if anchor is None:
+        return None
     for other in entries.values():
         moves = other.scope.uploads if upload else other.scope.downloads
         if other.scope.name == scope.name or not moves or name not in _names(other.scope):

@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
 
 from .._engine._errors import StatementFailed
 from .._engine._wire import Extract, Outcome, Work
@@ -241,11 +242,14 @@ def _apply_once(
 def _claim(way: Way, state: ScopeState) -> None:
     """Lock our row of scope_info and see that nobody else has moved the anchor: the lock of the session may have been lost."""
     same = "anchor_in IS NULL" if state.anchor_in is None else "anchor_in = %d" % state.anchor_in
+    # Marks of tables that came to the scope after this session had read it wait for the next one.
+    ours = {str(shared.name) for shared in way.tables}
+    left = {name: mark for name, mark in state.landing.items() if name not in ours}
     claimed = way.receiver.execute(
-        "UPDATE %s SET landing = NULL WHERE peer_id = ? AND sync_scope_name = ? AND %s" % (_name(way.receiver, SCOPE), same),
-        way.sender_number,
-        way.scope.name,
-    )
+        "UPDATE %s SET landing = %s WHERE peer_id = ? AND sync_scope_name = ? AND %s"
+        % (_name(way.receiver, SCOPE), "?" if left else "NULL", same),
+        *([json.dumps(left)] if left else []), way.sender_number, way.scope.name,
+    )  # fmt: skip
     if claimed != 1:
         raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
 
