@@ -13,6 +13,10 @@ from typing import Any, Dict, Iterator, List, Optional
 from ._errors import StatementFailed
 
 
+#: Few enough that large rows do not pile up.
+_ROWS_A_FETCH = 50
+
+
 @dataclass(frozen=True)
 class Target:
     """How to reach one database. ``password`` never leaves this object but for the driver; ``repr`` hides it."""
@@ -71,7 +75,7 @@ class Database:
 
     def execute(self, sql: str, *parameters: Any) -> int:
         """Run one statement; returns the number of rows it touched (-1 where the driver does not know)."""
-        return self._run(sql, parameters, lambda cursor: cursor.rowcount)
+        return self._run(sql, parameters, _touched)
 
     def query(self, sql: str, *parameters: Any) -> List[Any]:
         """All rows of one query, as tuples that also answer to column names."""
@@ -85,6 +89,23 @@ class Database:
         """The first column of the first row, None where there is no row."""
         row = self.row(sql, *parameters)
         return None if row is None else row[0]
+
+    def stream(self, sql: str, *parameters: Any) -> Iterator[Any]:
+        """The rows of one query, read forward while the server sends them. Nothing else may run here until the last one."""
+        self.statements += 1
+        try:
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(sql, *parameters)
+                while True:
+                    rows = cursor.fetchmany(_ROWS_A_FETCH)
+                    if not rows:
+                        return
+                    yield from rows
+            finally:
+                cursor.close()
+        except Exception as error:
+            raise self.failure(error) from error
 
     def _run(self, sql: str, parameters: tuple, take: Any) -> Any:
         self.statements += 1
@@ -134,3 +155,11 @@ class Database:
             commit()
         except Exception as error:
             raise self.failure(error) from error
+
+
+def _touched(cursor: Any) -> int:
+    """The row count of a batch's first statement. An error in a later one, or in a trigger, shows when its turn comes only."""
+    count = cursor.rowcount
+    while cursor.nextset():
+        pass
+    return count

@@ -1,7 +1,14 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft SQL Server: access (being written)."""
+
+"""Roles, logins, users, memberships and grants.
+
+The groups that the product knows are database roles here. Their members are users: of SQL Server logins, or, where a name has
+a backslash (``SERVER\\RetailOfflineSyncUsers``), of the Windows account or group of that name, which gets its login FROM
+WINDOWS. SQL Server knows no rights on tables to come: those are given by the fixed roles, by rights on the schema dbo (where
+the synchronisation keeps its books), and to tracking tables when they are made; all others at the next run.
+"""
 
 from __future__ import annotations
 
@@ -9,52 +16,197 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
 from .._errors import ConnectFailed, RetailError, StatementFailed
 from .._model import TableName
 from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Securable
 from . import connect, names
-REVOCABLE = ('table', 'future', 'schema')
+
+#: Kinds of securables on which rights beyond the wanted ones are taken away from the principals we manage.
+REVOCABLE = ("table", "schema")
+
+_BOOKS = "dbo"
+_READ_WRITE = frozenset({"select", "insert", "update", "delete"})
+_RIGHTS: dict[str, frozenset[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
+
+_FIXED = "SELECT name FROM sys.database_principals WHERE is_fixed_role = 1"
+_LOGINS = "SELECT name FROM sys.server_principals WHERE type IN ('S', 'U', 'G')"
+_PRINCIPALS = """
+SELECT 'principal', p.name, N'' FROM sys.database_principals p
+UNION ALL SELECT 'member', r.name, m.name FROM sys.database_role_members a
+ JOIN sys.database_principals r ON r.principal_id = a.role_principal_id
+ JOIN sys.database_principals m ON m.principal_id = a.member_principal_id"""
+
+_GRANTS = """
+SELECT g.class, s.name, o.name, o.type, h.name, p.name, LOWER(g.permission_name)
+FROM sys.database_permissions g JOIN sys.database_principals p ON p.principal_id = g.grantee_principal_id
+LEFT JOIN sys.objects o ON g.class = 1 AND o.object_id = g.major_id LEFT JOIN sys.schemas s ON s.schema_id = o.schema_id
+LEFT JOIN sys.schemas h ON g.class = 3 AND h.schema_id = g.major_id
+WHERE g.state IN ('G', 'W') AND g.minor_id = 0 AND g.class IN (0, 1, 3)"""
+
+_COMPARE = (
+    "SELECT l.name, CAST(PWDCOMPARE(q.password, l.password_hash) AS int) FROM sys.sql_logins AS l "
+    "JOIN OPENJSON(CAST(? AS nvarchar(max))) WITH (name nvarchar(128) '$.name', password nvarchar(128) '$.password') AS q "
+    "ON q.name = l.name"
+)
 
 
 def read(server: Any, db: Any | None, principals: Collection[str], passwords: Mapping[str, str | None]) -> AccessState:
-    raise NotImplementedError()
+    """What there is of these principals and logins, in a handful of statements and none for each of them.
+
+    :param server: a connection to the maintenance database.
+    :param db: a connection to the database, None where it does not exist yet.
+    :param principals: names of roles, groups and users.
+    :param passwords: the declared logins with their passwords, None for a login without one.
+    """
+    asked = set(principals) | set(passwords)
+    # Every database has the same fixed roles, so the maintenance database can tell those of one to come.
+    state = AccessState(fixed=frozenset(row[0] for row in (db or server).query(_FIXED)))
+    there = {row[0] for row in server.query(_LOGINS)} if passwords else set()
+    state.logins = {name: True for name in passwords if name in there}
+    if state.logins:
+        state.logins.update(_compare(server, {name: passwords[name] for name in state.logins}))
+    if db is not None:
+        _add_principals(db, asked, state)
+        state.grants = _grants(db, asked)
+    return state
 
 
 def password_works(target: Any, name: str, password: str) -> bool:
-    raise NotImplementedError()
+    """Whether somebody can log in so, for administrators who may not read the stored hashes.
+
+    :raises RetailError: that cannot be told, because no login from here gets that far.
+    """
+    try:
+        connect.open_connection(replace(target, user=name, password=password)).close()
+    except ConnectFailed as error:
+        if "Cannot open database" in error.message:
+            return True
+        if "Login failed" in error.message or "password authentication failed" in error.message:
+            return False
+        raise RetailError(
+            "Whether the password of login %s is the declared one cannot be told: %s" % (name, error.message),
+            "Run this with a login that has CONTROL SERVER, or let %s connect from here." % name,
+        ) from None
+    return True
 
 
-def needs(need: str, database: str, schemas: Iterable[str], tables: Sequence[TableName]) -> list[tuple[Securable, frozenset[str]]]:
-    raise NotImplementedError()
+def needs(
+    need: str, database: str, schemas: Sequence[str], tables: Sequence[TableName]
+) -> list[tuple[Securable, frozenset[str]]]:
+    """The rights that one need takes: on ``tables``, and on what will be made in ``schemas`` later."""
+    if need == SYNCHRONISE:
+        return [(Securable("schema", _BOOKS), _READ_WRITE)]
+    if need == EXECUTE:
+        return [(Securable("schema", schema), frozenset({"execute"})) for schema in schemas]
+    return [(Securable.table(table), _RIGHTS[need]) for table in tables]
 
 
 def create_role(name: str) -> list[str]:
-    raise NotImplementedError()
+    return ["IF DATABASE_PRINCIPAL_ID(%s) IS NULL CREATE ROLE %s" % (names.literal(name), names.quote(name))]
 
 
 def create_login(name: str, password: str | None) -> list[str]:
-    raise NotImplementedError()
+    """A login with a password, or, without one, the login of a Windows account or group.
+
+    :raises RetailError: it has neither a password nor a Windows name.
+    """
+    if password is not None:
+        return [_unless_login(name, "CREATE LOGIN %s WITH PASSWORD = %s" % (names.quote(name), names.literal(password)))]
+    if "\\" not in name:
+        raise RetailError(
+            "The login %s has no password." % name, "Give it one, or name a Windows account: DOMAIN\\name or SERVER\\name."
+        )
+    return [_unless_login(name, "CREATE LOGIN %s FROM WINDOWS" % names.quote(name))]
 
 
 def set_password(name: str, password: str | None) -> list[str]:
-    raise NotImplementedError()
+    if password is None:
+        return []
+    return ["ALTER LOGIN %s WITH PASSWORD = %s" % (names.quote(name), names.literal(password))]
 
 
 def create_user(name: str) -> list[str]:
-    raise NotImplementedError()
+    """The user of a login in this database; a Windows name gets its login, too."""
+    login = create_login(name, None) if "\\" in name else []
+    user = "CREATE USER %s FOR LOGIN %s" % (names.quote(name), names.quote(name))
+    return [*login, "IF DATABASE_PRINCIPAL_ID(%s) IS NULL %s" % (names.literal(name), user)]
 
 
 def add_member(role: str, member: str) -> list[str]:
-    raise NotImplementedError()
+    return ["ALTER ROLE %s ADD MEMBER %s" % (names.quote(role), names.quote(member))]
 
 
 def remove_member(role: str, member: str) -> list[str]:
-    raise NotImplementedError()
+    return ["ALTER ROLE %s DROP MEMBER %s" % (names.quote(role), names.quote(member))]
 
 
 def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
-    raise NotImplementedError()
+    """Statements that give the rights on securables of one kind; run in the database itself."""
+    return ["GRANT %s ON %s TO %s" % (_list(rights), _securable(one), names.quote(principal)) for one in securables]
 
 
 def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
-    raise NotImplementedError()
+    # CASCADE, which a right needs that may be handed on, does nothing to any other.
+    return [
+        "REVOKE %s ON %s FROM %s CASCADE" % (_list(rights), _securable(one), names.quote(principal)) for one in securables
+    ]
+
+
+def _add_principals(db: Any, asked: set[str], state: AccessState) -> None:
+    for kind, name, member in db.query(_PRINCIPALS):
+        if name not in asked:
+            continue
+        if kind == "member":
+            state.members.setdefault(name, set()).add(member)
+        else:
+            state.principals.add(name)
+
+
+def _compare(server: Any, passwords: Mapping[str, str | None]) -> dict[str, bool | None]:
+    """Whether each login's password is the given one, as the server says; None where it may not or cannot say."""
+    asked = {name: password for name, password in passwords.items() if password is not None}
+    if not asked:
+        return {}
+    unknown: dict[str, bool | None] = dict.fromkeys(asked)
+    try:
+        listed = json.dumps([{"name": name, "password": password} for name, password in asked.items()])
+        rows = server.query(_COMPARE, listed)
+    except StatementFailed as error:
+        if error.kind in ("lost", "transient"):
+            raise
+        return unknown
+    return {**unknown, **{name: None if same is None else bool(same) for name, same in rows}}
+
+
+def _grants(db: Any, asked: set[str]) -> Grants:
+    gathered: dict[tuple[str, Securable], set[str]] = {}
+    for kind, schema, name, object_type, own_schema, principal, right in db.query(_GRANTS):
+        if principal in asked:
+            one = _found(kind, schema, name, object_type, own_schema, db.target.database)
+            gathered.setdefault((principal, one), set()).add(right)
+    return {key: frozenset(rights) for key, rights in gathered.items()}
+
+
+def _found(kind: int, schema: str, name: str, object_type: str, own_schema: str, database: str) -> Securable:
+    if kind == 0:
+        return Securable("database", "", database)
+    if kind == 3:
+        return Securable("schema", own_schema)
+    return Securable("table" if (object_type or "").strip() == "U" else "object", schema or "", name or "")
+
+
+def _unless_login(name: str, statement: str) -> str:
+    return "IF NOT EXISTS (SELECT 1 FROM sys.server_principals WHERE name = %s) %s" % (names.literal(name), statement)
+
+
+def _list(rights: Iterable[str]) -> str:
+    return ", ".join(right.upper() for right in sorted(rights))
+
+
+def _securable(one: Securable) -> str:
+    if one.kind == "schema":
+        return "SCHEMA::%s" % names.quote(one.schema)
+    if one.kind == "database":
+        return "DATABASE::%s" % names.quote(one.name)
+    return "OBJECT::%s" % names.quote(one.schema, one.name)

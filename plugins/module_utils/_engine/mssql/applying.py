@@ -1,18 +1,349 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft SQL Server: applying (being written)."""
+
+"""Applying a landed batch: decide for every row, write what is to be written, track it, remember it.
+
+Everything runs in the caller's transaction at READ COMMITTED. Check and write are one: the rows, and the gaps where there are
+none yet, are locked first, in the order of their keys, and the tracking rows are read by a later statement, so no write of
+the POS falls in between.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any, Iterable, List, Tuple
+
+from .._errors import StatementFailed
 from .._model import Column, TableName
 from .._wire import Outcome, Work, key_of
 from . import marks, names, tracking, types
-WINDOW = TableName('dbo', 'sync_window')
-CONFLICT = TableName('dbo', 'sync_conflict')
+
+WINDOW = TableName("dbo", "sync_window")
+CONFLICT = TableName("dbo", "sync_conflict")
 
 
 def apply_batch(db: Any, work: Work) -> Outcome:
-    raise NotImplementedError()
+    """Apply one batch in the open transaction and say what became of its rows.
+
+    :raises StatementFailed: ``data`` when a row cannot be stored here; the transaction is then to be rolled back.
+    """
+    sql = _Phrases(work)
+    _land(db, work, sql)
+    _lock(db, sql)
+    _decide(db, work, sql)
+    outcome = _count(db, sql)
+    if outcome.conflicts:
+        _record_conflicts(db, work, sql)
+        _settle_conflicts(db, work, sql)
+        outcome = _with_winners(db, sql, outcome)
+    if outcome.moved:
+        _write(db, work, sql)
+        _track(db, work, sql)
+    if outcome.same and not work.upload:
+        _adopt(db, sql)
+    if work.window_from is not None:
+        _remember(db, work, sql)
+    return outcome
+
+
+class _Phrases:
+    """The phrases that the statements about one table share. Aliases: i incoming, r the row here, t its tracking."""
+
+    def __init__(self, work: Work) -> None:
+        wire = {column.name: key_of(n) for n, column in enumerate(work.columns)}
+        self.base = names.quote(*work.table.name)
+        self.tracking = names.quote(*tracking.tracking_name(work.table.name))
+        self.table_literal = names.literal(str(work.table.name))
+        self.key_columns = work.table.key_columns
+        self.keys = [names.quote(column.name) for column in self.key_columns]
+        self.wire_keys = [wire[column.name] for column in self.key_columns]
+        self.columns: List[Tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
+        self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
+        shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
+        self.incoming = "#incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
+
+    def match(self, alias: str) -> str:
+        """SQL: the row of ``alias`` has the key of the incoming row."""
+        return " AND ".join("%s.%s = i.%s" % (alias, key, wire) for key, wire in zip(self.keys, self.wire_keys))
+
+    @property
+    def key_list(self) -> str:
+        return ", ".join(self.keys)
+
+    @property
+    def incoming_keys(self) -> str:
+        return ", ".join("i." + wire for wire in self.wire_keys)
+
+    def absent(self, alias: str) -> str:
+        return "%s.%s IS NULL" % (alias, self.keys[0])
+
+    @property
+    def tracked(self) -> str:
+        """SQL: the tracking table as alias t, its version as the number that the rules compare and as the stamp it is."""
+        return "(SELECT %s, CAST(version AS bigint) AS version, version AS stamp, origin, parent_version, created_here FROM %s) AS t" % (
+            self.key_list, self.tracking,
+        )  # fmt: skip
+
+    @property
+    def untracked(self) -> str:
+        """SQL: the incoming row has no tracking row here, and nobody else makes one meanwhile."""
+        return "NOT EXISTS (SELECT 1 FROM %s AS t WITH (UPDLOCK, HOLDLOCK) WHERE %s)" % (self.tracking, self.match("t"))
+
+
+def _land(db: Any, work: Work, sql: _Phrases) -> None:
+    """The batch as a temporary table with the key first, typed as the receiver's columns are; made once per connection and
+    table. Its texts have the database's collation, which need not be the one of tempdb."""
+    columns = ", ".join(_landed(key, column, key in sql.wire_keys) for key, column in sql.columns)
+    db.execute(
+        "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, d smallint NOT NULL, "
+        "x bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, %s, "
+        "PRIMARY KEY (%s))" % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
+    )
+    db.execute("DELETE FROM %s" % sql.incoming)
+    read = ", ".join("%s %s '$.%s'" % (key, types.read_as(column), key) for key, column in sql.columns)
+    values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
+    db.execute(
+        "INSERT INTO {incoming} (v, b, n, d, x, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, 0), "
+        "COALESCE(q.d, 0), q.x, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n smallint '$.n', "
+        "d smallint '$.d', x bigint '$.x', {read}) AS q".format(
+            incoming=sql.incoming, names=", ".join(key for key, _column in sql.columns), row_key=_row_key(sql), values=values,
+            rows=_rows(work), read=read,
+        ),
+        *work.body_parameters,
+    )  # fmt: skip
+
+
+def _landed(key: str, column: Column, is_key: bool) -> str:
+    native = types.native(column.type)
+    # The old large types can neither be compared nor converted where the new ones can.
+    native = {"text": "varchar(max)", "ntext": "nvarchar(max)", "image": "varbinary(max)", "xml": "nvarchar(max)"}.get(native, native)
+    collation = " COLLATE DATABASE_DEFAULT" if types.is_text(column) else ""
+    return "%s %s%s %s" % (key, native, collation, "NOT NULL" if is_key else "NULL")
+
+
+def _rows(work: Work) -> str:
+    body = "(SELECT %s AS body) AS s CROSS APPLY " % work.body
+    if not work.without:
+        return body + "OPENJSON(s.body)"
+    # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
+    numbers = ", ".join(str(int(number)) for number in sorted(work.without))
+    return body + (
+        "OPENJSON(s.body) AS e CROSS APPLY OPENJSON(CASE WHEN COALESCE(CAST(JSON_VALUE(e.value, '$.x') AS bigint), 0) "
+        "NOT IN (%s) THEN e.value END)" % numbers
+    )
+
+
+def _row_key(sql: _Phrases) -> str:
+    """SQL: the key as a JSON array, the same text for the same key."""
+    parts = ["N', ' + %s" % _member(key, column) for key, column in zip(sql.wire_keys, sql.key_columns)]
+    return "N'[' + %s + N']'" % " + ".join(parts)[len("N', ' + ") :]
+
+
+def _member(key: str, column: Column) -> str:
+    text = "CONVERT(nvarchar(max), q.%s)" % key
+    if types.normalize(column.type).partition("(")[0] in ("int", "bigint", "smallint", "tinyint", "numeric", "bit", "money"):
+        return text
+    if "date" in column.type or column.type.startswith("time"):
+        text = "CONVERT(nvarchar(max), q.%s, 126)" % key
+    return "N'\"' + STRING_ESCAPE(%s, N'json') + N'\"'" % text
+
+
+def _lock(db: Any, sql: _Phrases) -> None:
+    # One look into the index a key, in the order of the keys: any other plan would lock far more than these rows.
+    db.value(
+        "SELECT COUNT(*) FROM %s AS i LEFT JOIN %s AS r WITH (UPDLOCK, HOLDLOCK) ON %s OPTION (FORCE ORDER, LOOP JOIN)"
+        % (sql.incoming, sql.base, sql.match("r"))
+    )
+
+
+def _decide(db: Any, work: Work, sql: _Phrases) -> None:
+    identical = "(i.d = 1 AND {absent} OR i.d = 0 AND NOT {absent}{images})".format(
+        absent=sql.absent("r"), images=_same_image(sql.plain)
+    )
+    pending = marks.newer_than("t.stamp", work.acked, work.acked_seen)
+    db.execute(
+        "UPDATE i SET act = {decide} FROM {incoming} AS i LEFT JOIN {tracking} ON {tracked} LEFT JOIN {base} AS r ON {present} "
+        "LEFT JOIN {window} AS w ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key AND w.version = i.v".format(
+            incoming=sql.incoming, decide=work.decide(identical, sql.absent("r"), pending), tracking=sql.tracked, tracked=sql.match("t"),
+            base=sql.base, present=sql.match("r"), window=names.quote(*WINDOW), peer=int(work.peer), name=sql.table_literal,
+        )
+    )  # fmt: skip
+
+
+def _same_image(plain: List[Tuple[str, Column]]) -> str:
+    """Byte for byte, NULL equal to NULL: text is compared as its bytes, for no collation tells all texts apart."""
+    if not plain:
+        return ""
+    here = ", ".join(_bytes(column, "r." + names.quote(column.name)) for _key, column in plain)
+    incoming = ", ".join(_bytes(column, "i." + key) for key, column in plain)
+    return " AND EXISTS (SELECT %s INTERSECT SELECT %s)" % (here, incoming)
+
+
+def _bytes(column: Column, expression: str) -> str:
+    native = types.native(column.type)
+    if native in ("text", "ntext", "xml"):
+        return "CONVERT(varbinary(max), CONVERT(%s, %s))" % ("varchar(max)" if native == "text" else "nvarchar(max)", expression)
+    if native == "image":
+        return "CONVERT(varbinary(max), %s)" % expression
+    if types.is_text(column):
+        return "CONVERT(varbinary(%s), %s)" % ("max" if native.endswith("(max)") else "8000", expression)
+    return expression
+
+
+def _count(db: Any, sql: _Phrases) -> Outcome:
+    outcome = Outcome()
+    rows = db.query(
+        "SELECT act, COUNT(*), SUM(d), MIN(CASE WHEN act = 'held' THEN v END) FROM %s GROUP BY act" % sql.incoming
+    )
+    for act, number, deletions, held_at in rows:
+        if act == "write":
+            outcome.written, outcome.deleted = int(number) - int(deletions), int(deletions)
+        elif act == "conflict":
+            outcome.conflicts = int(number)
+        elif act == "held":
+            outcome.held, outcome.held_at = int(number), held_at
+        else:
+            setattr(outcome, act, int(number))
+    return outcome
+
+
+def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
+    """Both images go into sync_conflict, by column name, so that a person can read them and put the loser back."""
+    incoming = [(column.name, types.to_wire(column, "i." + key)) for key, column in sql.columns]
+    local = [(column.name, types.to_wire(column, "r." + names.quote(column.name))) for _key, column in sql.columns]
+    db.execute(
+        "INSERT INTO {conflict} (occurred, peer_id, sync_scope_name, table_name, row_key, kind, winner, incoming_version, "
+        "incoming_image, local_image) SELECT {now}, {peer}, CAST(? AS nvarchar(100)), {name}, i.row_key, "
+        "CASE WHEN i.d = 1 THEN 'delete' WHEN i.n = 1 THEN 'insert' ELSE 'update' END + '-' + CASE WHEN {absent} THEN 'delete' "
+        "WHEN t.created_here = 1 THEN 'insert' ELSE 'update' END, {winner}, i.v, CASE WHEN i.d = 0 THEN {incoming_image} END, "
+        "CASE WHEN NOT {absent} THEN {local_image} END FROM {incoming} AS i LEFT JOIN {tracking} AS t ON {tracked} "
+        "LEFT JOIN {base} AS r ON {present} WHERE i.act = 'conflict'".format(
+            conflict=names.quote(*CONFLICT), now=tracking.NOW, peer=int(work.peer), name=sql.table_literal, absent=sql.absent("r"),
+            winner=names.literal("parent" if work.parent_wins else "child"), incoming_image=_object(incoming),
+            local_image=_object(local), incoming=sql.incoming, tracking=sql.tracking, tracked=sql.match("t"), base=sql.base,
+            present=sql.match("r"),
+        ),
+        work.scope,
+    )  # fmt: skip
+
+
+def _object(pairs: Iterable[Tuple[str, str]]) -> str:
+    items = ", ".join("%s AS %s" % (expression, names.quote(name)) for name, expression in pairs)
+    return "(SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER)" % items
+
+
+def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
+    """The incoming image wins: it is written. It loses: the row here must travel back, so it needs a tracking row."""
+    if work.parent_wins != work.upload:
+        db.execute("UPDATE %s SET act = 'write' WHERE act = 'conflict'" % sql.incoming)
+        return
+    db.execute(
+        "INSERT INTO {tracking} ({keys}, origin, created_here, sync_row_is_tombstone) SELECT {values}, 0, 0, "
+        "CASE WHEN r.{key} IS NULL THEN 1 ELSE 0 END FROM {incoming} AS i LEFT JOIN {base} AS r ON {present} "
+        "WHERE i.act = 'conflict' AND {untracked}".format(
+            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, key=sql.keys[0], incoming=sql.incoming,
+            base=sql.base, present=sql.match("r"), untracked=sql.untracked,
+        )
+    )  # fmt: skip
+
+
+def _with_winners(db: Any, sql: _Phrases, before: Outcome) -> Outcome:
+    """The counts once conflicts are settled: a conflict that the incoming image won counts as written, too."""
+    after = _count(db, sql)
+    after.conflicts = before.conflicts
+    return after
+
+
+def _write(db: Any, work: Work, sql: _Phrases) -> None:
+    """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
+    with _applying(db, work.table.name):
+        _write_rows(db, sql)
+
+
+@contextlib.contextmanager
+def _applying(db: Any, table: TableName) -> Any:
+    """Tell the table's triggers that we write it. A transaction that is rolled back does not take that back, so we do."""
+    db.execute(
+        "EXEC sp_set_session_context %s, %s"
+        % (names.literal(tracking.APPLYING), names.literal(tracking.applying_value(table)))
+    )
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        # After an error, which is the one to be seen, this may fail, too: with the connection, and then nothing is left to do.
+        with contextlib.nullcontext() if done else contextlib.suppress(StatementFailed):
+            db.execute("EXEC sp_set_session_context %s, NULL" % names.literal(tracking.APPLYING))
+
+
+def _write_rows(db: Any, sql: _Phrases) -> None:
+    wanted = "i.act = 'write' AND i.d = "
+    db.execute("DELETE r FROM %s AS r JOIN %s AS i ON %s WHERE %s1" % (sql.base, sql.incoming, sql.match("r"), wanted))
+    if sql.plain:
+        changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
+        db.execute(
+            "UPDATE r SET %s FROM %s AS r JOIN %s AS i ON %s WHERE %s0" % (changes, sql.base, sql.incoming, sql.match("r"), wanted)
+        )
+    db.execute(
+        "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} AS i WHERE {wanted}0 "
+        "AND NOT EXISTS (SELECT 1 FROM {base} AS r WHERE {present})".format(
+            base=sql.base, columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
+            values=", ".join("i." + key for key, _column in sql.columns), incoming=sql.incoming, wanted=wanted,
+            present=sql.match("r"),
+        )
+    )  # fmt: skip
+
+
+def _track(db: Any, work: Work, sql: _Phrases) -> None:
+    """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a trigger
+    of the application has rewritten the very row meanwhile."""
+    if work.upload:
+        parent_version, created, keep = "CAST(NULL AS bigint)", "i.n", ""
+    else:
+        parent_version, created, keep = "i.v", "0", ", parent_version = i.v, created_here = 0"
+    db.execute(
+        "UPDATE t SET origin = {peer}, sync_row_is_tombstone = i.d, source_transaction = i.x, last_change_datetime = {now}{keep} "
+        "FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} WHERE i.act = 'write'".format(
+            peer=int(work.peer), now=tracking.NOW, keep=keep, tracking=sql.tracking, incoming=sql.incoming, tracked=sql.match("t"),
+        )
+    )  # fmt: skip
+    baseline = "" if work.track_all else " AND i.v IS NOT NULL"
+    db.execute(
+        "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, "
+        "last_change_datetime) SELECT {values}, {peer}, {parent_version}, {created}, i.d, i.x, {now} FROM {incoming} AS i "
+        "WHERE i.act = 'write'{baseline} AND {untracked}".format(
+            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, peer=int(work.peer), parent_version=parent_version,
+            created=created, now=tracking.NOW, incoming=sql.incoming, baseline=baseline, untracked=sql.untracked,
+        )
+    )  # fmt: skip
+
+
+def _adopt(db: Any, sql: _Phrases) -> None:
+    """The parent's image is here already: only its version is new. A tracking row that knows it is left alone, for the server
+    gives every row that is written another version."""
+    db.execute(
+        "UPDATE t SET parent_version = i.v FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} WHERE i.act = 'same' "
+        "AND i.v IS NOT NULL AND (t.parent_version IS NULL OR t.parent_version <> i.v)".format(
+            tracking=sql.tracking, incoming=sql.incoming, tracked=sql.match("t")
+        )
+    )
+    db.execute(
+        "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction) "
+        "SELECT {values}, 0, i.v, 0, i.d, i.x FROM {incoming} AS i WHERE i.act = 'same' AND i.v IS NOT NULL AND {untracked}".format(
+            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, incoming=sql.incoming, untracked=sql.untracked,
+        )
+    )  # fmt: skip
+
+
+def _remember(db: Any, work: Work, sql: _Phrases) -> None:
+    """What was taken at or above the next anchor may be delivered again; the window knows it by then."""
+    db.execute(
+        "INSERT INTO {window} (peer_id, sync_scope_name, table_name, row_key, version) SELECT {peer}, CAST(? AS nvarchar(100)), "
+        "{name}, i.row_key, i.v FROM {incoming} AS i WHERE i.v >= {low} AND i.act <> 'seen'".format(
+            window=names.quote(*WINDOW), peer=int(work.peer), name=sql.table_literal, incoming=sql.incoming, low=int(work.window_from),
+        ),
+        work.scope,
+    )  # fmt: skip

@@ -1,16 +1,68 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft SQL Server: errors (being written)."""
+
+"""The driver's errors, sorted by what a caller can do about them."""
 
 from __future__ import annotations
 
 import re
+from typing import Set
+
+#: Deadlock, no lock memory, lock timeout, snapshot conflicts, resources, in-memory conflicts; -2 is the client's timeout.
+_TRANSIENT = {-2, 1204, 1205, 1222, 3960, 3961, 3966, 8645, 8651, 41301, 41302, 41305, 41325, 41839, 49918, 49919, 49920}
+_LOST = {64, 233, 596, 6005, 10053, 10054, 10060, 11001, 17142, 40197, 40613}
+_DENIED = {229, 230, 262, 297, 300, 371, 378, 916, 15151, 15247, 15517, 18452, 18456}
+#: Too long, not null, duplicate key, constraint, not convertible, overflow, out of range; 3609: a trigger ended it.
+_DATA = {
+    220, 232, 235, 241, 242, 244, 245, 248, 257, 260, 295, 296, 512, 513, 515, 517, 518, 535, 547, 550, 1505, 1908, 2601,
+    2627, 2628, 3609, 3616, 6522, 8114, 8115, 8134, 8152, 8169, 9420, 13608, 13609,
+}  # fmt: skip
+#: From here on numbers are a user's own (RAISERROR, THROW): a trigger refused the row.
+_USER_ERRORS = range(50000, 33_000_000)
+
+_TRANSIENT_STATES = {"40001", "HYT00", "HY008"}
+_LOST_STATES = {"08S01", "08001", "08003", "08007", "HYT01"}
+_DENIED_STATES = {"28000", "42501"}
+
+_NUMBER = re.compile(r"\((-?\d+)\) \(SQL\w+\)")
+#: What a server says whose numbers tell nothing.
+_TEXTS = (
+    ("transient", ("could not serialize access", "due to lock timeout", "deadlock detected")),
+    ("lost", ("Communication link failure", "TCP Provider: Error code")),
+    ("denied", ("permission denied", "must be owner of")),
+    (
+        "data",
+        ("value too long", "out of range", "invalid input syntax", "violates ", "duplicate key", "Error converting data type"),
+    ),
+)
 
 
 def classify(state: str, message: str) -> str:
-    raise NotImplementedError()
+    """``transient``, ``lost``, ``data``, ``denied`` or ``other``; see :class:`StatementFailed`."""
+    numbers = {int(number) for number in _NUMBER.findall(message)}
+    if state in _LOST_STATES or numbers & _LOST:
+        return "lost"
+    if state in _TRANSIENT_STATES or numbers & _TRANSIENT:
+        return "transient"
+    if state in _DENIED_STATES or numbers & _DENIED:
+        return "denied"
+    if _is_data(state, numbers):
+        return "data"
+    for kind, texts in _TEXTS:
+        if any(text in message for text in texts):
+            return kind
+    return "other"
+
+
+def _is_data(state: str, numbers: Set[int]) -> bool:
+    return state[:2] in ("22", "23") or bool(numbers & _DATA) or any(number in _USER_ERRORS for number in numbers)
 
 
 def plain_message(error: Exception) -> str:
-    raise NotImplementedError()
+    """The server's own words, without the driver's prefixes, and without the values that it quotes from rows."""
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    # One diagnostic record a message; those behind the first say that the statement was terminated.
+    text = re.split(r"\s*\(-?\d+\) \(SQL\w+\)", text)[0]
+    text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
+    return re.sub(r"\s*(Truncated value:|The duplicate key value is) .*$", "", text, flags=re.DOTALL).strip()

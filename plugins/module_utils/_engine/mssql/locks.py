@@ -1,14 +1,33 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft SQL Server: locks (being written)."""
+
+"""Application locks: one session at a time for a pair and scope."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from typing import Any, Iterator
+
+#: ``sp_getapplock`` cuts longer names silently, which would make two locks one.
+_LONGEST = 255
+
+_TAKE = (
+    "SET NOCOUNT ON; DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = ?, @LockMode = N'Exclusive', "
+    "@LockOwner = N'Session', @LockTimeout = 0; SELECT @answer"
+)
+_FREE = "EXEC sp_releaseapplock @Resource = ?, @LockOwner = N'Session'"
 
 
 @contextlib.contextmanager
 def held(db: Any, name: str) -> Iterator[bool]:
-    raise NotImplementedError()
+    """Yields whether the lock ``name`` could be taken; it is freed at the end, or by the server when the connection goes."""
+    resource = name if len(name) <= _LONGEST else hashlib.sha256(name.encode("utf-8")).hexdigest()
+    taken = int(db.value(_TAKE, resource)) >= 0
+    try:
+        yield taken
+    finally:
+        if taken:
+            with contextlib.suppress(Exception):
+                db.execute(_FREE, resource)

@@ -1,41 +1,94 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft SQL Server: marks (being written)."""
+
+"""The low-water mark: up to where every transaction is decided.
+
+On SQL Server that is ``MIN_ACTIVE_ROWVERSION()``. Where a server has no such function, its row versions are the numbers of the
+transactions that wrote them (Babelfish), and the oldest open one's number is the same mark.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import re
+import uuid
 from dataclasses import dataclass
 from typing import Any, Iterator, Optional
-from .._errors import RetailError
+
+from .._errors import StatementFailed
+from . import probes
+
+_LOW = "SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint)"
+_LOW_SUBSTITUTE = "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot())"
+# @@DBTS first: a version given in between makes the pair look busy, never idle.
+_CURRENT = "SELECT CAST(@@DBTS AS bigint), CAST(MIN_ACTIVE_ROWVERSION() AS bigint)"
+_CURRENT_SUBSTITUTE = "SELECT CAST(pg_catalog.pg_current_snapshot() AS varchar(8000))"
+
+_LOW_AGE = (
+    "SELECT MAX(DATEDIFF(second, d.database_transaction_begin_time, GETDATE())) "
+    "FROM sys.dm_tran_database_transactions d JOIN sys.dm_tran_session_transactions s ON s.transaction_id = d.transaction_id "
+    "WHERE d.database_id = DB_ID() AND d.database_transaction_begin_time IS NOT NULL AND s.session_id <> @@SPID"
+)
+_FORK = "SELECT CAST(recovery_fork_guid AS nvarchar(36)) FROM sys.database_recovery_status WHERE database_id = DB_ID()"
+_BIRTH = (
+    "SELECT CAST(database_id AS nvarchar(11)) + N':' + CONVERT(nvarchar(33), create_date, 126) + N':' + "
+    "COALESCE(CAST(SERVERPROPERTY('ServerName') AS nvarchar(128)), N'') FROM sys.databases WHERE database_id = DB_ID()"
+)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """``low``: below it every transaction is decided. ``seen``: the snapshot itself, so that the next session can leave out
-    exactly what this one saw even while one long writer holds ``low`` back. ``current``: changes whenever anything commits."""
+    """``low``: below it every transaction is decided. ``seen``: None, SQL Server's snapshots cannot be written down; what is
+    at or above ``low`` may come again, and the receiver knows it. ``current``: changes whenever anything commits."""
+
     low: int
     seen: Optional[str]
 
 
 @contextlib.contextmanager
 def snapshot(db: Any) -> Iterator[Mark]:
-    raise NotImplementedError()
+    """A transaction in which every query sees the same moment; yields a mark that is no later than that moment."""
+    # Before the snapshot: a transaction that ends between the two is then above the mark, and not lost.
+    low = int(db.value(_LOW if probes.has_low_mark(db) else _LOW_SUBSTITUTE))
+    db.execute("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
+    try:
+        with db.transaction():
+            yield Mark(low, None)
+    finally:
+        with contextlib.suppress(StatementFailed):
+            db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
 def current(db: Any) -> str:
-    raise NotImplementedError()
+    """A text that differs whenever a transaction began or ended since; equal texts mean that nothing can have changed."""
+    if not probes.has_low_mark(db):
+        return str(db.value(_CURRENT_SUBSTITUTE))
+    highest, low = db.row(_CURRENT)
+    if low <= highest:
+        # Somebody writes: others may commit without moving either number, so nothing can be said.
+        return "%d:%d:%s" % (highest, low, uuid.uuid4())
+    return "%d:%d" % (highest, low)
 
 
 def low_age(db: Any) -> float:
-    raise NotImplementedError()
+    """Seconds for which the oldest open writing transaction has held the low-water mark back; 0 where there is none.
+
+    Also 0 where this login may not see other sessions (VIEW SERVER STATE).
+    """
+    try:
+        return float(db.value(_LOW_AGE) or 0)
+    except StatementFailed as error:
+        if error.kind in ("lost", "transient"):
+            raise
+        return 0.0
 
 
 def incarnation(db: Any) -> str:
-    raise NotImplementedError()
+    """Which database this is; a restored one has another recovery fork, and so another incarnation."""
+    fork = db.value(_FORK) if probes.works(db, _FORK) else None
+    return "mssql:%s" % (fork if fork else db.value(_BIRTH))
 
 
 def newer_than(column: str, low: int, seen: Optional[str]) -> str:
-    raise NotImplementedError()
+    """SQL: the version (a rowversion) was given at or after ``low``. ``seen`` says nothing here."""
+    return "%s >= 0x%016X" % (column, max(0, int(low)))

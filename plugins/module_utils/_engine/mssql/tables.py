@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft SQL Server: tables (being written)."""
+
+"""Tables: reading what is there, and the DDL to make and change them. Every statement may be run again."""
 
 from __future__ import annotations
 
@@ -9,41 +10,224 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
+
 from .._model import Column, Table, TableName
 from . import names, types
 
+# Names are taken from INFORMATION_SCHEMA, which spells them as they were written on every server.
+_COLUMNS = """
+SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION,
+ c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.IS_NULLABLE, c.COLUMN_DEFAULT
+FROM INFORMATION_SCHEMA.COLUMNS c
+JOIN INFORMATION_SCHEMA.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
+WHERE t.TABLE_TYPE = 'BASE TABLE'{named} ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION"""
+_NAMED = """ AND EXISTS (SELECT 1 FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (s nvarchar(128) '$.s', t nvarchar(128) '$.t') q
+ WHERE q.s = {schema} AND q.t = {table})"""
 
-def read(db: Any, names: Iterable[TableName] | None=None) -> dict[TableName, Table]:
-    raise NotImplementedError()
+# What INFORMATION_SCHEMA does not tell: the key columns of indexes, and which columns the server fills.
+_KEYS = """
+SELECT s.name, o.name, c.name, CASE WHEN i.is_primary_key = 1 THEN 'primary' WHEN i.is_unique = 1 THEN 'unique' ELSE 'index' END,
+ i.index_id, CAST(k.key_ordinal AS int) AS place
+FROM sys.indexes i JOIN sys.tables o ON o.object_id = i.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id
+JOIN sys.index_columns k ON k.object_id = i.object_id AND k.index_id = i.index_id
+JOIN sys.columns c ON c.object_id = k.object_id AND c.column_id = k.column_id
+WHERE i.has_filter = 0 AND i.is_disabled = 0 AND i.is_hypothetical = 0 AND i.type IN (1, 2) AND k.key_ordinal > 0{named}
+UNION ALL
+SELECT s.name, o.name, c.name, CASE WHEN c.is_identity = 1 THEN 'identity' ELSE 'computed' END, 0, 0
+FROM sys.columns c JOIN sys.tables o ON o.object_id = c.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id
+WHERE (c.is_identity = 1 OR c.is_computed = 1){named}
+ORDER BY 1, 2, 5, 6"""
+
+
+def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, Table]:
+    """The tables of all schemas but the system's, or only the named ones; those that are not there are left out.
+
+    Computed columns are left out as well: nobody can write them.
+    """
+    if names is None:
+        columns, keys = db.query(_COLUMNS.format(named="")), db.query(_KEYS.format(named=""))
+    else:
+        wanted = json.dumps([{"s": name.schema, "t": name.name} for name in names])
+        here = _NAMED.format(schema="c.TABLE_SCHEMA", table="c.TABLE_NAME")
+        columns = db.query(_COLUMNS.format(named=here), wanted)
+        keys = db.query(_KEYS.format(named=_NAMED.format(schema="s.name", table="o.name")), wanted, wanted)
+    return _assembled(columns, keys)
 
 
 def schemas(db: Any) -> set[str]:
-    raise NotImplementedError()
+    """The names of all schemas but the system's."""
+    rows = db.query(
+        "SELECT name FROM sys.schemas WHERE name NOT IN (N'sys', N'INFORMATION_SCHEMA', N'guest') "
+        # Each of the fixed roles has a schema of its name.
+        "AND name NOT IN (SELECT name FROM sys.database_principals WHERE is_fixed_role = 1)"
+    )
+    return {row[0] for row in rows}
 
 
 def create_schema(name: str) -> list[str]:
-    raise NotImplementedError()
+    """The schema, unless it is there. CREATE SCHEMA must stand alone in its batch; dbo is always there."""
+    if name.lower() == "dbo":
+        return []
+    inner = names.literal("CREATE SCHEMA %s" % names.quote(name))
+    return ["IF SCHEMA_ID(%s) IS NULL EXEC (%s)" % (names.literal(name), inner)]
 
 
 def create(table: Table) -> list[str]:
-    raise NotImplementedError()
+    """The table with its keys and indexes, all of them or nothing."""
+    parts = [_definition(table.name, column) for column in table.columns]
+    if table.primary_key:
+        parts.append(_constraint(table.name, "PRIMARY KEY", "PK", table.primary_key))
+    parts += [_constraint(table.name, "UNIQUE", "UQ", columns) for columns in table.unique]
+    made = ["CREATE TABLE %s (%s)" % (names.quote(*table.name), ", ".join(parts))]
+    made += [_index("CREATE INDEX", "IX", table.name, columns) for columns in table.indexes]
+    return ["IF OBJECT_ID(%s, N'U') IS NULL BEGIN %s; END" % (_literal(table.name), "; ".join(made))]
 
 
 def add_columns(name: TableName, columns: Sequence[Column]) -> list[str]:
-    raise NotImplementedError()
+    """A column that must not be null needs a default where the table has rows."""
+    statements = []
+    for column in columns:
+        # Rows that are there get the default as well, where the column may be null, too.
+        fill = " WITH VALUES" if column.nullable and types.default(column) is not None else ""
+        there = "COL_LENGTH(%s, %s)" % (_literal(name), names.literal(column.name))
+        add = "ALTER TABLE %s ADD %s%s" % (names.quote(*name), _definition(name, column), fill)
+        statements.append("IF %s IS NULL %s" % (there, add))
+    return statements
 
 
 def alter_column(name: TableName, column: Column) -> list[str]:
-    raise NotImplementedError()
+    """Give the column this type and nullability; values that do not fit make the statement fail.
+
+    A default stands in the way of most changes of type, so it is taken off and put back.
+    """
+    place, own = names.quote(*name), names.quote(column.name)
+    alter = "ALTER TABLE %s ALTER COLUMN %s %s %s" % (place, own, types.native(column.type), "NULL" if column.nullable else "NOT NULL")
+    if column.default is None or column.identity:
+        return [alter]
+    constraint = names.quote(_derived("DF", name, (column.name,)))
+    return [
+        _drop_default(name, column),
+        alter,
+        "ALTER TABLE %s ADD CONSTRAINT %s DEFAULT %s FOR %s" % (place, constraint, types.default(column), own),
+    ]
 
 
 def add_unique(name: TableName, columns: Sequence[str]) -> list[str]:
-    raise NotImplementedError()
+    return [_unless_there("UQ", name, columns, _index("CREATE UNIQUE INDEX", "UQ", name, columns))]
 
 
 def add_index(name: TableName, columns: Sequence[str]) -> list[str]:
-    raise NotImplementedError()
+    return [_unless_there("IX", name, columns, _index("CREATE INDEX", "IX", name, columns))]
 
 
 def drop(name: TableName) -> list[str]:
-    raise NotImplementedError()
+    return ["DROP TABLE IF EXISTS %s" % names.quote(*name)]
+
+
+def _assembled(columns: Sequence[Any], keys: Sequence[Any]) -> dict[TableName, Table]:
+    facts = _Facts(keys)
+    found: dict[TableName, list[Column]] = {}
+    for schema, table, *column in columns:
+        name = TableName(schema, table)
+        kept = found.setdefault(name, [])
+        if column[0].lower() not in facts.of(name, "computed"):
+            kept.append(_column(*column, identity=column[0].lower() in facts.of(name, "identity")))
+    return {name: facts.table(name, tuple(own)) for name, own in found.items()}
+
+
+class _Facts:
+    """What the catalog says of keys and columns, found whatever the case in which it spells names."""
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self._special: dict[tuple[str, str, str], set[str]] = {}
+        self._keys: dict[tuple[str, str], dict[tuple[str, int], list[str]]] = {}
+        for schema, table, column, kind, index, _place in rows:
+            place = (schema.lower(), table.lower())
+            if kind in ("identity", "computed"):
+                self._special.setdefault((*place, kind), set()).add(column.lower())
+            else:
+                self._keys.setdefault(place, {}).setdefault((kind, index), []).append(column)
+
+    def of(self, name: TableName, kind: str) -> set[str]:
+        return self._special.get((name.schema.lower(), name.name.lower(), kind), set())
+
+    def table(self, name: TableName, columns: tuple[Column, ...]) -> Table:
+        exact = {column.name: column.name for column in columns}
+        spelled = {column.name.lower(): column.name for column in columns}
+        keyed: dict[str, list[tuple[str, ...]]] = {"primary": [], "unique": [], "index": []}
+        for (kind, _index), members in self._keys.get((name.schema.lower(), name.name.lower()), {}).items():
+            keyed[kind].append(tuple(exact.get(one) or spelled.get(one.lower(), one) for one in members))
+        primary = keyed["primary"][0] if keyed["primary"] else ()
+        return Table(name, columns, primary, tuple(keyed["unique"]), tuple(keyed["index"]))
+
+
+def _column(
+    name: str, kind: str, length: int | None, precision: int | None, scale: int | None, digits: int | None, nullable: str,
+    expression: str | None, identity: bool,
+) -> Column:  # fmt: skip
+    own = _type(kind.lower(), length, precision, scale, digits)
+    neutral = types.neutral(own)
+    default = None if identity or neutral == "timestamp" else types.neutral_default(expression)
+    return Column(name, neutral, nullable == "YES", default, identity)
+
+
+def _type(kind: str, length: int | None, precision: int | None, scale: int | None, digits: int | None) -> str:
+    if kind in ("nvarchar", "varchar", "nchar", "char", "varbinary", "binary"):
+        return "%s(%s)" % (kind, "max" if length is None or length < 0 else length)
+    if kind in ("numeric", "decimal"):
+        return "%s(%d,%d)" % (kind, precision or 18, scale or 0)
+    if kind in ("datetime2", "time") and digits is not None:
+        return "%s(%d)" % (kind, digits)
+    return kind
+
+
+def _definition(table: TableName, column: Column) -> str:
+    words = [names.quote(column.name), types.native(column.type)]
+    if column.identity:
+        words.append("IDENTITY(1,1)")
+    words.append("NULL" if column.nullable else "NOT NULL")
+    default = types.default(column)
+    if default is not None and not column.identity:
+        words.append("CONSTRAINT %s DEFAULT %s" % (names.quote(_derived("DF", table, (column.name,))), default))
+    return " ".join(words)
+
+
+def _constraint(table: TableName, kind: str, prefix: str, columns: Sequence[str]) -> str:
+    return "CONSTRAINT %s %s (%s)" % (names.quote(_derived(prefix, table, columns)), kind, _list(columns))
+
+
+def _index(verb: str, prefix: str, table: TableName, columns: Sequence[str]) -> str:
+    name = names.quote(_derived(prefix, table, columns))
+    return "%s %s ON %s (%s)" % (verb, name, names.quote(*table), _list(columns))
+
+
+def _unless_there(prefix: str, table: TableName, columns: Sequence[str], statement: str) -> str:
+    name = names.literal(_derived(prefix, table, columns))
+    there = "SELECT 1 FROM sys.indexes WHERE object_id = OBJECT_ID(%s) AND name = %s" % (_literal(table), name)
+    return "IF NOT EXISTS (%s) %s" % (there, statement)
+
+
+def _drop_default(table: TableName, column: Column) -> str:
+    return (
+        "DECLARE @statement nvarchar(max) = (SELECT N'ALTER TABLE ' + {place} + N' DROP CONSTRAINT ' + QUOTENAME(d.name) "
+        "FROM sys.default_constraints d JOIN sys.columns c ON c.object_id = d.parent_object_id AND c.column_id = d.parent_column_id "
+        "WHERE d.parent_object_id = OBJECT_ID({place}) AND c.name = {column}); IF @statement IS NOT NULL EXEC (@statement)"
+    ).format(place=_literal(table), column=names.literal(column.name))
+
+
+def _literal(table: TableName) -> str:
+    return names.literal(names.quote(*table))
+
+
+def _list(columns: Sequence[str]) -> str:
+    return ", ".join(names.quote(column) for column in columns)
+
+
+def _derived(prefix: str, table: TableName, columns: Sequence[str]) -> str:
+    """The same name for the same key at every run: prefix, table and, but for primary keys, a digest of the columns."""
+    digest = hashlib.sha256("\0".join((table.name, *columns)).encode("utf-8")).hexdigest()[:8]
+    name = "%s_%s" % (prefix, table.name) if prefix == "PK" else "%s_%s_%s" % (prefix, table.name, digest)
+    if names.length(name) <= names.MAX_LENGTH:
+        return name
+    kept = name.encode("utf-16-le")[: 2 * (names.MAX_LENGTH - 9)].decode("utf-16-le", "ignore")
+    return "%s_%s" % (kept, digest)
