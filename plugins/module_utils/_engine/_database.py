@@ -12,7 +12,6 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from ._errors import StatementFailed
 
-
 #: Few enough that large rows do not pile up.
 _ROWS_A_FETCH = 50
 
@@ -79,11 +78,11 @@ class Database:
 
     def query(self, sql: str, *parameters: Any) -> List[Any]:
         """All rows of one query, as tuples that also answer to column names."""
-        return self._run(sql, parameters, lambda cursor: cursor.fetchall())
+        return self._run(sql, parameters, lambda cursor: _at_rows(cursor).fetchall())
 
     def row(self, sql: str, *parameters: Any) -> Optional[Any]:
         """The first row, None where there is none."""
-        return self._run(sql, parameters, lambda cursor: cursor.fetchone())
+        return self._run(sql, parameters, lambda cursor: _at_rows(cursor).fetchone())
 
     def value(self, sql: str, *parameters: Any) -> Any:
         """The first column of the first row, None where there is no row."""
@@ -163,3 +162,10 @@ def _touched(cursor: Any) -> int:
     while cursor.nextset():
         pass
     return count
+
+
+def _at_rows(cursor: Any) -> Any:
+    """The cursor at its first result that has rows: what precedes it are counts and messages."""
+    while cursor.description is None and cursor.nextset():
+        pass
+    return cursor

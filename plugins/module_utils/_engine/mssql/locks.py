@@ -14,7 +14,7 @@ from typing import Any, Iterator
 _LONGEST = 255
 
 _TAKE = (
-    "SET NOCOUNT ON; DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = ?, @LockMode = N'Exclusive', "
+    "DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = ?, @LockMode = N'Exclusive', "
     "@LockOwner = N'Session', @LockTimeout = 0; SELECT @answer"
 )
 _FREE = "EXEC sp_releaseapplock @Resource = ?, @LockOwner = N'Session'"

@@ -98,7 +98,8 @@ def _with_transaction(statement: str) -> str:
     if TRANSACTION not in statement:
         return statement
     return (
-        "SET NOCOUNT ON; DECLARE @statement nvarchar(max) = %s; IF OBJECT_ID(%s) IS NOT NULL SET @statement = "
+        # No SET NOCOUNT here: outside a trigger it would stay on for the whole session.
+        "DECLARE @statement nvarchar(max) = %s; IF OBJECT_ID(%s) IS NOT NULL SET @statement = "
         "REPLACE(@statement, %s, %s); EXEC (@statement)"
         % (names.literal(statement), names.literal(_SUBSTITUTE[:-2]), names.literal(TRANSACTION), names.literal(_SUBSTITUTE))
     )
