@@ -1,0 +1,203 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles: their interfaces are complete, their data fits the schema, and a host finds its neighbours' databases."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLES = ("hq", "store_server", "pos_register")
+VIEWS = {
+    "hq": ["hq_server", "hq_channel_databases", "hq_logins"],
+    "store_server": [
+        "server",
+        "database",
+        "hq_server",
+        "has_hq",
+        "on_control_node",
+        "groups",
+        "hq_sync_login_password",
+    ],
+    "pos_register": ["server", "channel_server", "channel_database", "channel_engine", "service_name", "store_server"],
+}
+#: What a role reads but its README leaves to others: how a neighbour's database is reached, and what a playbook notes.
+ELSEWHERE = {
+    "hq": r"retail_hq_engine|retail_channel_\w+|retail_store_id",
+    "store_server": r"retail_hq_\w+|retail_registers",
+    "pos_register": r"retail_channel_\w+|retail_store_servers",
+}
+INVENTORY = """
+all:
+  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  children:
+    hq:
+      hosts:
+        hq01: {ansible_host: 192.0.2.1, retail_engine: postgresql, retail_sync_login_password: of-hq}
+      vars: {retail_sync_login_user: sync}
+    store_servers:
+      hosts:
+        houston-db: {retail_store_id: HOUSTON, retail_channel_server: "houston.example.com", retail_engine: postgresql}
+        boston-db: {retail_store_id: BOSTON, ansible_host: 192.0.2.2, retail_channel_database: Boston}
+      vars: {retail_sync_login_user: sync, retail_sync_login_password: of-store, retail_pos_users: [till]}
+    pos_registers:
+      hosts:
+        houston-01: {retail_store_id: HOUSTON, retail_register_id: "000001"}
+        boston-01: {retail_store_id: BOSTON, retail_register_id: "000001", ansible_host: 192.0.2.3,
+                    retail_run_on_control_node: true}
+        boston-02: {retail_store_id: BOSTON, retail_register_id: "000002", retail_channel_server: other.example.com}
+"""
+
+
+def defaults(role: Path) -> dict[str, Any]:
+    """Every variable that the role has a default for."""
+    found: dict[str, Any] = {}
+    for path in [*role.glob("defaults/*.yml"), *role.glob("defaults/main/*.yml")]:
+        found.update(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return found
+
+
+def options(role: Path) -> dict[str, Any]:
+    """Every option of all entry points."""
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+    return {name: facts for entry in specs.values() for name, facts in entry["options"].items()}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_what_the_interface_names_has_a_default(repository: Path, name: str) -> None:
+    role = repository / "roles" / name
+    assert set(options(role)) <= set(defaults(role))
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_tasks_use_what_has_a_default(repository: Path, name: str) -> None:
+    role = repository / "roles" / name
+    text = "".join(path.read_text(encoding="utf-8") for path in role.glob("tasks/*.yml"))
+    used = set(re.findall(r"\b%s_\w+" % name, text))
+    own = set(re.findall(r"^ +(%s_\w+):" % name, text, re.MULTILINE))  # a task's own variables
+    registered = set(re.findall(r"register: (\w+)", text))
+    assert used - own - registered <= set(defaults(role))
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_passwords_are_hidden(repository: Path, name: str) -> None:
+    for option, facts in options(repository / "roles" / name).items():
+        assert bool(facts.get("no_log")) == option.endswith("password"), option
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_the_readme_names_every_variable_of_the_inventory(repository: Path, name: str) -> None:
+    role = repository / "roles" / name
+    readme = (role / "README.md").read_text(encoding="utf-8")
+    text = "".join(path.read_text(encoding="utf-8") for path in role.glob("defaults/**/*.yml"))
+    code = re.sub(r"^ *#.*$", "", text, flags=re.MULTILINE)
+    wanted = {
+        variable
+        for variable in re.findall(r"(?<![\w.])retail_\w+", code)
+        if not re.fullmatch(ELSEWHERE[name], variable)
+    }
+    assert sorted(variable for variable in wanted if "`%s`" % variable not in readme) == []
+
+
+def test_jobs_move_tables_that_exist_each_in_one_job(repository: Path) -> None:
+    found = defaults(repository / "roles/hq")
+    tables = [table for scope in [*found["hq_jobs"], found["hq_shift_scope"]] for table in scope["tables"]]
+    assert [table for table, count in Counter(tables).items() if count > 1] == []
+    folder = repository / "schemas/ax2012r3/tables"
+    assert [table for table in tables if not (folder / (table.replace(".", "/") + ".json")).is_file()] == []
+    assert len(tables) > 200
+    uploads = [job["id"] for job in found["hq_jobs"] if job["direction"] == "upload"]
+    assert uploads == ["P-0001"]
+
+
+@pytest.fixture(scope="module")
+def seen(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What each host of the inventory above sees through the defaults of its role."""
+    folder = tmp_path_factory.mktemp("roles")
+    (folder / "inventory.yml").write_text(INVENTORY, encoding="utf-8")
+    (folder / "play.yml").write_text(
+        yaml.safe_dump([play(repository, folder, name) for name in ROLES]), encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", "play.yml"]
+    environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_FORKS": "2"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+
+
+def play(repository: Path, folder: Path, name: str) -> dict[str, Any]:
+    """A play that writes down how a role's variables come out."""
+    prefix = "" if name == "hq" else name + "_"
+    pairs = ", ".join("'%s': %s%s" % (view, prefix, view) for view in VIEWS[name])
+    return {
+        "name": "See how the variables of %s come out" % name,
+        "hosts": "hq" if name == "hq" else name + "s",
+        "gather_facts": False,
+        "tasks": [
+            {"ansible.builtin.include_vars": {"dir": str(repository / "roles" / name / "defaults")}},
+            {
+                "ansible.builtin.copy": {
+                    "content": "{{ {%s} | to_json }}" % pairs,
+                    "dest": "%s/{{ inventory_hostname }}.json" % folder,
+                    "mode": "0600",
+                }
+            },
+        ],
+    }
+
+
+def test_headquarters_knows_every_channel_database(seen: dict[str, dict[str, Any]]) -> None:
+    hq = seen["hq01"]
+    assert hq["hq_server"] == "192.0.2.1"
+    assert hq["hq_logins"] == [{"name": "sync", "password": "of-hq"}]
+    assert sorted(hq["hq_channel_databases"], key=lambda one: one["name"]) == [
+        {"name": "BOSTON", "server": "192.0.2.2", "database": "Boston", "store_ids": ["BOSTON"]},
+        {"name": "HOUSTON", "server": "houston.example.com", "database": "RetailChannel", "store_ids": ["HOUSTON"]},
+    ]
+
+
+def test_a_store_server_finds_headquarters(seen: dict[str, dict[str, Any]]) -> None:
+    houston, boston = seen["houston-db"], seen["boston-db"]
+    assert (houston["server"], houston["database"]) == ("houston.example.com", "RetailChannel")
+    assert (boston["server"], boston["database"]) == ("192.0.2.2", "Boston")
+    assert houston["hq_server"] == "192.0.2.1"
+    assert houston["hq_sync_login_password"] == "of-hq"
+    assert houston["has_hq"] is True
+    assert houston["on_control_node"] is False
+
+
+def test_only_groups_that_somebody_is_declared_for_are_converged(seen: dict[str, dict[str, Any]]) -> None:
+    assert seen["houston-db"]["groups"] == [
+        {"name": "RetailOfflineSyncUsers", "members": ["sync"]},
+        {"name": "POSUsers", "members": ["till"]},
+        {"name": "RetailDataSyncUsers", "members": ["sync"]},
+    ]
+
+
+def test_a_register_finds_its_store_server(seen: dict[str, dict[str, Any]]) -> None:
+    houston, boston = seen["houston-01"], seen["boston-01"]
+    assert houston["store_server"] == "houston-db"
+    assert (houston["channel_server"], houston["channel_database"]) == ("houston.example.com", "RetailChannel")
+    assert houston["channel_engine"] == "postgresql"
+    assert houston["service_name"] == "HOUSTON-000001"
+    assert (boston["channel_server"], boston["channel_database"]) == ("192.0.2.2", "Boston")
+    assert boston["channel_engine"] == "mssql"
+
+
+def test_a_register_is_reached_from_where_the_work_is_done(seen: dict[str, dict[str, Any]]) -> None:
+    assert seen["houston-01"]["server"] == "localhost"
+    assert seen["boston-01"]["server"] == "192.0.2.3"
+
+
+def test_what_a_register_says_itself_comes_first(seen: dict[str, dict[str, Any]]) -> None:
+    assert seen["boston-02"]["channel_server"] == "other.example.com"
