@@ -5,8 +5,9 @@
 """Applying a landed batch: decide for every row, write what is to be written, track it, remember it.
 
 Everything runs in the caller's transaction at READ COMMITTED. Check and write are one: existing rows are locked first, in the
-order of their keys, and the tracking rows are read by a later statement, so no write of the POS falls in between. A row that
-another transaction inserts meanwhile makes our INSERT fail on its key, and the caller runs the whole transaction again.
+order of their keys, and the tracking rows are read by a later statement, so no write of the POS falls in between. Only rows
+that were locked are changed; one that another transaction inserts meanwhile makes our INSERT fail on its key, and the caller
+runs the whole transaction again.
 """
 
 from __future__ import annotations
@@ -85,13 +86,13 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     columns = ", ".join("%s %s" % (key, types.native(column.type)) for key, column in sql.columns)
     db.execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, d smallint, x bigint, act varchar(8), "
-        "row_key text, %s) ON COMMIT DELETE ROWS" % (sql.incoming.partition(".")[2], columns)
+        "here boolean, row_key text, %s) ON COMMIT DELETE ROWS" % (sql.incoming.partition(".")[2], columns)
     )
     db.execute("DELETE FROM %s" % sql.incoming)
     read = ", ".join("%s %s" % (key, types.read_as(column)) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     rows = db.execute(
-        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, NULL, "
+        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, NULL, false, "
         "CAST(json_build_array(%s) AS text), %s "
         "FROM json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, %s)"
         % (sql.incoming, ", ".join("q." + key for key in sql.wire_keys), values, _body(work), read),
@@ -114,10 +115,12 @@ def _body(work: Work) -> str:
 
 
 def _lock(db: Any, sql: _Phrases) -> None:
-    order = ", ".join("r." + key for key in sql.keys)
-    db.value(
-        "SELECT count(*) FROM (SELECT 1 FROM %s r JOIN %s i ON %s ORDER BY %s FOR UPDATE OF r) q"
-        % (sql.base, sql.incoming, sql.match("r"), order)
+    """Lock the rows that are here, in the order of their keys, and note which ones those are."""
+    db.execute(
+        "WITH locked AS (SELECT i.ctid AS place FROM {base} r JOIN {incoming} i ON {present} ORDER BY {order} FOR UPDATE OF r) "
+        "UPDATE {incoming} o SET here = true FROM locked WHERE o.ctid = locked.place".format(
+            base=sql.base, incoming=sql.incoming, present=sql.match("r"), order=", ".join("r." + key for key in sql.keys)
+        )
     )
 
 
@@ -128,7 +131,7 @@ def _decide(db: Any, work: Work, sql: _Phrases) -> None:
     pending = marks.newer_than("t.version", work.acked, work.acked_seen)
     db.execute(
         "UPDATE {incoming} AS o SET act = q.act FROM (SELECT i.ctid AS place, {decide} AS act FROM {incoming} i "
-        "LEFT JOIN {tracking} t ON {tracked} LEFT JOIN {base} r ON {present} LEFT JOIN {window} w "
+        "LEFT JOIN {tracking} t ON {tracked} LEFT JOIN {base} r ON i.here AND {present} LEFT JOIN {window} w "
         "ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key AND w.version = i.v) q "
         "WHERE o.ctid = q.place".format(
             incoming=sql.incoming, decide=work.decide(identical, sql.absent("r"), pending), tracking=sql.tracking, tracked=sql.match("t"),
@@ -212,18 +215,17 @@ def _with_winners(db: Any, sql: _Phrases, before: Outcome) -> Outcome:
 
 def _write(db: Any, work: Work, sql: _Phrases) -> None:
     """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
-    wanted = "i.act = 'write' AND i.d = "
+    # Not "where it exists": a row that came up since it was judged absent is somebody else's, and nobody has looked at it.
+    there, absent = "i.act = 'write' AND i.here AND i.d = ", "i.act = 'write' AND NOT i.here AND i.d = 0"
     db.value("SELECT set_config('%s', CAST(CAST(%s AS regclass) AS oid)::text, true)" % (tracking.APPLYING, names.literal(sql.base)))
-    db.execute("DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, wanted, sql.match("r")))
+    db.execute("DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, there, sql.match("r")))
     if sql.plain:
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
-        db.execute("UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, wanted, sql.match("r")))
+        db.execute("UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, there, sql.match("r")))
     db.execute(
-        "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} i WHERE {wanted}0 "
-        "AND NOT EXISTS (SELECT 1 FROM {base} r WHERE {present})".format(
+        "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} i WHERE {absent}".format(
             base=sql.base, columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
-            values=", ".join("i." + key for key, _column in sql.columns), incoming=sql.incoming, wanted=wanted,
-            present=sql.match("r"),
+            values=", ".join("i." + key for key, _column in sql.columns), incoming=sql.incoming, absent=absent,
         )
     )  # fmt: skip
     db.value("SELECT set_config('%s', '', true)" % tracking.APPLYING)

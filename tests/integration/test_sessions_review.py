@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions in bad company: races, crashes and refusals that need two things to go wrong at once. One test a promise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.axops.retail.plugins.module_utils._engine import connect
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import applying
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
+from offline_world import HOUSTON_1, HOUSTON_2, Couple, Identity, make_tables, target
+
+
+def _table(name: str, key: str, unique: tuple[tuple[str, ...], ...] = (), **columns: str) -> Table:
+    parsed = tuple(Column.parse(column, text) for column, text in columns.items())
+    return Table(TableName("ax", name), parsed, tuple(key.split()), unique)
+
+
+ITEM = _table("ITEM", "ID", ID="bigint not null", NAME="nvarchar(max)")
+CARD = _table("CARD", "ID", (("CODE",),), ID="bigint not null", CODE="nvarchar(20) not null", VALUE="int")
+SALE = _table("SALE", "ID", ID="bigint not null", AMOUNT="int")
+LINE = _table("LINE", "ID NUMBER", ID="bigint not null", NUMBER="int not null", TEXT="nvarchar(max)")
+CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(20)")
+TABLES = (ITEM, CARD, SALE, LINE, CUSTOMER)
+
+DOWN = make_scope("items", "download", [ITEM.name, CARD.name], 0, 1, 11)
+UP = make_scope("sales", "upload", [SALE.name, LINE.name], 0, 2, 12)
+BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
+SCOPES = (DOWN, UP, BOTH)
+
+
+class World(Couple):
+    """A child and its parent."""
+
+    def run(self, scope: Scope) -> Session:
+        return session.run(Pair(self.child, self.parent), scope)
+
+    def settle(self) -> None:
+        """Sessions until nothing is pending; then one more of each must move nothing."""
+        self.synchronise(rounds=5)
+        pair = Pair(self.child, self.parent)
+        assert session.pending(pair, pair.scopes) == []
+        assert [session.run(pair, scope).noteworthy for scope in pair.scopes] == [False] * len(pair.scopes)
+
+
+def rows(db: Database, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    return sorted(tuple(row) for row in db.query('SELECT %s FROM ax."%s"' % (columns, table)))
+
+
+def kept(db: Database, table: str) -> int:
+    """How many rows sync_conflict or sync_quarantine has."""
+    return int(db.value("SELECT count(*) FROM dbo.%s" % table))
+
+
+class Killed(BaseException):
+    """A kill, as far as a test in the same process can give one."""
+
+
+@pytest.fixture
+def world(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[World]:
+    child, parent = (connect(target(facts)) for facts in scratch_pair)
+    make_tables(parent, TABLES)
+    yield World(child, parent)
+    child.close()
+    parent.close()
+
+
+@pytest.fixture
+def pair(world: World) -> World:
+    """The world, provisioned and loaded with nothing."""
+    world.provision(SCOPES)
+    world.settle()
+    return world
+
+
+@pytest.fixture
+def other_client(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[Callable[[str], Database]]:
+    """More connections, as the POS has them: ``other_client("child")``."""
+    opened: list[Database] = []
+
+    def make(side: str) -> Database:
+        opened.append(connect(target(scratch_pair[0 if side == "child" else 1])))
+        return opened[-1]
+
+    yield make
+    for db in opened:
+        db.close()
+
+
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "BATCH_ROWS", 1)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 1)
+
+
+def _cut_off(monkeypatch: pytest.MonkeyPatch, world: World, scope: Scope, after: int) -> None:
+    """A session that is killed when ``after`` batches have landed."""
+    original, flushes = transfer._Landing.flush, 0
+
+    def flush(self: Any) -> None:
+        nonlocal flushes
+        if flushes == after:
+            raise Killed
+        flushes += 1
+        original(self)
+
+    with monkeypatch.context() as patch:
+        _small_batches(patch)
+        patch.setattr(transfer._Landing, "flush", flush)
+        with pytest.raises(Killed):
+            world.run(scope)
+
+
+# ---- races with the POS
+
+
+@pytest.mark.parametrize("moment", ["_write", "_track"])
+def test_a_row_that_the_pos_inserts_while_the_same_key_is_applied_is_no_silent_loss(
+    pair: World, other_client: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Judged absent, then inserted by the POS: neither image may win unseen."""
+    pos, original = other_client("child"), applying._write
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'parent')""")
+
+    def raced(db: Database, *arguments: Any) -> None:
+        monkeypatch.undo()
+        if moment == "_write":
+            pos.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'pos')""")
+        else:
+            _race_before_insert(db, pos, monkeypatch)
+        original(db, *arguments)
+
+    monkeypatch.setattr(applying, "_write", raced)
+    pair.run(BOTH)
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "parent")]
+    assert '"NAME":"pos"' in pair.parent.value("SELECT incoming_image FROM dbo.sync_conflict")
+
+
+def _race_before_insert(db: Database, pos: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Database._run
+
+    def run(self: Database, sql: str, *arguments: Any) -> Any:
+        if self is db and sql.startswith('INSERT INTO "ax"."CUSTOMER" ('):
+            monkeypatch.undo()
+            pos.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'pos')""")
+        return original(self, sql, *arguments)
+
+    monkeypatch.setattr(Database, "_run", run)
