@@ -157,3 +157,47 @@ def _race_before_insert(db: Database, pos: Database, monkeypatch: pytest.MonkeyP
         return original(self, sql, *arguments)
 
     monkeypatch.setattr(Database, "_run", run)
+
+
+# ---- landings that were cut off
+
+
+@pytest.mark.parametrize("deed", ["""UPDATE ax."CUSTOMER" SET "NAME" = 'child'""", 'DELETE FROM ax."CUSTOMER"'])
+def test_what_landed_before_a_change_here_does_not_undo_it_later(
+    world: World, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    """The parent's image has landed, the child changes the row and wins: the landed image is stale by then."""
+    scope = Scope("customers", "bidirectional", (ScopeTable(CUSTOMER.name, "child"),), 0, 1, 1, True)
+    world.provision((scope,))
+    world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'first')""")
+    world.settle()
+    world.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent'""")
+    world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (2, 'other')""")
+    _cut_off(monkeypatch, world, scope, after=1)
+    world.child.execute(deed)
+    world.settle()
+    assert rows(world.child, "CUSTOMER") == rows(world.parent, "CUSTOMER")
+    assert (1, "parent") not in rows(world.parent, "CUSTOMER")
+
+
+def test_a_table_that_came_late_is_read_whole_although_its_landing_was_cut_off(
+    world: World, other_client: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the anchor's snapshot saw of the other tables was not taken of this one, before the cut and after it."""
+    sales = make_scope("sales", "upload", [SALE.name], 0, 1, 1)
+    lines = make_scope("lines", "upload", [LINE.name], 0, 2, 2)
+    world.provision((sales, lines))
+    world.settle()
+    late = other_client("child")
+    with late.transaction():
+        late.execute('INSERT INTO ax."SALE" VALUES (99, 99)')
+        for number in range(4):
+            world.child.execute("INSERT INTO ax.\"LINE\" VALUES (1, ?, 'x')", number)
+        world.child.execute('INSERT INTO ax."SALE" VALUES (1, 1)')
+        world.run(sales)
+    world.provision((make_scope("sales", "upload", [SALE.name, LINE.name], 0, 1, 1),))
+    (both,) = Pair(world.child, world.parent).scopes
+    _cut_off(monkeypatch, world, both, after=3)
+    world.settle()
+    assert len(rows(world.parent, "LINE")) == 4
+    assert rows(world.parent, "SALE") == [(1, 1), (99, 99)]

@@ -126,7 +126,7 @@ def run(way: Way, state: ScopeState, base: int, acked: Anchor, token: str) -> Tr
     landing = _Landing(way, state)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
-        for batch in _read(way, state, landing, mark.low, base):
+        for batch in _read(way, state, landing, mark.low, base, acked):
             landing.add(batch)
             if landing.size >= BATCH_SIZE:
                 landing.flush()
@@ -144,45 +144,50 @@ def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
         )
 
 
-def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: int) -> Iterator[_Batch]:
+def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: int, acked: Anchor) -> Iterator[_Batch]:
     """The batches of all tables; ``landing.low`` says after each of them how far its table has been read."""
+    anchor = state.anchor_in or 0
     for shared in way.tables:
         name = str(shared.name)
-        start = landing.low.get(name, None if not way.upload and state.anchor_in is None else state.anchor_in or 0)
+        start = landing.low.get(name, None if not way.upload and state.anchor_in is None else anchor)
         extract = Extract(
             table=way.table_at_sender(shared),
             columns=shared.columns_of(way.table_at_sender(shared)),
             low=start,
             # A table that came to the scope later starts before the anchor: what the anchor's snapshot saw was not taken then.
-            seen=state.anchor_seen if start is None or start >= (state.anchor_in or 0) else None,
+            seen=state.anchor_seen if start is None or start >= anchor else None,
             not_origin=way.receiver_number,
             with_deletes=not way.upload or way.scope.uploads_deletes,
             base=base if way.upload else None,
         )
-        for last, batch in _cut(way.sender.engine.changes.stream(way.sender, extract), shared, start is None):
+        # Cut off, it has to begin before the anchor again: what is left of it may be what the anchor's snapshot saw.
+        highest = low if start is None or start >= anchor else anchor - 1
+        for last, batch in _cut(way.sender.engine.changes.stream(way.sender, extract), shared, start is None, acked):
             if start is not None:
-                landing.low[name] = min(last, low)
+                landing.low[name] = min(last, highest)
             yield batch
         landing.low[name] = low
 
 
-def _cut(rows: Iterator[Tuple[Optional[int], str]], shared: SharedTable, load: bool) -> Iterator[Tuple[int, _Batch]]:
+def _cut(rows: Iterator[Tuple[Optional[int], str]], shared: SharedTable, load: bool, acked: Anchor) -> Iterator[Tuple[int, _Batch]]:
     """Cut a stream of rows into batches, each with the version of its last row."""
     texts: List[str] = []
     size, last = 0, 0
     for version, text in rows:
         if texts and (size + len(text) > BATCH_SIZE or len(texts) >= BATCH_ROWS):
-            yield last, _batch(shared, texts, load)
+            yield last, _batch(shared, texts, load, acked)
             texts, size = [], 0
         texts.append(text)
         size += len(text)
         last = version or 0
     if texts:
-        yield last, _batch(shared, texts, load)
+        yield last, _batch(shared, texts, load, acked)
 
 
-def _batch(shared: SharedTable, texts: List[str], load: bool) -> _Batch:
+def _batch(shared: SharedTable, texts: List[str], load: bool, acked: Anchor) -> _Batch:
     header = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts), "load": load}
+    # Applied by a later session, the batch must not be judged by what the parent has learned since it was read.
+    header["acked"] = [acked.low, acked.seen]
     return _Batch(json.dumps(header, ensure_ascii=False), "[%s]" % ",".join(texts), len(texts))
 
 
@@ -263,7 +268,8 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: FrozenSet[int]) 
     for sequence, header in landed:
         body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
         fields = json.loads(header)
-        work = _work(way, by_name[fields["table"]], fields["columns"], mark, acked, body, (*key, sequence), without)
+        known = Anchor(*fields["acked"]) if "acked" in fields else acked
+        work = _work(way, by_name[fields["table"]], fields["columns"], mark, known, body, (*key, sequence), without)
         total.add(receiver.engine.applying.apply_batch(receiver, work))
     return total
 
