@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any
 
 from ._errors import StatementFailed
 
@@ -23,7 +24,7 @@ class Target:
     engine: str
     host: str = "localhost"
     database: str = ""
-    port: Optional[int] = None
+    port: int | None = None
     instance: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
@@ -34,9 +35,9 @@ class Target:
     hostname_in_certificate: str = ""
     login_timeout: int = 15
     application_name: str = "axops.retail"
-    options: Dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
 
-    def on(self, database: str) -> "Target":
+    def on(self, database: str) -> Target:
         """The same server and login, another database."""
         return replace(self, database=database)
 
@@ -51,7 +52,8 @@ class Target:
 class Database:
     """A connection that speaks through its engine's package (``.engine``).
 
-    Outside :meth:`transaction` every statement commits by itself. ``statements`` counts what was sent, for the benchmark.
+    Outside :meth:`transaction` every statement commits by itself. ``statements`` counts what was sent, for the
+    benchmark.
     """
 
     def __init__(self, target: Target, engine: Any) -> None:
@@ -61,7 +63,7 @@ class Database:
         self._connection = engine.connect.open_connection(target)
         self._in_transaction = False
 
-    def __enter__(self) -> "Database":
+    def __enter__(self) -> Database:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
@@ -76,11 +78,11 @@ class Database:
         """Run one statement; returns the number of rows it touched (-1 where the driver does not know)."""
         return self._run(sql, parameters, _touched)
 
-    def query(self, sql: str, *parameters: Any) -> List[Any]:
+    def query(self, sql: str, *parameters: Any) -> list[Any]:
         """All rows of one query, as tuples that also answer to column names."""
         return self._run(sql, parameters, lambda cursor: _at_rows(cursor).fetchall())
 
-    def row(self, sql: str, *parameters: Any) -> Optional[Any]:
+    def row(self, sql: str, *parameters: Any) -> Any | None:
         """The first row, None where there is none."""
         return self._run(sql, parameters, lambda cursor: _at_rows(cursor).fetchone())
 
@@ -90,7 +92,8 @@ class Database:
         return None if row is None else row[0]
 
     def stream(self, sql: str, *parameters: Any) -> Iterator[Any]:
-        """The rows of one query, read forward while the server sends them. Nothing else may run here until the last one."""
+        """The rows of one query, read forward while the server sends them. Nothing else may run here until the last
+        one."""
         self.statements += 1
         try:
             cursor = self._connection.cursor()
@@ -131,7 +134,7 @@ class Database:
         return self._in_transaction
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator["Database"]:
+    def transaction(self) -> Iterator[Database]:
         """Everything inside commits together, or nothing does. Not nestable."""
         if self._in_transaction:
             raise RuntimeError("a transaction is open already")
@@ -157,7 +160,8 @@ class Database:
 
 
 def _touched(cursor: Any) -> int:
-    """The row count of a batch's first statement. An error in a later one, or in a trigger, shows when its turn comes only."""
+    """The row count of a batch's first statement. An error in a later one, or in a trigger, shows when its turn comes
+    only."""
     count = cursor.rowcount
     while cursor.nextset():
         pass

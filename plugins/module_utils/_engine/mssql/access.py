@@ -4,9 +4,12 @@
 
 """Roles, logins, users, memberships and grants.
 
-The groups that the product knows are database roles here. Their members are users: of SQL Server logins, or, where a name has
-a backslash (``SERVER\\RetailOfflineSyncUsers``), of the Windows account or group of that name, which gets its login FROM
-WINDOWS. SQL Server knows no rights on tables to come: those are given by the fixed roles, by rights on the schema dbo (where
+The groups that the product knows are database roles here. Their members are users: of SQL Server logins, or, where a
+name has
+a backslash (``SERVER\\RetailOfflineSyncUsers``), of the Windows account or group of that name, which gets its login
+FROM
+WINDOWS. SQL Server knows no rights on tables to come: those are given by the fixed roles, by rights on the schema dbo
+(where
 the synchronisation keeps its books), and to tracking tables when they are made; all others at the next run.
 """
 
@@ -26,10 +29,11 @@ from . import connect, names
 REVOCABLE = ("table", "schema")
 
 _BOOKS = "dbo"
+_BATCH = 100
 _READ_WRITE = frozenset({"select", "insert", "update", "delete"})
 _RIGHTS: dict[str, frozenset[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
 
-_FIXED = "SELECT name FROM sys.database_principals WHERE is_fixed_role = 1"
+_FIXED = "SELECT name FROM sys.database_principals WHERE is_fixed_role = 1 AND principal_id BETWEEN 16384 AND 16399"
 _LOGINS = "SELECT name FROM sys.server_principals WHERE type IN ('S', 'U', 'G')"
 _PRINCIPALS = """
 SELECT 'principal', p.name, N'' FROM sys.database_principals p
@@ -46,7 +50,8 @@ WHERE g.state IN ('G', 'W') AND g.minor_id = 0 AND g.class IN (0, 1, 3)"""
 
 _COMPARE = (
     "SELECT l.name, CAST(PWDCOMPARE(q.password, l.password_hash) AS int) FROM sys.sql_logins AS l "
-    "JOIN OPENJSON(CAST(? AS nvarchar(max))) WITH (name nvarchar(128) '$.name', password nvarchar(128) '$.password') AS q "
+    "JOIN OPENJSON(CAST(? AS nvarchar(max))) WITH (name nvarchar(128) '$.name', password nvarchar(128) '$.password') "
+    "AS q "
     "ON q.name = l.name"
 )
 
@@ -112,10 +117,13 @@ def create_login(name: str, password: str | None) -> list[str]:
     :raises RetailError: it has neither a password nor a Windows name.
     """
     if password is not None:
-        return [_unless_login(name, "CREATE LOGIN %s WITH PASSWORD = %s" % (names.quote(name), names.literal(password)))]
+        return [
+            _unless_login(name, "CREATE LOGIN %s WITH PASSWORD = %s" % (names.quote(name), names.literal(password)))
+        ]
     if "\\" not in name:
         raise RetailError(
-            "The login %s has no password." % name, "Give it one, or name a Windows account: DOMAIN\\name or SERVER\\name."
+            "The login %s has no password." % name,
+            "Give it one, or name a Windows account: DOMAIN\\name or SERVER\\name.",
         )
     return [_unless_login(name, "CREATE LOGIN %s FROM WINDOWS" % names.quote(name))]
 
@@ -143,14 +151,14 @@ def remove_member(role: str, member: str) -> list[str]:
 
 def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
     """Statements that give the rights on securables of one kind; run in the database itself."""
-    return ["GRANT %s ON %s TO %s" % (_list(rights), _securable(one), names.quote(principal)) for one in securables]
+    who = names.quote(principal)
+    return _batches(["GRANT %s ON %s TO %s" % (_list(rights), _securable(one), who) for one in securables])
 
 
 def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
     # CASCADE, which a right needs that may be handed on, does nothing to any other.
-    return [
-        "REVOKE %s ON %s FROM %s CASCADE" % (_list(rights), _securable(one), names.quote(principal)) for one in securables
-    ]
+    who = names.quote(principal)
+    return _batches(["REVOKE %s ON %s FROM %s CASCADE" % (_list(rights), _securable(one), who) for one in securables])
 
 
 def _add_principals(db: Any, asked: set[str], state: AccessState) -> None:
@@ -202,6 +210,11 @@ def _unless_login(name: str, statement: str) -> str:
 
 def _list(rights: Iterable[str]) -> str:
     return ", ".join(right.upper() for right in sorted(rights))
+
+
+def _batches(statements: list[str]) -> list[str]:
+    """A statement names one securable, and there are hundreds: many of them make one round trip."""
+    return ["; ".join(statements[start : start + _BATCH]) for start in range(0, len(statements), _BATCH)]
 
 
 def _securable(one: Securable) -> str:

@@ -4,8 +4,10 @@
 
 """Applying a landed batch: decide for every row, write what is to be written, track it, remember it.
 
-Everything runs in the caller's transaction at READ COMMITTED. Check and write are one: the rows, and the gaps where there are
-none yet, are locked first, in the order of their keys, and the tracking rows are read by a later statement, so no write of
+Everything runs in the caller's transaction at READ COMMITTED. Check and write are one: the rows, and the gaps where
+there are
+none yet, are locked first, in the order of their keys, and the tracking rows are read by a later statement, so no
+write of
 the POS falls in between.
 """
 
@@ -13,7 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from typing import Any, Iterable, List, Tuple
+from collections.abc import Iterable
+from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column, TableName
@@ -59,7 +62,7 @@ class _Phrases:
         self.key_columns = work.table.key_columns
         self.keys = [names.quote(column.name) for column in self.key_columns]
         self.wire_keys = [wire[column.name] for column in self.key_columns]
-        self.columns: List[Tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
+        self.columns: list[tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
         self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
         shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
         self.incoming = "#incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
@@ -81,44 +84,61 @@ class _Phrases:
 
     @property
     def tracked(self) -> str:
-        """SQL: the tracking table as alias t, its version as the number that the rules compare and as the stamp it is."""
-        return "(SELECT %s, CAST(version AS bigint) AS version, version AS stamp, origin, parent_version, created_here FROM %s) AS t" % (
-            self.key_list, self.tracking,
-        )  # fmt: skip
+        """SQL: the tracking table as alias t, its version as the number that the rules compare and as the stamp it
+        is."""
+        columns = "CAST(version AS bigint) AS version, version AS stamp, origin, parent_version, created_here"
+        return "(SELECT %s, %s FROM %s) AS t" % (
+            self.key_list,
+            columns,
+            self.tracking,
+        )
 
     @property
     def untracked(self) -> str:
-        """SQL: the incoming row has no tracking row here, and nobody else makes one meanwhile."""
-        return "NOT EXISTS (SELECT 1 FROM %s AS t WITH (UPDLOCK, HOLDLOCK) WHERE %s)" % (self.tracking, self.match("t"))
+        """SQL: the incoming row has no tracking row here. Nobody makes one meanwhile: the row, or its gap, is
+        locked."""
+        return "NOT EXISTS (SELECT 1 FROM %s AS t WHERE %s)" % (self.tracking, self.match("t"))
 
 
 def _land(db: Any, work: Work, sql: _Phrases) -> None:
-    """The batch as a temporary table with the key first, typed as the receiver's columns are; made once per connection and
+    """The batch as a temporary table with the key first, typed as the receiver's columns are; made once per
+    connection and
     table. Its texts have the database's collation, which need not be the one of tempdb."""
     columns = ", ".join(_landed(key, column, key in sql.wire_keys) for key, column in sql.columns)
     db.execute(
-        "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, d smallint NOT NULL, "
-        "x bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, %s, "
-        "PRIMARY KEY (%s))" % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
+        "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, d smallint "
+        "NOT NULL, "
+        "x bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, row_key nvarchar(max) COLLATE DATABASE_DEFAULT "
+        "NULL, %s, "
+        "PRIMARY KEY (%s))"
+        % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
     )
     db.execute("DELETE FROM %s" % sql.incoming)
     read = ", ".join("%s %s '$.%s'" % (key, types.read_as(column), key) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     db.execute(
-        "INSERT INTO {incoming} (v, b, n, d, x, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, 0), "
-        "COALESCE(q.d, 0), q.x, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n smallint '$.n', "
+        "INSERT INTO {incoming} (v, b, n, d, x, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
+        "0), "
+        "COALESCE(q.d, 0), q.x, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n "
+        "smallint '$.n', "
         "d smallint '$.d', x bigint '$.x', {read}) AS q".format(
-            incoming=sql.incoming, names=", ".join(key for key, _column in sql.columns), row_key=_row_key(sql), values=values,
-            rows=_rows(work), read=read,
+            incoming=sql.incoming,
+            names=", ".join(key for key, _column in sql.columns),
+            row_key=_row_key(sql),
+            values=values,
+            rows=_rows(work),
+            read=read,
         ),
         *work.body_parameters,
-    )  # fmt: skip
+    )
 
 
 def _landed(key: str, column: Column, is_key: bool) -> str:
     native = types.native(column.type)
     # The old large types can neither be compared nor converted where the new ones can.
-    native = {"text": "varchar(max)", "ntext": "nvarchar(max)", "image": "varbinary(max)", "xml": "nvarchar(max)"}.get(native, native)
+    native = {"text": "varchar(max)", "ntext": "nvarchar(max)", "image": "varbinary(max)", "xml": "nvarchar(max)"}.get(
+        native, native
+    )
     collation = " COLLATE DATABASE_DEFAULT" if types.is_text(column) else ""
     return "%s %s%s %s" % (key, native, collation, "NOT NULL" if is_key else "NULL")
 
@@ -143,7 +163,15 @@ def _row_key(sql: _Phrases) -> str:
 
 def _member(key: str, column: Column) -> str:
     text = "CONVERT(nvarchar(max), q.%s)" % key
-    if types.normalize(column.type).partition("(")[0] in ("int", "bigint", "smallint", "tinyint", "numeric", "bit", "money"):
+    if types.normalize(column.type).partition("(")[0] in (
+        "int",
+        "bigint",
+        "smallint",
+        "tinyint",
+        "numeric",
+        "bit",
+        "money",
+    ):
         return text
     if "date" in column.type or column.type.startswith("time"):
         text = "CONVERT(nvarchar(max), q.%s, 126)" % key
@@ -151,10 +179,14 @@ def _member(key: str, column: Column) -> str:
 
 
 def _lock(db: Any, sql: _Phrases) -> None:
-    # One look into the index a key, in the order of the keys: any other plan would lock far more than these rows.
+    # One look into the index a key, in the order of the keys: any other plan would lock far more than these rows. A
+    # column
+    # of the row is asked for, since a join that nothing is taken from is left out, and an index alone locks no row.
+    asked = "r.%s" % (names.quote(sql.plain[-1][1].name) if sql.plain else sql.keys[0])
     db.value(
-        "SELECT COUNT(*) FROM %s AS i LEFT JOIN %s AS r WITH (UPDLOCK, HOLDLOCK) ON %s OPTION (FORCE ORDER, LOOP JOIN)"
-        % (sql.incoming, sql.base, sql.match("r"))
+        "SELECT SUM(CASE WHEN %s IS NULL THEN 0 ELSE 1 END) FROM %s AS i LEFT JOIN %s AS r WITH (UPDLOCK, HOLDLOCK) "
+        "ON %s "
+        "OPTION (FORCE ORDER, LOOP JOIN)" % (asked, sql.incoming, sql.base, sql.match("r"))
     )
 
 
@@ -164,15 +196,24 @@ def _decide(db: Any, work: Work, sql: _Phrases) -> None:
     )
     pending = marks.newer_than("t.stamp", work.acked, work.acked_seen)
     db.execute(
-        "UPDATE i SET act = {decide} FROM {incoming} AS i LEFT JOIN {tracking} ON {tracked} LEFT JOIN {base} AS r ON {present} "
-        "LEFT JOIN {window} AS w ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key AND w.version = i.v".format(
-            incoming=sql.incoming, decide=work.decide(identical, sql.absent("r"), pending), tracking=sql.tracked, tracked=sql.match("t"),
-            base=sql.base, present=sql.match("r"), window=names.quote(*WINDOW), peer=int(work.peer), name=sql.table_literal,
+        "UPDATE i SET act = {decide} FROM {incoming} AS i LEFT JOIN {tracking} ON {tracked} LEFT JOIN {base} AS r ON "
+        "{present} "
+        "LEFT JOIN {window} AS w ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key "
+        "AND w.version = i.v".format(
+            incoming=sql.incoming,
+            decide=work.decide(identical, sql.absent("r"), pending),
+            tracking=sql.tracked,
+            tracked=sql.match("t"),
+            base=sql.base,
+            present=sql.match("r"),
+            window=names.quote(*WINDOW),
+            peer=int(work.peer),
+            name=sql.table_literal,
         )
-    )  # fmt: skip
+    )
 
 
-def _same_image(plain: List[Tuple[str, Column]]) -> str:
+def _same_image(plain: list[tuple[str, Column]]) -> str:
     """Byte for byte, NULL equal to NULL: text is compared as its bytes, for no collation tells all texts apart."""
     if not plain:
         return ""
@@ -184,7 +225,10 @@ def _same_image(plain: List[Tuple[str, Column]]) -> str:
 def _bytes(column: Column, expression: str) -> str:
     native = types.native(column.type)
     if native in ("text", "ntext", "xml"):
-        return "CONVERT(varbinary(max), CONVERT(%s, %s))" % ("varchar(max)" if native == "text" else "nvarchar(max)", expression)
+        return "CONVERT(varbinary(max), CONVERT(%s, %s))" % (
+            "varchar(max)" if native == "text" else "nvarchar(max)",
+            expression,
+        )
     if native == "image":
         return "CONVERT(varbinary(max), %s)" % expression
     if types.is_text(column):
@@ -214,22 +258,34 @@ def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
     incoming = [(column.name, types.to_wire(column, "i." + key)) for key, column in sql.columns]
     local = [(column.name, types.to_wire(column, "r." + names.quote(column.name))) for _key, column in sql.columns]
     db.execute(
-        "INSERT INTO {conflict} (occurred, peer_id, sync_scope_name, table_name, row_key, kind, winner, incoming_version, "
+        "INSERT INTO {conflict} (occurred, peer_id, sync_scope_name, table_name, row_key, kind, winner, "
+        "incoming_version, "
         "incoming_image, local_image) SELECT {now}, {peer}, CAST(? AS nvarchar(100)), {name}, i.row_key, "
-        "CASE WHEN i.d = 1 THEN 'delete' WHEN i.n = 1 THEN 'insert' ELSE 'update' END + '-' + CASE WHEN {absent} THEN 'delete' "
-        "WHEN t.created_here = 1 THEN 'insert' ELSE 'update' END, {winner}, i.v, CASE WHEN i.d = 0 THEN {incoming_image} END, "
+        "CASE WHEN i.d = 1 THEN 'delete' WHEN i.n = 1 THEN 'insert' ELSE 'update' END + '-' + CASE WHEN {absent} "
+        "THEN 'delete' "
+        "WHEN t.created_here = 1 THEN 'insert' ELSE 'update' END, {winner}, i.v, CASE WHEN i.d = 0 THEN "
+        "{incoming_image} END, "
         "CASE WHEN NOT {absent} THEN {local_image} END FROM {incoming} AS i LEFT JOIN {tracking} AS t ON {tracked} "
         "LEFT JOIN {base} AS r ON {present} WHERE i.act = 'conflict'".format(
-            conflict=names.quote(*CONFLICT), now=tracking.NOW, peer=int(work.peer), name=sql.table_literal, absent=sql.absent("r"),
-            winner=names.literal("parent" if work.parent_wins else "child"), incoming_image=_object(incoming),
-            local_image=_object(local), incoming=sql.incoming, tracking=sql.tracking, tracked=sql.match("t"), base=sql.base,
+            conflict=names.quote(*CONFLICT),
+            now=tracking.NOW,
+            peer=int(work.peer),
+            name=sql.table_literal,
+            absent=sql.absent("r"),
+            winner=names.literal("parent" if work.parent_wins else "child"),
+            incoming_image=_object(incoming),
+            local_image=_object(local),
+            incoming=sql.incoming,
+            tracking=sql.tracking,
+            tracked=sql.match("t"),
+            base=sql.base,
             present=sql.match("r"),
         ),
         work.scope,
-    )  # fmt: skip
+    )
 
 
-def _object(pairs: Iterable[Tuple[str, str]]) -> str:
+def _object(pairs: Iterable[tuple[str, str]]) -> str:
     items = ", ".join("%s AS %s" % (expression, names.quote(name)) for name, expression in pairs)
     return "(SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER)" % items
 
@@ -243,10 +299,16 @@ def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
         "INSERT INTO {tracking} ({keys}, origin, created_here, sync_row_is_tombstone) SELECT {values}, 0, 0, "
         "CASE WHEN r.{key} IS NULL THEN 1 ELSE 0 END FROM {incoming} AS i LEFT JOIN {base} AS r ON {present} "
         "WHERE i.act = 'conflict' AND {untracked}".format(
-            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, key=sql.keys[0], incoming=sql.incoming,
-            base=sql.base, present=sql.match("r"), untracked=sql.untracked,
+            tracking=sql.tracking,
+            keys=sql.key_list,
+            values=sql.incoming_keys,
+            key=sql.keys[0],
+            incoming=sql.incoming,
+            base=sql.base,
+            present=sql.match("r"),
+            untracked=sql.untracked,
         )
-    )  # fmt: skip
+    )
 
 
 def _with_winners(db: Any, sql: _Phrases, before: Outcome) -> Outcome:
@@ -264,7 +326,8 @@ def _write(db: Any, work: Work, sql: _Phrases) -> None:
 
 @contextlib.contextmanager
 def _applying(db: Any, table: TableName) -> Any:
-    """Tell the table's triggers that we write it. A transaction that is rolled back does not take that back, so we do."""
+    """Tell the table's triggers that we write it. A transaction that is rolled back does not take that back, so we
+    do."""
     db.execute(
         "EXEC sp_set_session_context %s, %s"
         % (names.literal(tracking.APPLYING), names.literal(tracking.applying_value(table)))
@@ -274,7 +337,8 @@ def _applying(db: Any, table: TableName) -> Any:
         yield
         done = True
     finally:
-        # After an error, which is the one to be seen, this may fail, too: with the connection, and then nothing is left to do.
+        # After an error, which is the one to be seen, this may fail, too: with the connection, and then nothing is
+        # left to do.
         with contextlib.nullcontext() if done else contextlib.suppress(StatementFailed):
             db.execute("EXEC sp_set_session_context %s, NULL" % names.literal(tracking.APPLYING))
 
@@ -285,44 +349,66 @@ def _write_rows(db: Any, sql: _Phrases) -> None:
     if sql.plain:
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
         db.execute(
-            "UPDATE r SET %s FROM %s AS r JOIN %s AS i ON %s WHERE %s0" % (changes, sql.base, sql.incoming, sql.match("r"), wanted)
+            "UPDATE r SET %s FROM %s AS r JOIN %s AS i ON %s WHERE %s0"
+            % (changes, sql.base, sql.incoming, sql.match("r"), wanted)
         )
     db.execute(
         "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} AS i WHERE {wanted}0 "
         "AND NOT EXISTS (SELECT 1 FROM {base} AS r WHERE {present})".format(
-            base=sql.base, columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
-            values=", ".join("i." + key for key, _column in sql.columns), incoming=sql.incoming, wanted=wanted,
+            base=sql.base,
+            columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
+            values=", ".join("i." + key for key, _column in sql.columns),
+            incoming=sql.incoming,
+            wanted=wanted,
             present=sql.match("r"),
         )
-    )  # fmt: skip
+    )
 
 
 def _track(db: Any, work: Work, sql: _Phrases) -> None:
-    """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a trigger
+    """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a
+    trigger
     of the application has rewritten the very row meanwhile."""
     if work.upload:
         parent_version, created, keep = "CAST(NULL AS bigint)", "i.n", ""
     else:
         parent_version, created, keep = "i.v", "0", ", parent_version = i.v, created_here = 0"
     db.execute(
-        "UPDATE t SET origin = {peer}, sync_row_is_tombstone = i.d, source_transaction = i.x, last_change_datetime = {now}{keep} "
+        "UPDATE t SET origin = {peer}, sync_row_is_tombstone = i.d, source_transaction = i.x, last_change_datetime = "
+        "{now}{keep} "
         "FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} WHERE i.act = 'write'".format(
-            peer=int(work.peer), now=tracking.NOW, keep=keep, tracking=sql.tracking, incoming=sql.incoming, tracked=sql.match("t"),
+            peer=int(work.peer),
+            now=tracking.NOW,
+            keep=keep,
+            tracking=sql.tracking,
+            incoming=sql.incoming,
+            tracked=sql.match("t"),
         )
-    )  # fmt: skip
+    )
     baseline = "" if work.track_all else " AND i.v IS NOT NULL"
     db.execute(
-        "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, "
-        "last_change_datetime) SELECT {values}, {peer}, {parent_version}, {created}, i.d, i.x, {now} FROM {incoming} AS i "
+        "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, "
+        "source_transaction, "
+        "last_change_datetime) SELECT {values}, {peer}, {parent_version}, {created}, i.d, i.x, {now} FROM {incoming} "
+        "AS i "
         "WHERE i.act = 'write'{baseline} AND {untracked}".format(
-            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, peer=int(work.peer), parent_version=parent_version,
-            created=created, now=tracking.NOW, incoming=sql.incoming, baseline=baseline, untracked=sql.untracked,
+            tracking=sql.tracking,
+            keys=sql.key_list,
+            values=sql.incoming_keys,
+            peer=int(work.peer),
+            parent_version=parent_version,
+            created=created,
+            now=tracking.NOW,
+            incoming=sql.incoming,
+            baseline=baseline,
+            untracked=sql.untracked,
         )
-    )  # fmt: skip
+    )
 
 
 def _adopt(db: Any, sql: _Phrases) -> None:
-    """The parent's image is here already: only its version is new. A tracking row that knows it is left alone, for the server
+    """The parent's image is here already: only its version is new. A tracking row that knows it is left alone, for
+    the server
     gives every row that is written another version."""
     db.execute(
         "UPDATE t SET parent_version = i.v FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} WHERE i.act = 'same' "
@@ -331,19 +417,30 @@ def _adopt(db: Any, sql: _Phrases) -> None:
         )
     )
     db.execute(
-        "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction) "
-        "SELECT {values}, 0, i.v, 0, i.d, i.x FROM {incoming} AS i WHERE i.act = 'same' AND i.v IS NOT NULL AND {untracked}".format(
-            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, incoming=sql.incoming, untracked=sql.untracked,
+        "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, "
+        "source_transaction) "
+        "SELECT {values}, 0, i.v, 0, i.d, i.x FROM {incoming} AS i WHERE i.act = 'same' AND i.v IS NOT NULL "
+        "AND {untracked}".format(
+            tracking=sql.tracking,
+            keys=sql.key_list,
+            values=sql.incoming_keys,
+            incoming=sql.incoming,
+            untracked=sql.untracked,
         )
-    )  # fmt: skip
+    )
 
 
 def _remember(db: Any, work: Work, sql: _Phrases) -> None:
     """What was taken at or above the next anchor may be delivered again; the window knows it by then."""
     db.execute(
-        "INSERT INTO {window} (peer_id, sync_scope_name, table_name, row_key, version) SELECT {peer}, CAST(? AS nvarchar(100)), "
+        "INSERT INTO {window} (peer_id, sync_scope_name, table_name, row_key, version) SELECT {peer}, CAST(? AS "
+        "nvarchar(100)), "
         "{name}, i.row_key, i.v FROM {incoming} AS i WHERE i.v >= {low} AND i.act <> 'seen'".format(
-            window=names.quote(*WINDOW), peer=int(work.peer), name=sql.table_literal, incoming=sql.incoming, low=int(work.window_from),
+            window=names.quote(*WINDOW),
+            peer=int(work.peer),
+            name=sql.table_literal,
+            incoming=sql.incoming,
+            low=int(work.window_from),
         ),
         work.scope,
-    )  # fmt: skip
+    )

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from .._model import Table, TableName
 from .._wire import Extract, key_of
@@ -16,7 +17,7 @@ from . import marks, names, tracking, types
 _MOST_PARAMETERS = 2_000
 
 
-def stream(db: Any, extract: Extract) -> Iterator[Tuple[Optional[int], str]]:
+def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
 
     The result is read forward as the server sends it, so the memory stays flat.
@@ -26,12 +27,14 @@ def stream(db: Any, extract: Extract) -> Iterator[Tuple[Optional[int], str]]:
 
 
 def query(extract: Extract) -> str:
-    """The SELECT behind :func:`stream`. Each row is made to JSON by itself: FOR JSON over all would cut its text in pieces."""
+    """The SELECT behind :func:`stream`. Each row is made to JSON by itself: FOR JSON over all would cut its text in
+    pieces."""
     rows, order = (_load(extract), "") if extract.low is None else (_changes(extract), " ORDER BY %s" % _order(extract))
     members = ["v", "x", "d"] + (["b", "n"] if extract.uploads and extract.low is not None else [])
     members += [key_of(position) for position in range(len(extract.columns))]
     return (
-        "SELECT q.v, j.body FROM (%s) AS q CROSS APPLY (SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER) "
+        "SELECT q.v, j.body FROM (%s) AS q CROSS APPLY (SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, "
+        "WITHOUT_ARRAY_WRAPPER) "
         "AS j(body)%s" % (rows, ", ".join("q.%s AS %s" % (name, name) for name in members), order)
     )
 
@@ -43,17 +46,24 @@ def _order(extract: Extract) -> str:
 
 def _load(extract: Extract) -> str:
     """Every row, and the deletions that are still known: the receiver may have made a row of that key meanwhile."""
-    # A row of the baseline has no source transaction: a number of its own lets one bad row be put aside without the others.
+    # A row of the baseline has no source transaction: a number of its own lets one bad row be put aside without the
+    # others.
     keys = _keys(extract.table)
     return (
-        "SELECT {version} AS v, COALESCE(t.source_transaction, {version}, -ROW_NUMBER() OVER (ORDER BY (SELECT NULL))) AS x, 0 AS d{columns} "
+        "SELECT {version} AS v, COALESCE(t.source_transaction, {version}, -ROW_NUMBER() OVER (ORDER BY (SELECT "
+        "NULL))) AS x, 0 AS d{columns} "
         "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} UNION ALL "
         "SELECT {version}, COALESCE(t.source_transaction, {version}), 1{deleted} "
         "FROM {tracking} AS t LEFT JOIN {base} AS r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
     ).format(
-        version=_VERSION, columns=_columns(extract, "r"), deleted=_columns(extract, "t"), base=names.quote(*extract.table.name),
-        tracking=_tracking(extract.table), tracked=tracking.matching("t", "r", keys), key=keys[0],
-    )  # fmt: skip
+        version=_VERSION,
+        columns=_columns(extract, "r"),
+        deleted=_columns(extract, "t"),
+        base=names.quote(*extract.table.name),
+        tracking=_tracking(extract.table),
+        tracked=tracking.matching("t", "r", keys),
+        key=keys[0],
+    )
 
 
 def _changes(extract: Extract) -> str:
@@ -68,9 +78,14 @@ def _changes(extract: Extract) -> str:
         meta += ["COALESCE(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
     meta += ["t.%s AS k%d" % (key, position) for position, key in enumerate(keys)]
     return "SELECT %s%s FROM %s AS t LEFT JOIN %s AS r ON %s WHERE %s%s" % (
-        ", ".join(meta), _columns(extract, "t"), _tracking(extract.table), names.quote(*extract.table.name),
-        tracking.matching("r", "t", keys), _wanted(extract), "" if extract.with_deletes else " AND NOT " + missing,
-    )  # fmt: skip
+        ", ".join(meta),
+        _columns(extract, "t"),
+        _tracking(extract.table),
+        names.quote(*extract.table.name),
+        tracking.matching("r", "t", keys),
+        _wanted(extract),
+        "" if extract.with_deletes else " AND NOT " + missing,
+    )
 
 
 #: The version as the wire has it. Compared is the column itself, so that its index is used.
@@ -89,54 +104,70 @@ def _columns(extract: Extract, key_alias: str) -> str:
     """The columns under their wire names; the key from ``key_alias``, since a deleted row has nothing else."""
     keys = set(extract.table.primary_key)
     return "".join(
-        ", %s AS %s" % (types.to_wire(column, "%s.%s" % (key_alias if column.name in keys else "r", names.quote(column.name))), key_of(position))
+        ", %s AS %s"
+        % (
+            types.to_wire(column, "%s.%s" % (key_alias if column.name in keys else "r", names.quote(column.name))),
+            key_of(position),
+        )
         for position, column in enumerate(extract.columns)
     )
 
 
-def probe(db: Any, extracts: Sequence[Extract]) -> List[int]:
+def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
     """Positions of the extracts that have at least one row, in one statement.
 
-    The anchors are bound, so that the text, and with it the server's plan for hundreds of tables, is the same at each cycle.
+    The anchors are bound, so that the text, and with it the server's plan for hundreds of tables, is the same at each
+    cycle.
     """
-    # A with_deletes=False scope is woken by a deletion too; the session then finds nothing to send and moves the anchor on.
+    # A with_deletes=False scope is woken by a deletion too; the session then finds nothing to send and moves the
+    # anchor on.
     found = [position for position, extract in enumerate(extracts) if extract.low is None]
     asked = [(position, extract) for position, extract in enumerate(extracts) if extract.low is not None]
     for start in range(0, len(asked), _MOST_PARAMETERS):
         part = asked[start : start + _MOST_PARAMETERS]
-        rows = db.query(" UNION ALL ".join(_asks(*one) for one in part), *(int(extract.low or 0) for _position, extract in part))
+        rows = db.query(
+            " UNION ALL ".join(_asks(*one) for one in part), *(int(extract.low or 0) for _position, extract in part)
+        )
         found += [int(row[0]) for row in rows]
     return sorted(found)
 
 
 def _asks(position: int, extract: Extract) -> str:
     return (
-        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s AS t WHERE t.version >= CAST(CAST(? AS bigint) AS binary(8)) AND %s)"
-        % (position, _tracking(extract.table), _not_from(extract))
+        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s AS t WHERE t.version >= CAST(CAST(? AS bigint) AS binary(8)) "
+        "AND %s)" % (position, _tracking(extract.table), _not_from(extract))
     )
 
 
-def backlog(db: Any, extracts: Sequence[Extract]) -> List[Tuple[int, Optional[float]]]:
+def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | None]]:
     """For each extract: how many rows wait, and for how many seconds the oldest has."""
     if not extracts:
         return []
     parts = [
-        "SELECT {n} AS n, COUNT(*) AS waiting, DATEDIFF_BIG(millisecond, MIN(t.last_change_datetime), GETUTCDATE()) AS age "
+        "SELECT {n} AS n, COUNT(*) AS waiting, DATEDIFF_BIG(millisecond, MIN(t.last_change_datetime), GETUTCDATE()) "
+        "AS age "
         "FROM {tracking} AS t WHERE {wanted}{alive}".format(
-            n=position, tracking=_tracking(extract.table), wanted=_wanted(extract),
+            n=position,
+            tracking=_tracking(extract.table),
+            wanted=_wanted(extract),
             alive="" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0",
         )
         for position, extract in enumerate(extracts)
-    ]  # fmt: skip
-    rows = {int(row[0]): (int(row[1]), None if row[2] is None else row[2] / 1000.0) for row in db.query(" UNION ALL ".join(parts))}
+    ]
+    rows = {
+        int(row[0]): (int(row[1]), None if row[2] is None else row[2] / 1000.0)
+        for row in db.query(" UNION ALL ".join(parts))
+    }
     return [rows[position] for position in range(len(extracts))]
 
 
-def count(db: Any, tables: Sequence[TableName]) -> List[int]:
+def count(db: Any, tables: Sequence[TableName]) -> list[int]:
     """The number of rows of each table, in one statement."""
     if not tables:
         return []
-    parts = ["SELECT %d AS n, COUNT_BIG(*) AS number FROM %s" % (n, names.quote(*table)) for n, table in enumerate(tables)]
+    parts = [
+        "SELECT %d AS n, COUNT_BIG(*) AS number FROM %s" % (n, names.quote(*table)) for n, table in enumerate(tables)
+    ]
     found = {int(row[0]): int(row[1]) for row in db.query(" UNION ALL ".join(parts))}
     return [found[position] for position in range(len(tables))]
 
@@ -145,5 +176,5 @@ def _tracking(table: Table) -> str:
     return names.quote(*tracking.tracking_name(table.name))
 
 
-def _keys(table: Table) -> List[str]:
+def _keys(table: Table) -> list[str]:
     return [names.quote(column.name) for column in table.key_columns]

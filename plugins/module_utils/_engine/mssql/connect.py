@@ -10,7 +10,7 @@ import importlib.util
 import os
 import platform
 import sys
-from typing import Any, List, Tuple
+from typing import Any
 
 from .._database import Target
 from .._driver import connection_string, find_driver, require_pyodbc
@@ -34,10 +34,16 @@ _FREETDS_FILES = ("/usr/lib/*/odbc/libtdsodbc.so", "/usr/lib64/libtdsodbc.so*", 
 #: Microsoft's driver as a Python wheel; whoever installs it accepts Microsoft's licence.
 _WHEEL = "mssql_python_odbc"
 _ADVICE = (
-    "Install Microsoft's ODBC Driver 18 where the module runs (package msodbcsql18, or 'pip install mssql-python-odbc'; both "
+    "Install Microsoft's ODBC Driver 18 where the module runs (package msodbcsql18, or 'pip install "
+    "mssql-python-odbc'; both "
     "under Microsoft's licence), or FreeTDS ('apt install tdsodbc')."
 )
-_SYSTEMS = {"debian_ubuntu": ("debian", "ubuntu"), "rhel": ("rhel", "fedora", "centos"), "suse": ("suse",), "alpine": ("alpine",)}
+_SYSTEMS = {
+    "debian_ubuntu": ("debian", "ubuntu"),
+    "rhel": ("rhel", "fedora", "centos"),
+    "suse": ("suse",),
+    "alpine": ("alpine",),
+}
 
 #: One error ends the whole transaction: nothing of it is ever committed by mistake.
 _SETTINGS = "SET XACT_ABORT ON"
@@ -47,14 +53,26 @@ _REASONS = (
     ("Login failed", "Check the user name and the password, and that the server allows SQL Server authentication."),
     ("(4060)", "Check the name of the database, and that this login has a user in it; create it first."),
     ("Cannot open database", "Check the name of the database, and that this login has a user in it; create it first."),
-    ("certificate verify failed", "Name the server's certificate in the option ca_file, or set trust_server_certificate."),
-    ("self-signed certificate", "Name the server's certificate in the option ca_file, or set trust_server_certificate."),
-    ("self signed certificate", "Name the server's certificate in the option ca_file, or set trust_server_certificate."),
+    (
+        "certificate verify failed",
+        "Name the server's certificate in the option ca_file, or set trust_server_certificate.",
+    ),
+    (
+        "self-signed certificate",
+        "Name the server's certificate in the option ca_file, or set trust_server_certificate.",
+    ),
+    (
+        "self signed certificate",
+        "Name the server's certificate in the option ca_file, or set trust_server_certificate.",
+    ),
     ("SSL Provider", "Check the server's certificate and its name; see ca_file, hostname_in_certificate and encrypt."),
     ("Kerberos", "Get a ticket first (kinit, or a keytab), or give login_user and login_password."),
     ("SSPI", "Get a Kerberos ticket first (kinit, or a keytab), or give login_user and login_password."),
     ("IM004", "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed."),
-    ("Can't open lib", "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed."),
+    (
+        "Can't open lib",
+        "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed.",
+    ),
 )
 
 
@@ -81,7 +99,7 @@ def _driver(target: Target) -> str:
         return find_driver("", _FREETDS, _FREETDS_FILES, _ADVICE)
 
 
-def _wheel_files() -> Tuple[str, ...]:
+def _wheel_files() -> tuple[str, ...]:
     """Patterns of the driver's library in its wheel, this system's first; the wheel is found, not imported."""
     found = importlib.util.find_spec(_WHEEL)
     places = list(found.submodule_search_locations or []) if found else []
@@ -105,7 +123,7 @@ def _system() -> str:
 
 
 def _string(target: Target, driver: str) -> str:
-    parts: List[tuple] = [("Driver", driver)]
+    parts: list[tuple] = [("Driver", driver)]
     parts += _freetds(target) if "tds" in driver.lower() else _microsoft(target)
     parts += [("Database", target.database or MAINTENANCE_DATABASE)]
     if target.user:
@@ -117,7 +135,7 @@ def _string(target: Target, driver: str) -> str:
     return connection_string(parts)
 
 
-def _microsoft(target: Target) -> List[tuple]:
+def _microsoft(target: Target) -> list[tuple]:
     return [
         ("Server", _server(target)),
         ("Encrypt", target.encrypt),
@@ -134,7 +152,7 @@ def _server(target: Target) -> str:
     return "%s\\%s" % (target.host, target.instance) if target.instance else "tcp:%s,%d" % (target.host, DEFAULT_PORT)
 
 
-def _freetds(target: Target) -> List[tuple]:
+def _freetds(target: Target) -> list[tuple]:
     """FreeTDS: ``request`` could end unencrypted without a word, so ``optional`` is the only one that asks for it.
 
     :raises RetailError: the server's certificate is to be checked, which this driver is not trusted to do.
@@ -146,7 +164,7 @@ def _freetds(target: Target) -> List[tuple]:
             "Install Microsoft's ODBC Driver 18, or set trust_server_certificate on a trusted network.",
         )
     if target.port or not target.instance:
-        place: List[tuple] = [("Server", target.host), ("Port", target.port or DEFAULT_PORT)]
+        place: list[tuple] = [("Server", target.host), ("Port", target.port or DEFAULT_PORT)]
     else:
         place = [("Server", "%s\\%s" % (target.host, target.instance))]
     encryption = {"yes": "require", "no": "off", "optional": "request"}.get(target.encrypt, "require")
@@ -162,5 +180,6 @@ def _explained(target: Target, error: Exception) -> ConnectFailed:
             break
     message = (plain_message(error).splitlines() or [""])[0].rstrip(".") or "no reason given"
     return ConnectFailed(
-        "Cannot connect to SQL Server at %s as %s: %s." % (target.where, target.user or "(this account)", message), advice
+        "Cannot connect to SQL Server at %s as %s: %s." % (target.where, target.user or "(this account)", message),
+        advice,
     )

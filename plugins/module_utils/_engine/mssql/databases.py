@@ -50,7 +50,11 @@ def check_server(db: Any) -> None:
     if not probes.works(db, _NEEDED):
         raise RetailError(
             "The server %s is older than SQL Server %d (it says it is version %s)."
-            % (db.target.where, OLDEST_VERSION, db.value("SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128))")),
+            % (
+                db.target.where,
+                OLDEST_VERSION,
+                db.value("SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128))"),
+            ),
             "Upgrade the server, or choose another one.",
         )
     # master may keep an old level for ever, and nothing of ours is done there.
@@ -67,7 +71,9 @@ def exists(db: Any, name: str) -> bool:
 
 def list(db: Any) -> builtins.list[str]:  # noqa: A001 - the speakers call it so
     """The databases that can be connected to, the system's aside."""
-    rows = db.query("SELECT name FROM sys.databases WHERE state = 0 AND HAS_DBACCESS(name) = 1 AND %s ORDER BY name" % _SYSTEM)
+    rows = db.query(
+        "SELECT name FROM sys.databases WHERE state = 0 AND HAS_DBACCESS(name) = 1 AND %s ORDER BY name" % _SYSTEM
+    )
     return [row[0] for row in rows]
 
 
@@ -79,7 +85,8 @@ def create(name: str) -> builtins.list[str]:
 def options(db: Any) -> dict[str, str]:
     """The options of the connected database, by the names in ``OPTIONS``, values in lower case."""
     row = db.row(
-        "SELECT snapshot_isolation_state_desc, is_read_committed_snapshot_on, recovery_model_desc, page_verify_option_desc, "
+        "SELECT snapshot_isolation_state_desc, is_read_committed_snapshot_on, recovery_model_desc, "
+        "page_verify_option_desc, "
         "is_auto_close_on, is_auto_shrink_on FROM sys.databases WHERE database_id = DB_ID()"
     )
     return {name: _option(value) for name, value in zip(OPTIONS, row)}

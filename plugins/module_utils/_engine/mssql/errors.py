@@ -7,17 +7,69 @@
 from __future__ import annotations
 
 import re
-from typing import Set
 
-#: Deadlock, no lock memory, lock timeout, snapshot conflicts, resources, in-memory conflicts; -2 is the client's timeout.
-_TRANSIENT = {-2, 1204, 1205, 1222, 3960, 3961, 3966, 8645, 8651, 41301, 41302, 41305, 41325, 41839, 49918, 49919, 49920}
+#: Deadlock, no lock memory, lock timeout, snapshot conflicts, resources, in-memory conflicts; -2 is the client's
+#: timeout.
+_TRANSIENT = {
+    -2,
+    1204,
+    1205,
+    1222,
+    3960,
+    3961,
+    3966,
+    8645,
+    8651,
+    41301,
+    41302,
+    41305,
+    41325,
+    41839,
+    49918,
+    49919,
+    49920,
+}
 _LOST = {64, 233, 596, 6005, 10053, 10054, 10060, 11001, 17142, 40197, 40613}
 _DENIED = {229, 230, 262, 297, 300, 371, 378, 916, 15151, 15247, 15517, 18452, 18456}
 #: Too long, not null, duplicate key, constraint, not convertible, overflow, out of range; 3609: a trigger ended it.
 _DATA = {
-    220, 232, 235, 241, 242, 244, 245, 248, 257, 260, 295, 296, 512, 513, 515, 517, 518, 535, 547, 550, 1505, 1908, 2601,
-    2627, 2628, 3609, 3616, 6522, 8114, 8115, 8134, 8152, 8169, 9420, 13608, 13609,
-}  # fmt: skip
+    220,
+    232,
+    235,
+    241,
+    242,
+    244,
+    245,
+    248,
+    257,
+    260,
+    295,
+    296,
+    512,
+    513,
+    515,
+    517,
+    518,
+    535,
+    547,
+    550,
+    1505,
+    1908,
+    2601,
+    2627,
+    2628,
+    3609,
+    3616,
+    6522,
+    8114,
+    8115,
+    8134,
+    8152,
+    8169,
+    9420,
+    13608,
+    13609,
+}
 #: From here on numbers are a user's own (RAISERROR, THROW): a trigger refused the row.
 _USER_ERRORS = range(50000, 33_000_000)
 
@@ -33,7 +85,14 @@ _TEXTS = (
     ("denied", ("permission denied", "must be owner of")),
     (
         "data",
-        ("value too long", "out of range", "invalid input syntax", "violates ", "duplicate key", "Error converting data type"),
+        (
+            "value too long",
+            "out of range",
+            "invalid input syntax",
+            "violates ",
+            "duplicate key",
+            "Error converting data type",
+        ),
     ),
 )
 
@@ -55,7 +114,7 @@ def classify(state: str, message: str) -> str:
     return "other"
 
 
-def _is_data(state: str, numbers: Set[int]) -> bool:
+def _is_data(state: str, numbers: set[int]) -> bool:
     return state[:2] in ("22", "23") or bool(numbers & _DATA) or any(number in _USER_ERRORS for number in numbers)
 
 

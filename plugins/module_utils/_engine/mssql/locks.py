@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 #: ``sp_getapplock`` cuts longer names silently, which would make two locks one.
 _LONGEST = 255
@@ -22,7 +23,8 @@ _FREE = "EXEC sp_releaseapplock @Resource = ?, @LockOwner = N'Session'"
 
 @contextlib.contextmanager
 def held(db: Any, name: str) -> Iterator[bool]:
-    """Yields whether the lock ``name`` could be taken; it is freed at the end, or by the server when the connection goes."""
+    """Yields whether the lock ``name`` could be taken; it is freed at the end, or by the server when the connection
+    goes."""
     resource = name if len(name) <= _LONGEST else hashlib.sha256(name.encode("utf-8")).hexdigest()
     taken = int(db.value(_TAKE, resource)) >= 0
     try:

@@ -4,7 +4,8 @@
 
 """The low-water mark: up to where every transaction is decided.
 
-On SQL Server that is ``MIN_ACTIVE_ROWVERSION()``. Where a server has no such function, its row versions are the numbers of the
+On SQL Server that is ``MIN_ACTIVE_ROWVERSION()``. Where a server has no such function, its row versions are the
+numbers of the
 transactions that wrote them (Babelfish), and the oldest open one's number is the same mark.
 """
 
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Iterator, Optional
+from typing import Any
 
 from .._errors import StatementFailed
 from . import probes
@@ -26,7 +28,8 @@ _CURRENT_SUBSTITUTE = "SELECT CAST(pg_catalog.pg_current_snapshot() AS varchar(8
 
 _LOW_AGE = (
     "SELECT MAX(DATEDIFF(second, d.database_transaction_begin_time, GETDATE())) "
-    "FROM sys.dm_tran_database_transactions d JOIN sys.dm_tran_session_transactions s ON s.transaction_id = d.transaction_id "
+    "FROM sys.dm_tran_database_transactions d JOIN sys.dm_tran_session_transactions s ON s.transaction_id = "
+    "d.transaction_id "
     "WHERE d.database_id = DB_ID() AND d.database_transaction_begin_time IS NOT NULL AND s.session_id <> @@SPID"
 )
 _FORK = "SELECT CAST(recovery_fork_guid AS nvarchar(36)) FROM sys.database_recovery_status WHERE database_id = DB_ID()"
@@ -38,11 +41,12 @@ _BIRTH = (
 
 @dataclass(frozen=True)
 class Mark:
-    """``low``: below it every transaction is decided. ``seen``: None, SQL Server's snapshots cannot be written down; what is
+    """``low``: below it every transaction is decided. ``seen``: None, SQL Server's snapshots cannot be written down;
+    what is
     at or above ``low`` may come again, and the receiver knows it. ``current``: changes whenever anything commits."""
 
     low: int
-    seen: Optional[str]
+    seen: str | None
 
 
 @contextlib.contextmanager
@@ -60,7 +64,8 @@ def snapshot(db: Any) -> Iterator[Mark]:
 
 
 def current(db: Any) -> str:
-    """A text that differs whenever a transaction began or ended since; equal texts mean that nothing can have changed."""
+    """A text that differs whenever a transaction began or ended since; equal texts mean that nothing can have
+    changed."""
     if not probes.has_low_mark(db):
         return str(db.value(_CURRENT_SUBSTITUTE))
     highest, low = db.row(_CURRENT)
@@ -89,6 +94,6 @@ def incarnation(db: Any) -> str:
     return "mssql:%s" % (fork if fork else db.value(_BIRTH))
 
 
-def newer_than(column: str, low: int, seen: Optional[str]) -> str:
+def newer_than(column: str, low: int, seen: str | None) -> str:
     """SQL: the version (a rowversion) was given at or after ``low``. ``seen`` says nothing here."""
     return "%s >= 0x%016X" % (column, max(0, int(low)))

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, Dict
+from typing import Any
 
 from .._errors import StatementFailed
 
-_known: "weakref.WeakKeyDictionary[Any, Dict[str, bool]]" = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Any, dict[str, bool]] = weakref.WeakKeyDictionary()
 
 
 def works(db: Any, question: str) -> bool:

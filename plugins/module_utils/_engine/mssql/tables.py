@@ -14,23 +14,25 @@ from typing import Any
 from .._model import Column, Table, TableName
 from . import names, types
 
-# Names are taken from INFORMATION_SCHEMA, which spells them as they were written on every server.
+# Names are taken from INFORMATION_SCHEMA, which spells them as they were written on every server; it has views, too.
 _COLUMNS = """
 SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION,
  c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.IS_NULLABLE, c.COLUMN_DEFAULT
-FROM INFORMATION_SCHEMA.COLUMNS c
-JOIN INFORMATION_SCHEMA.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
-WHERE t.TABLE_TYPE = 'BASE TABLE'{named} ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION"""
-_NAMED = """ AND EXISTS (SELECT 1 FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (s nvarchar(128) '$.s', t nvarchar(128) '$.t') q
+FROM INFORMATION_SCHEMA.COLUMNS c WHERE 1 = 1{named} ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION"""
+_NAMED = """ AND EXISTS (SELECT 1 FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (s nvarchar(128) '$.s', t nvarchar(128)
+'$.t') q
  WHERE q.s = {schema} AND q.t = {table})"""
 
-# What INFORMATION_SCHEMA does not tell: the key columns of indexes, and which columns the server fills.
-_KEYS = """
-SELECT s.name, o.name, c.name, CASE WHEN i.is_primary_key = 1 THEN 'primary' WHEN i.is_unique = 1 THEN 'unique' ELSE 'index' END,
- i.index_id, CAST(k.key_ordinal AS int) AS place
-FROM sys.indexes i JOIN sys.tables o ON o.object_id = i.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id
+# What it does not tell: which are tables, the key columns of indexes, and which columns the server fills.
+_FACTS = """
+SELECT s.name, o.name, N'', 'table', 0, 0 FROM sys.tables o JOIN sys.schemas s ON s.schema_id = o.schema_id
+WHERE o.is_ms_shipped = 0{named}
+UNION ALL
+SELECT s.name, o.name, COL_NAME(k.object_id, k.column_id),
+ CASE WHEN i.is_primary_key = 1 THEN 'primary' WHEN i.is_unique = 1 THEN 'unique' ELSE 'index' END,
+ i.index_id, CAST(k.key_ordinal AS int)
+FROM sys.tables o JOIN sys.schemas s ON s.schema_id = o.schema_id JOIN sys.indexes i ON i.object_id = o.object_id
 JOIN sys.index_columns k ON k.object_id = i.object_id AND k.index_id = i.index_id
-JOIN sys.columns c ON c.object_id = k.object_id AND c.column_id = k.column_id
 WHERE i.has_filter = 0 AND i.is_disabled = 0 AND i.is_hypothetical = 0 AND i.type IN (1, 2) AND k.key_ordinal > 0{named}
 UNION ALL
 SELECT s.name, o.name, c.name, CASE WHEN c.is_identity = 1 THEN 'identity' ELSE 'computed' END, 0, 0
@@ -45,13 +47,13 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
     Computed columns are left out as well: nobody can write them.
     """
     if names is None:
-        columns, keys = db.query(_COLUMNS.format(named="")), db.query(_KEYS.format(named=""))
+        columns, facts = db.query(_COLUMNS.format(named="")), db.query(_FACTS.format(named=""))
     else:
         wanted = json.dumps([{"s": name.schema, "t": name.name} for name in names])
         here = _NAMED.format(schema="c.TABLE_SCHEMA", table="c.TABLE_NAME")
         columns = db.query(_COLUMNS.format(named=here), wanted)
-        keys = db.query(_KEYS.format(named=_NAMED.format(schema="s.name", table="o.name")), wanted, wanted)
-    return _assembled(columns, keys)
+        facts = db.query(_FACTS.format(named=_NAMED.format(schema="s.name", table="o.name")), wanted, wanted, wanted)
+    return _assembled(columns, _Facts(facts))
 
 
 def schemas(db: Any) -> set[str]:
@@ -59,7 +61,7 @@ def schemas(db: Any) -> set[str]:
     rows = db.query(
         "SELECT name FROM sys.schemas WHERE name NOT IN (N'sys', N'INFORMATION_SCHEMA', N'guest') "
         # Each of the fixed roles has a schema of its name.
-        "AND name NOT IN (SELECT name FROM sys.database_principals WHERE is_fixed_role = 1)"
+        "AND name NOT IN (SELECT name FROM sys.database_principals WHERE principal_id BETWEEN 16384 AND 16399)"
     )
     return {row[0] for row in rows}
 
@@ -101,7 +103,12 @@ def alter_column(name: TableName, column: Column) -> list[str]:
     A default stands in the way of most changes of type, so it is taken off and put back.
     """
     place, own = names.quote(*name), names.quote(column.name)
-    alter = "ALTER TABLE %s ALTER COLUMN %s %s %s" % (place, own, types.native(column.type), "NULL" if column.nullable else "NOT NULL")
+    alter = "ALTER TABLE %s ALTER COLUMN %s %s %s" % (
+        place,
+        own,
+        types.native(column.type),
+        "NULL" if column.nullable else "NOT NULL",
+    )
     if column.default is None or column.identity:
         return [alter]
     constraint = names.quote(_derived("DF", name, (column.name,)))
@@ -124,11 +131,12 @@ def drop(name: TableName) -> list[str]:
     return ["DROP TABLE IF EXISTS %s" % names.quote(*name)]
 
 
-def _assembled(columns: Sequence[Any], keys: Sequence[Any]) -> dict[TableName, Table]:
-    facts = _Facts(keys)
+def _assembled(columns: Sequence[Any], facts: _Facts) -> dict[TableName, Table]:
     found: dict[TableName, list[Column]] = {}
     for schema, table, *column in columns:
         name = TableName(schema, table)
+        if not facts.is_table(name):
+            continue
         kept = found.setdefault(name, [])
         if column[0].lower() not in facts.of(name, "computed"):
             kept.append(_column(*column, identity=column[0].lower() in facts.of(name, "identity")))
@@ -136,17 +144,23 @@ def _assembled(columns: Sequence[Any], keys: Sequence[Any]) -> dict[TableName, T
 
 
 class _Facts:
-    """What the catalog says of keys and columns, found whatever the case in which it spells names."""
+    """What the catalog says of tables, keys and columns, found whatever the case in which it spells names."""
 
     def __init__(self, rows: Sequence[Any]) -> None:
+        self._tables: set[tuple[str, str]] = set()
         self._special: dict[tuple[str, str, str], set[str]] = {}
         self._keys: dict[tuple[str, str], dict[tuple[str, int], list[str]]] = {}
         for schema, table, column, kind, index, _place in rows:
             place = (schema.lower(), table.lower())
-            if kind in ("identity", "computed"):
+            if kind == "table":
+                self._tables.add(place)
+            elif kind in ("identity", "computed"):
                 self._special.setdefault((*place, kind), set()).add(column.lower())
             else:
                 self._keys.setdefault(place, {}).setdefault((kind, index), []).append(column)
+
+    def is_table(self, name: TableName) -> bool:
+        return (name.schema.lower(), name.name.lower()) in self._tables
 
     def of(self, name: TableName, kind: str) -> set[str]:
         return self._special.get((name.schema.lower(), name.name.lower(), kind), set())
@@ -162,9 +176,16 @@ class _Facts:
 
 
 def _column(
-    name: str, kind: str, length: int | None, precision: int | None, scale: int | None, digits: int | None, nullable: str,
-    expression: str | None, identity: bool,
-) -> Column:  # fmt: skip
+    name: str,
+    kind: str,
+    length: int | None,
+    precision: int | None,
+    scale: int | None,
+    digits: int | None,
+    nullable: str,
+    expression: str | None,
+    identity: bool,
+) -> Column:
     own = _type(kind.lower(), length, precision, scale, digits)
     neutral = types.neutral(own)
     default = None if identity or neutral == "timestamp" else types.neutral_default(expression)
@@ -209,9 +230,12 @@ def _unless_there(prefix: str, table: TableName, columns: Sequence[str], stateme
 
 def _drop_default(table: TableName, column: Column) -> str:
     return (
-        "DECLARE @statement nvarchar(max) = (SELECT N'ALTER TABLE ' + {place} + N' DROP CONSTRAINT ' + QUOTENAME(d.name) "
-        "FROM sys.default_constraints d JOIN sys.columns c ON c.object_id = d.parent_object_id AND c.column_id = d.parent_column_id "
-        "WHERE d.parent_object_id = OBJECT_ID({place}) AND c.name = {column}); IF @statement IS NOT NULL EXEC (@statement)"
+        "DECLARE @statement nvarchar(max) = (SELECT N'ALTER TABLE ' + {place} + N' DROP CONSTRAINT ' + "
+        "QUOTENAME(d.name) "
+        "FROM sys.default_constraints d JOIN sys.columns c ON c.object_id = d.parent_object_id AND c.column_id = "
+        "d.parent_column_id "
+        "WHERE d.parent_object_id = OBJECT_ID({place}) AND c.name = {column}); IF @statement IS NOT NULL EXEC "
+        "(@statement)"
     ).format(place=_literal(table), column=names.literal(column.name))
 
 

@@ -4,21 +4,21 @@
 
 """Types: the neutral vocabulary (see ``_model``) is SQL Server's own; and how values look on the wire.
 
-The wire's form is the one that every engine reads: times as ISO 8601, binary as base64, exact numbers as JSON numbers, bits
+The wire's form is the one that every engine reads: times as ISO 8601, binary as base64, exact numbers as JSON
+numbers, bits
 as true and false.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Dict, Optional
 
 from .._errors import UnsupportedType
 from .._model import Column
 
 _PARTS = re.compile(r"^([a-z0-9]+)(?:\((.+)\))?$")
 
-_PLAIN: Dict[str, str] = {
+_PLAIN: dict[str, str] = {
     "int": "int",
     "bigint": "bigint",
     "smallint": "smallint",
@@ -98,7 +98,8 @@ def is_binary(column: Column) -> bool:
 def read_as(column: Column) -> str:
     """The type under which the receiver reads the column from JSON.
 
-    Text is read unbounded, so that a value that is too long is refused when it is stored, and never cut while it is read.
+    Text is read unbounded, so that a value that is too long is refused when it is stored, and never cut while it is
+    read.
     Times come with more digits than ``datetime`` would accept. OPENJSON decodes base64 for a binary type.
     """
     name = _split(column.type)[0]
@@ -112,7 +113,8 @@ def read_as(column: Column) -> str:
 
 
 def to_wire(column: Column, expression: str) -> str:
-    """SQL that gives the value as it travels: FOR JSON writes base64 for a binary value, and numbers and bits as they are."""
+    """SQL that gives the value as it travels: FOR JSON writes base64 for a binary value, and numbers and bits as they
+    are."""
     name = _split(column.type)[0]
     if name in _BINARY:
         return "CONVERT(varbinary(max), %s)" % expression
@@ -140,12 +142,12 @@ def from_wire(column: Column, expression: str) -> str:
     return expression
 
 
-def default(column: Column) -> Optional[str]:
+def default(column: Column) -> str | None:
     """The default as SQL Server spells it, which is the neutral spelling; None where there is none."""
     return column.default
 
 
-def neutral_default(expression: Optional[str]) -> Optional[str]:
+def neutral_default(expression: str | None) -> str | None:
     """The neutral spelling of a default read from the catalog: ``((0))`` is ``0``, ``(N'x')`` is ``'x'``."""
     if expression is None:
         return None
@@ -172,7 +174,9 @@ def _is_wrapped(text: str) -> bool:
 def _split(neutral_type: str):
     match = _PARTS.match(neutral_type)
     if not match:
-        raise UnsupportedType("%r is not a column type." % neutral_type, "Write it as SQL Server does, e.g. nvarchar(20).")
+        raise UnsupportedType(
+            "%r is not a column type." % neutral_type, "Write it as SQL Server does, e.g. nvarchar(20)."
+        )
     return match.group(1), (match.group(2) or "").replace(" ", "")
 
 
