@@ -344,6 +344,7 @@ def connect(facts: dict[str, Any], autocommit: bool = False) -> Any:
     """Return a pyodbc connection for facts {host, port, user, password, database}."""
     import pyodbc  # noqa: PLC0415 -- servers can be managed before pyodbc is installed
 
+    pyodbc.pooling = False  # a pool would hand out the connection to a server that has stopped since
     password = facts["password"].replace("}", "}}")  # psqlodbc takes braces around Driver and PWD only
     parts = {
         "Driver": f"{{{find_odbc_driver()}}}",

@@ -11,6 +11,7 @@ from typing import Any
 from .._database import Target
 from .._driver import connection_string, find_driver, require_pyodbc
 from .._errors import ConnectFailed
+from .errors import plain_message
 
 DEFAULT_PORT = 5432
 #: The database that is always there, for statements about other databases.
@@ -47,9 +48,11 @@ def _string(target: Target, driver: str) -> str:
     mode = _SSL_MODES.get(target.encrypt, target.encrypt)
     if mode == "require" and target.ca_file and not target.trust_server_certificate:
         mode = "verify-full"
-    settings = "application_name=%s connect_timeout=%d keepalives_idle=30 keepalives_interval=10 keepalives_count=3" % (
-        "'%s'" % target.application_name.replace("\\", "").replace("'", ""),
+    # A network that is cut in the middle of a write is noticed after a minute, not when the kernel gives up.
+    settings = "application_name='%s' connect_timeout=%d %s tcp_user_timeout=60000" % (
+        target.application_name.replace("\\", "").replace("'", ""),
         target.login_timeout,
+        "keepalives_idle=30 keepalives_interval=10 keepalives_count=3",
     )
     parts = [
         ("Driver", driver),
@@ -71,26 +74,25 @@ def _string(target: Target, driver: str) -> str:
     return connection_string(parts, _BRACED)
 
 
+_HINTS = (
+    ("password authentication failed", "Check the user name and the password."),
+    ("no password supplied", "Give the login's password."),
+    ("no pg_hba.conf entry", "Allow this client, user and database in the server's pg_hba.conf, with TLS where it asks for it."),
+    ("does not exist", "Check the name of the database or the role; create it first."),
+    ("does not support SSL", "Switch TLS on at the server, or set the option encrypt to 'no' on a network that you trust."),
+    ("certificate", "Name the authority that signed the server's certificate in the option ca_file."),
+    ("starting up", "The server is starting or recovering; try again in a moment."),
+    ("too many clients", "Raise max_connections at the server, or lower the number of parallel hosts."),
+    ("Can't open lib", "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library."),
+    ("translate host name", "Check the server's name, and that this host can resolve it."),
+)
+_NO_HINT = "Check that PostgreSQL runs there and listens on that address, and that no firewall is in between."
+
+
 def _explained(target: Target, error: Exception) -> ConnectFailed:
     text = str(error)
-    advice = "Check that PostgreSQL runs there and listens on that address, and that no firewall is in between."
-    for words, hint in (
-        ("password authentication failed", "Check the user name and the password."),
-        ("no pg_hba.conf entry", "Allow this client, user and database in the server's pg_hba.conf, with TLS where it asks for it."),
-        ("does not exist", "Check the name of the database or the role; create it first."),
-        ("does not support SSL", "The server has TLS switched off: switch it on, or set the option encrypt to 'no' on a trusted network."),
-        ("certificate", "Name the certificate authority in the option ca_file; it must have signed the server's certificate."),
-        ("starting up", "The server is starting or recovering; try again in a moment."),
-        ("too many clients", "Raise max_connections at the server, or lower the number of parallel hosts."),
-    ):
-        if words in text:
-            advice = hint
-            break
-    return ConnectFailed("Cannot connect to PostgreSQL at %s as %s: %s" % (target.where, target.user or "(no user)", _short(text)), advice)
-
-
-def _short(text: str) -> str:
-    from .errors import plain_message
-
-    message = plain_message(Exception("", text.split("', '")[-1].rstrip("')\"")))
-    return message.splitlines()[0].rstrip(".") + "." if message else "no reason given."
+    advice = next((hint for words, hint in _HINTS if words in text), _NO_HINT)
+    said = plain_message(error).splitlines()
+    reason = said[0].strip().rstrip(".") if said else "no reason was given"
+    who = target.user or "the account that runs this"
+    return ConnectFailed("Cannot connect to PostgreSQL at %s as %s: %s." % (target.where, who, reason), advice)
