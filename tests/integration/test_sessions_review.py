@@ -201,3 +201,18 @@ def test_a_table_that_came_late_is_read_whole_although_its_landing_was_cut_off(
     world.settle()
     assert len(rows(world.parent, "LINE")) == 4
     assert rows(world.parent, "SALE") == [(1, 1), (99, 99)]
+
+
+# ---- conflicts that are none, and those that are
+
+
+def test_the_same_edit_on_both_sides_is_forgotten_in_a_download_scope_too(pair: World) -> None:
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'a')""")
+    pair.settle()
+    for side in (pair.child, pair.parent):
+        side.execute("""UPDATE ax."ITEM" SET "NAME" = 'both'""")
+    pair.settle()
+    pair.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'newer'""")
+    pair.settle()
+    assert rows(pair.child, "ITEM") == [(1, "newer")]
+    assert kept(pair.child, "sync_conflict") == 0

@@ -252,11 +252,15 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
 
 
 def _adopt(db: Any, sql: _Phrases) -> None:
-    """The parent's image is here already: only its version is new."""
+    """The parent's image is here already: only its version is new, and a change of ours that led to it is the parent's now.
+
+    The tombstones are compared for the row that the POS inserts again in this moment: that stays its own.
+    """
     db.execute(
         "INSERT INTO {tracking} AS t ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, "
         "source_transaction) SELECT {values}, {version}, 0, i.v, 0, i.d, i.x FROM {incoming} i WHERE i.act = 'same' "
-        "AND i.v IS NOT NULL ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version".format(
+        "AND i.v IS NOT NULL ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version, "
+        "origin = CASE WHEN t.sync_row_is_tombstone = excluded.sync_row_is_tombstone THEN 0 ELSE t.origin END".format(
             tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, incoming=sql.incoming,
         )
     )  # fmt: skip
