@@ -216,3 +216,26 @@ def test_the_same_edit_on_both_sides_is_forgotten_in_a_download_scope_too(pair: 
     pair.settle()
     assert rows(pair.child, "ITEM") == [(1, "newer")]
     assert kept(pair.child, "sync_conflict") == 0
+
+
+def test_a_table_added_to_a_live_scope_does_not_overwrite_what_the_parent_changed(
+    world: World, new_database: Callable[[Any], dict[str, Any]], pg_server: Any
+) -> None:
+    """The child's own copy of a row derives from nothing that the parent has, however far its anchor has come."""
+    both = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 1, 1)
+    more = make_scope("customers", "bidirectional", [CUSTOMER.name, ITEM.name], 0, 1, 1)
+    make_tables(world.child, TABLES)
+    world.provision((both,))
+    with connect(target(new_database(pg_server))) as second:
+        other = World(second, world.parent, HOUSTON_2)
+        other.provision((more,))
+        world.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'parent')""")
+        world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'x')""")
+        world.settle()
+        other.settle()
+        world.child.execute("""INSERT INTO ax."ITEM" VALUES (1, 'child')""")
+        world.provision((more,))
+        world.settle()
+        other.settle()
+        assert rows(world.child, "ITEM") == rows(world.parent, "ITEM") == rows(second, "ITEM") == [(1, "parent")]
+    assert '"NAME":"child"' in (world.parent.value("SELECT incoming_image FROM dbo.sync_conflict") or "")

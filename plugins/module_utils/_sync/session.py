@@ -81,14 +81,20 @@ class _Steps:
     def run(self, session: Session) -> None:
         acked = Anchor(self.parent_state.anchor_in or 0, self.parent_state.anchor_seen)
         if self.scope.uploads and self._has_work(upload=True):
-            # What the parent never sent derives from the last state that we took from it.
-            base = (self.child_state.anchor_in or 0) - 1
-            session.up = transfer.run(self._way(upload=True), self.parent_state, base, acked, self.next_token())
+            session.up = transfer.run(self._way(upload=True), self.parent_state, self._base, acked, self.next_token())
             acked = session.up.anchor
         if self.scope.downloads and self._has_work(upload=False):
-            session.down = transfer.run(self._way(upload=False), self.child_state, 0, acked, self.next_token())
+            session.down = transfer.run(self._way(upload=False), self.child_state, self._base, acked, self.next_token())
         if self.token:
             self._acknowledge(session)
+
+    def _base(self, table: str) -> int:
+        """The version that rows derive from which the parent never sent: the last state that we took from it.
+
+        Of a table that came to the scope later that is less than the anchor says, or nothing at all.
+        """
+        anchor = self.child_state.anchor_in or 0
+        return min(self.child_state.landing.get(table, anchor) or 0, anchor) - 1
 
     def _has_work(self, upload: bool) -> bool:
         """Asked before the token is changed, so that a session without work writes nothing at all."""

@@ -114,11 +114,11 @@ class _Landing:
             )  # fmt: skip
 
 
-def run(way: Way, state: ScopeState, base: int, acked: Anchor, token: str) -> Transfer:
+def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, token: str) -> Transfer:
     """Move everything that the sender has for the receiver.
 
     :param state: the receiver's row of scope_info for the sender.
-    :param base: uploads: the base version of rows that the parent never sent.
+    :param base: uploads: gives the base version of a table's rows that the parent never sent.
     :param acked: downloads: up to where the parent has our changes.
     :param token: the session's token, committed at the child already; the parent writes it with the anchor.
     :raises Restored: the receiver's anchor lies ahead of the sender.
@@ -144,7 +144,7 @@ def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
         )
 
 
-def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: int, acked: Anchor) -> Iterator[_Batch]:
+def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: Callable[[str], int], acked: Anchor) -> Iterator[_Batch]:
     """The batches of all tables; ``landing.low`` says after each of them how far its table has been read."""
     anchor = state.anchor_in or 0
     for shared in way.tables:
@@ -158,7 +158,7 @@ def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: int, a
             seen=state.anchor_seen if start is None or start >= anchor else None,
             not_origin=way.receiver_number,
             with_deletes=not way.upload or way.scope.uploads_deletes,
-            base=base if way.upload else None,
+            base=base(name) if way.upload else None,
         )
         # Cut off, it has to begin before the anchor again: what is left of it may be what the anchor's snapshot saw.
         highest = low if start is None or start >= anchor else anchor - 1
