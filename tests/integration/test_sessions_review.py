@@ -239,3 +239,29 @@ def test_a_table_added_to_a_live_scope_does_not_overwrite_what_the_parent_change
         other.settle()
         assert rows(world.child, "ITEM") == rows(world.parent, "ITEM") == rows(second, "ITEM") == [(1, "parent")]
     assert '"NAME":"child"' in (world.parent.value("SELECT incoming_image FROM dbo.sync_conflict") or "")
+
+
+# ---- three tiers
+
+
+@pytest.fixture
+def tiers(
+    world: World, new_database: Callable[[Any], dict[str, Any]], pg_server: Any
+) -> Iterator[tuple[World, World]]:
+    """(register and store, store and headquarters): the register is ``world.child``, the store ``world.parent``."""
+    with connect(target(new_database(pg_server))) as above:
+        make_tables(above, TABLES)
+        yield world, World(world.parent, above, Identity("HOUSTON", "HOUSTON", ""))
+
+
+def test_a_register_that_came_before_the_stores_first_load_gets_it_all(tiers: tuple[World, World]) -> None:
+    register, store = tiers
+    store.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'a'), (2, 'b')""")
+    store.provision(SCOPES)
+    early = Pair(store.child, store.parent)
+    register.provision(SCOPES)
+    register.settle()
+    for scope in early.scopes:
+        session.run(early, scope)
+    register.settle()
+    assert rows(register.child, "ITEM") == [(1, "a"), (2, "b")]

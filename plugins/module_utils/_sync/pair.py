@@ -55,7 +55,6 @@ class Pair:
         _check_incarnation(parent, self.upwards)
         _check_incarnation(child, self.downwards)
         self.scopes = metadata.read_scopes(child, PARENT)
-        self.child_has_children = any(peer.peer_id != PARENT for peer in metadata.read_peers(child))
         self._shared: Dict[str, List[SharedTable]] = {}
 
     @property
@@ -66,6 +65,10 @@ class Pair:
     @property
     def guid(self) -> str:
         return self.upwards.guid
+
+    def child_has_children(self) -> bool:
+        """Whether what comes down has to go further down. Asked each time: registers come to a store that is running."""
+        return any(peer.peer_id != PARENT for peer in metadata.read_peers(self.child))
 
     def shared_tables(self, scope: Scope) -> List[SharedTable]:
         """The tables of a scope as both sides have them; read once per connection.

@@ -114,7 +114,7 @@ class _Steps:
             upload=upload,
             scope=self.scope,
             tables=pair.shared_tables(self.scope),
-            has_children=not upload and pair.child_has_children,
+            has_children=not upload and pair.child_has_children(),
         )
 
     def next_token(self) -> str:
