@@ -241,6 +241,75 @@ def test_a_table_added_to_a_live_scope_does_not_overwrite_what_the_parent_change
     assert '"NAME":"child"' in (world.parent.value("SELECT incoming_image FROM dbo.sync_conflict") or "")
 
 
+# ---- what cannot be stored
+
+
+def test_a_bad_row_of_the_baseline_takes_no_row_of_another_table_with_it(world: World) -> None:
+    make_tables(world.child, TABLES)
+    world.child.execute('ALTER TABLE ax."ITEM" ADD CHECK ("ID" <> 2)')
+    world.parent.execute("""INSERT INTO ax."ITEM" SELECT g, 'x' FROM generate_series(1, 4) g""")
+    world.parent.execute("""INSERT INTO ax."CARD" SELECT g, g, 0 FROM generate_series(1, 4) g""")
+    world.provision(SCOPES)
+    world.settle()
+    assert rows(world.child, "ITEM", '"ID"') == [(1,), (3,), (4,)]
+    assert rows(world.child, "CARD", '"ID"') == [(1,), (2,), (3,), (4,)]
+    assert kept(world.child, "sync_quarantine") == 1
+
+
+def test_a_refusal_that_comes_at_the_commit_puts_the_guilty_aside(pair: World) -> None:
+    pair.parent.execute('ALTER TABLE ax."SALE" ADD UNIQUE ("AMOUNT") DEFERRABLE INITIALLY DEFERRED')
+    pair.parent.execute('INSERT INTO ax."SALE" VALUES (100, 7)')
+    for number in (1, 7, 3):
+        pair.child.execute('INSERT INTO ax."SALE" VALUES (?, ?)', number, number)
+    pair.settle()
+    assert rows(pair.parent, "SALE") == [(1, 1), (3, 3), (100, 7)]
+    assert kept(pair.parent, "sync_quarantine") == 1
+
+
+def test_what_comes_again_is_put_aside_once(pair: World, other_client: Callable[[str], Database]) -> None:
+    pair.parent.execute('ALTER TABLE ax."SALE" ADD CHECK ("AMOUNT" < 100)')
+    late = other_client("child")
+    with late.transaction():
+        late.execute("""INSERT INTO ax."CUSTOMER" VALUES (9, 'late')""")
+        pair.child.execute('INSERT INTO ax."SALE" VALUES (1, 500)')
+        for _cycle in range(3):
+            pair.run(UP)
+            pair.parent.execute("UPDATE dbo.scope_info SET anchor_seen = NULL")
+    assert kept(pair.parent, "sync_quarantine") == 1
+
+
+def test_a_sale_that_is_corrected_after_it_was_put_aside_arrives_whole(pair: World) -> None:
+    pair.parent.execute('ALTER TABLE ax."SALE" ADD CHECK ("AMOUNT" < 100)')
+    with pair.child.transaction():
+        pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (1, 1, 'a'), (1, 2, 'b')")
+        pair.child.execute('INSERT INTO ax."SALE" VALUES (1, 500)')
+    pair.settle()
+    assert rows(pair.parent, "LINE") == rows(pair.parent, "SALE") == []
+    pair.child.execute('UPDATE ax."SALE" SET "AMOUNT" = 50')
+    pair.settle()
+    assert rows(pair.parent, "SALE") == [(1, 50)]
+    assert len(rows(pair.parent, "LINE")) == 2
+
+
+def test_a_sale_that_is_changed_but_still_refused_stays_aside_whole(pair: World) -> None:
+    pair.parent.execute('ALTER TABLE ax."SALE" ADD CHECK ("AMOUNT" < 100)')
+    for number in (1, 2):
+        with pair.child.transaction():
+            pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (?, 1, 'a'), (?, 2, 'b')", number, number)
+            pair.child.execute('INSERT INTO ax."SALE" VALUES (?, 500)', number)
+    pair.settle()
+    for number in (1, 2):
+        pair.child.execute("""UPDATE ax."LINE" SET "TEXT" = 'c' WHERE "NUMBER" = 1 AND "ID" = ?""", number)
+    pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (3, 1, 'other')")
+    pair.settle()
+    assert rows(pair.parent, "LINE") == [(3, 1, "other")]
+    assert rows(pair.parent, "SALE") == []
+    pair.child.execute('UPDATE ax."SALE" SET "AMOUNT" = 50 WHERE "ID" = 2')
+    pair.settle()
+    assert rows(pair.parent, "SALE") == [(2, 50)]
+    assert rows(pair.parent, "LINE") == [(2, 1, "c"), (2, 2, "b"), (3, 1, "other")]
+
+
 # ---- three tiers
 
 
@@ -265,3 +334,23 @@ def test_a_register_that_came_before_the_stores_first_load_gets_it_all(tiers: tu
         session.run(early, scope)
     register.settle()
     assert rows(register.child, "ITEM") == [(1, "a"), (2, "b")]
+
+
+def test_sales_of_two_registers_are_not_put_aside_together(
+    tiers: tuple[World, World], new_database: Callable[[Any], dict[str, Any]], pg_server: Any, pg_other_server: Any
+) -> None:
+    """The transactions of two registers may have the same number."""
+    register, store = tiers
+    store.provision(SCOPES)
+    with connect(target(new_database(pg_other_server))) as second:
+        other = World(second, store.child, HOUSTON_2)
+        register.provision(SCOPES)
+        other.provision(SCOPES)
+        store.parent.execute('ALTER TABLE ax."SALE" ADD CHECK ("AMOUNT" < 100)')
+        register.child.execute('INSERT INTO ax."SALE" VALUES (1, 500)')
+        second.execute('INSERT INTO ax."SALE" VALUES (2, 5)')
+        register.settle()
+        other.settle()
+        store.child.execute('UPDATE ax."SALE_tracking" SET source_transaction = 777')
+        store.settle()
+    assert rows(store.parent, "SALE") == [(2, 5)]

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, Sequence, Set, Tuple
 
 from .._engine._errors import StatementFailed
 from .metadata import QUARANTINE, STAGING
 
-Attempt = Callable[[FrozenSet[int]], None]
+#: A source transaction: 0 and its number. A row of the baseline, which has none: its batch, and its negative number there.
+Source = Tuple[int, int]
+#: A batch: its place in staging, its header and its body.
+Batch = Tuple[int, str, str]
+Attempt = Callable[[FrozenSet[Source]], None]
 
 
 class _RolledBack(Exception):
@@ -28,63 +32,88 @@ def rolled_back(db: Any) -> Iterator[None]:
         raise _RolledBack
 
 
-def find_guilty(attempt: Attempt, batches: Sequence[Tuple[str, str]]) -> Dict[int, str]:
+def find_guilty(attempt: Attempt, batches: Sequence[Batch], units: Sequence[FrozenSet[Source]] = ()) -> Dict[Source, str]:
     """The source transactions that cannot be applied, each with the engine's message.
 
     :param attempt: applies everything but the transactions given, and rolls back.
-    :param batches: header and body of all batches.
+    :param batches: all of them.
+    :param units: transactions that stand or fall together.
     """
-    everything = sorted({number for _header, body in batches for number, _row in rows_of(body)})
-    guilty: Dict[int, str] = {}
-    good: List[int] = []
-    _search(attempt, everything, frozenset(everything), good, guilty)
+    everything = frozenset(source for sequence, _header, body in batches for source, _row in rows_of(sequence, body))
+    alone = everything.difference(*units)
+    parts = sorted([unit & everything for unit in units] + [frozenset((source,)) for source in alone], key=sorted)
+    guilty: Dict[Source, str] = {}
+    _search(attempt, parts, everything, set(), guilty)
     return guilty
 
 
-def _search(attempt: Attempt, part: List[int], everything: FrozenSet[int], good: List[int], guilty: Dict[int, str]) -> None:
+def _search(
+    attempt: Attempt,
+    part: List[FrozenSet[Source]],
+    everything: FrozenSet[Source],
+    good: Set[Source],
+    guilty: Dict[Source, str],
+) -> None:
     """Add ``part`` to what is known to be good, or halve it until the guilty ones stand alone."""
     if not part:
         return
     try:
-        attempt(everything - set(good) - set(part))
+        attempt(everything.difference(good, *part))
     except StatementFailed as failure:
         if failure.kind != "data":
             raise
         if len(part) == 1:
-            guilty[part[0]] = failure.message
+            guilty.update(dict.fromkeys(part[0], failure.message))
             return
         middle = len(part) // 2
         _search(attempt, part[:middle], everything, good, guilty)
         _search(attempt, part[middle:], everything, good, guilty)
         return
-    good.extend(part)
+    good.update(*part)
 
 
-def rows_of(body: str) -> Iterator[Tuple[int, str]]:
-    """Each row of a batch as (source transaction, its JSON text untouched); the numbers of baseline rows are negative."""
+def numbers_in(sequence: int, sources: Iterable[Source]) -> FrozenSet[int]:
+    """The numbers under which these sources stand in one batch."""
+    return frozenset(number for place, number in sources if place in (0, sequence))
+
+
+def rows_of(sequence: int, body: str) -> Iterator[Tuple[Source, str]]:
+    """Each row of a batch as (source transaction, its JSON text untouched)."""
     decoder = json.JSONDecoder()
     position = 1
     while position < len(body) and body[position] != "]":
         row, end = decoder.raw_decode(body, position)
-        yield int(row.get("x") or 0), body[position:end]
+        number = int(row.get("x") or 0)
+        yield (0 if number > 0 else sequence, number), body[position:end]
         position = end + 1 if body[end : end + 1] == "," else end
 
 
-def keep(db: Any, peer_id: int, scope: str, errors: Dict[int, str]) -> int:
-    """Move the rows of the guilty transactions from staging into quarantine; in the caller's transaction. Returns how many."""
+def keep(db: Any, peer_id: int, scope: str, errors: Dict[Source, str]) -> int:
+    """Copy the rows of the guilty transactions from staging into quarantine, in the caller's transaction.
+
+    Returns how many; what is there already, since it was delivered again, does not count.
+    """
     quote = db.engine.names.quote
     key = (peer_id, scope)
     kept = 0
-    for header, body in db.query(
-        "SELECT header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % quote(*STAGING), *key
+    for sequence, header, body in db.query(
+        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % quote(*STAGING), *key
     ):
         table = json.loads(header)["table"]
-        for number, row in rows_of(body):
-            if number in errors:
+        for source, row in rows_of(sequence, body):
+            if source in errors and not _is_kept(db, key, table, row):
                 db.execute(
                     "INSERT INTO %s (peer_id, sync_scope_name, table_name, source_transaction, version, error, header, row_image) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)" % quote(*QUARANTINE),
-                    *key, table, number, json.loads(row).get("v"), errors[number], header, row,
+                    *key, table, source[1], json.loads(row).get("v"), errors[source], header, row,
                 )  # fmt: skip
                 kept += 1
     return kept
+
+
+def _is_kept(db: Any, key: Tuple[int, str], table: str, row: str) -> bool:
+    version = json.loads(row).get("v")
+    if version is None:
+        return False
+    sql = "SELECT row_image FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND table_name = ? AND version = ?"
+    return any(image == row for (image,) in db.query(sql % db.engine.names.quote(*QUARANTINE), *key, table, version))

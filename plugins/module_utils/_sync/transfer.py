@@ -22,6 +22,8 @@ from .._engine._wire import Extract, Outcome, Work
 from . import metadata, quarantine, rules
 from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
 from .pair import Restored, SharedTable
+from .quarantine import Source
+from .recall import Recalled, Shape, recall, release
 
 #: A batch is closed at this many characters or rows, whichever comes first; one larger row travels alone.
 BATCH_SIZE = 1_000_000
@@ -102,15 +104,21 @@ class _Landing:
             )  # fmt: skip
         self.pending, self.size = [], 0
 
-    def write(self) -> None:
-        """Put the pending batches behind those that have landed; in the caller's transaction."""
+    def write(self, before: Optional[Recalled] = None) -> None:
+        """Put the pending batches behind those that have landed; in the caller's transaction.
+
+        :param before: what is to be applied before all of them.
+        """
         receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
         staging = _name(receiver, STAGING)
         last = receiver.value("SELECT max(sequence) FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging, *key) or 0
-        for number, batch in enumerate(self.pending, int(last) + 1):
+        batches = [(number, batch.header, batch.body) for number, batch in enumerate(self.pending, int(last) + 1)]
+        # What has landed is counted from 1.
+        batches += [(-number, *batch) for number, batch in enumerate(before.batches if before else ())]
+        for number, header, body in batches:
             receiver.execute(
                 "INSERT INTO %s (peer_id, sync_scope_name, sequence, header, body) VALUES (?, ?, ?, ?, ?)" % staging,
-                *key, number, batch.header, batch.body,
+                *key, number, header, body,
             )  # fmt: skip
 
 
@@ -193,11 +201,12 @@ def _batch(shared: SharedTable, texts: List[str], load: bool, acked: Anchor) -> 
 
 def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str) -> Transfer:
     """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
-    errors: Dict[int, str] = {}
+    errors: Dict[Source, str] = {}
+    again = recall(way.receiver, way.sender_number, way.scope.name, _landed(way, landing), _shapes(way))
     refused = 0
     for attempt in range(_TRIES):
         try:
-            return _apply_once(way, state, landing, mark, acked, token, errors)
+            return _apply_once(way, state, landing, mark, acked, token, errors, again)
         except StatementFailed as failure:
             if failure.kind == "transient" and attempt + 1 < _TRIES:
                 time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
@@ -207,39 +216,52 @@ def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anc
             if failure.kind != "data" or attempt + 1 >= _TRIES:
                 raise
             if refused > 1:
-                errors.update(quarantine.find_guilty(_trial(way, landing, mark, acked), _landed(way, landing)))
+                batches = [(0, *batch) for batch in again.batches] + _landed(way, landing)
+                errors.update(quarantine.find_guilty(_trial(way, landing, mark, acked, again), batches, again.units))
     raise StatementFailed("The batch could not be applied within %d tries." % _TRIES, "transient")
 
 
-def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor) -> Callable[[FrozenSet[int]], None]:
-    def attempt(without: FrozenSet[int]) -> None:
+def _shapes(way: Way) -> Dict[str, Shape]:
+    tables = ((str(shared.name), way.table_at_receiver(shared)) for shared in way.tables)
+    return {name: Shape(table.primary_key, frozenset(column.name for column in table.columns)) for name, table in tables}
+
+
+def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor, again: Recalled) -> quarantine.Attempt:
+    def attempt(without: FrozenSet[Source]) -> None:
         with quarantine.rolled_back(way.receiver):
-            landing.write()
+            landing.write(again)
             _apply_batches(way, mark, acked, without)
+            check = getattr(way.receiver.engine.applying, "CHECK_DEFERRED", "")
+            if check:
+                way.receiver.execute(check)
 
     return attempt
 
 
-def _landed(way: Way, landing: _Landing) -> List[Tuple[str, str]]:
-    """Header and body of every batch, landed and pending."""
+def _landed(way: Way, landing: _Landing) -> List[quarantine.Batch]:
+    """All batches, landed and pending; these with the places that they will have."""
     rows = way.receiver.query(
-        "SELECT header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % _name(way.receiver, STAGING),
+        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % _name(way.receiver, STAGING),
         way.sender_number,
         way.scope.name,
     )
-    return [(row[0], row[1]) for row in rows] + [(batch.header, batch.body) for batch in landing.pending]
+    landed = [(int(row[0]), row[1], row[2]) for row in rows]
+    last = landed[-1][0] if landed else 0
+    return landed + [(number, batch.header, batch.body) for number, batch in enumerate(landing.pending, last + 1)]
 
 
 def _apply_once(
-    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str, errors: Dict[int, str]
+    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str, errors: Dict[Source, str],
+    again: Recalled,
 ) -> Transfer:
     transfer = Transfer()
     with way.receiver.transaction():
         _claim(way, state)
-        landing.write()
+        landing.write(again)
         transfer.outcome = _apply_batches(way, mark, acked, frozenset(errors))
         if errors:
             transfer.quarantined = quarantine.keep(way.receiver, way.sender_number, way.scope.name, errors)
+        release(way.receiver, way.sender_number, way.scope.name, again.sources - set(errors))
         transfer.anchor = _finish(way, mark, transfer.outcome.held_at, token)
     return transfer
 
@@ -259,7 +281,7 @@ def _claim(way: Way, state: ScopeState) -> None:
         raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
 
 
-def _apply_batches(way: Way, mark: Any, acked: Anchor, without: FrozenSet[int]) -> Outcome:
+def _apply_batches(way: Way, mark: Any, acked: Anchor, without: FrozenSet[Source]) -> Outcome:
     receiver, key = way.receiver, (way.sender_number, way.scope.name)
     staging = _name(receiver, STAGING)
     total = Outcome()
@@ -269,7 +291,8 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: FrozenSet[int]) 
         body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
         fields = json.loads(header)
         known = Anchor(*fields["acked"]) if "acked" in fields else acked
-        work = _work(way, by_name[fields["table"]], fields["columns"], mark, known, body, (*key, sequence), without)
+        absent = quarantine.numbers_in(sequence, without)
+        work = _work(way, by_name[fields["table"]], fields["columns"], mark, known, body, (*key, sequence), absent)
         total.add(receiver.engine.applying.apply_batch(receiver, work))
     return total
 

@@ -25,6 +25,9 @@ CONFLICT = TableName("dbo", "sync_conflict")
 #: More rows than this are worth a look at their statistics before they are joined.
 _ANALYZE_FROM = 200
 
+#: A transaction's last statement that makes it fail now where its commit would. SQL Server defers nothing and has none.
+CHECK_DEFERRED = "SET CONSTRAINTS ALL IMMEDIATE"
+
 
 def apply_batch(db: Any, work: Work) -> Outcome:
     """Apply one batch in the open transaction and say what became of its rows.

@@ -16,6 +16,12 @@ from . import marks, names, tracking, types
 _FETCH_SIZE = 400_000
 _MOST_ROWS = 1_000
 
+#: The transaction that a row was written in. Two peers number theirs alike, so the peer is put in front of the number.
+_SOURCE = (
+    "CASE WHEN t.source_transaction < 0 THEN t.source_transaction "
+    "ELSE coalesce(t.source_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint), t.version) END"
+)
+
 
 def stream(db: Any, extract: Extract) -> Iterator[Tuple[Optional[int], str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
@@ -46,20 +52,21 @@ def _load(extract: Extract) -> str:
     # A row of the baseline has no source transaction: a number of its own lets one bad row be put aside without the others.
     keys = _keys(extract.table)
     return (
-        "SELECT t.version AS v, coalesce(t.source_transaction, t.version, -row_number() OVER ()) AS x, 0 AS d, {columns} "
+        "SELECT t.version AS v, coalesce({source}, -row_number() OVER ()) AS x, 0 AS d, {columns} "
         "FROM {base} r LEFT JOIN {tracking} t ON {tracked} UNION ALL "
-        "SELECT t.version, coalesce(t.source_transaction, t.version), 1, {deleted} "
+        "SELECT t.version, {source}, 1, {deleted} "
         "FROM {tracking} t LEFT JOIN {base} r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
     ).format(
         columns=_columns(extract, "r"), deleted=_columns(extract, "t"), base=names.quote(*extract.table.name),
         tracking=_tracking(extract.table), tracked=tracking.matching("t", "r", keys), key=keys[0],
+        source=_SOURCE,
     )  # fmt: skip
 
 
 def _changes(extract: Extract) -> str:
     keys = _keys(extract.table)
     missing = "r.%s IS NULL" % keys[0]
-    meta = ["t.version AS v", "coalesce(t.source_transaction, t.version) AS x", "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
+    meta = ["t.version AS v", "%s AS x" % _SOURCE, "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
     if extract.uploads:
         meta += ["coalesce(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
     return "SELECT %s, %s FROM %s t LEFT JOIN %s r ON %s WHERE %s%s ORDER BY t.version, %s" % (

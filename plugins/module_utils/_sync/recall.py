@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rows that were put aside come back when a newer version of one of them arrives.
+
+A corrected sale would else arrive in halves: the row that was corrected, without those that had stood in quarantine with it.
+What was written in one transaction, and what came over it later, is one unit then: it is stored whole or put aside whole.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+
+from .metadata import QUARANTINE
+from .quarantine import Batch, Source, rows_of
+
+#: A table, and the values of its key.
+Key = Tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the receiver has of a table: its key, and all of its columns."""
+
+    key: Tuple[str, ...]
+    columns: FrozenSet[str]
+
+
+@dataclass
+class Recalled:
+    """``batches``: header and body, to be applied before all others. ``sources``: the transactions they come from.
+    ``units``: transactions that stand or fall together."""
+
+    batches: List[Tuple[str, str]] = field(default_factory=list)
+    sources: FrozenSet[Source] = frozenset()
+    units: List[FrozenSet[Source]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    source: Source
+    key: Key
+    version: int
+    header: str
+    row: str
+
+
+def recall(db: Any, peer_id: int, scope: str, batches: Iterable[Batch], shapes: Mapping[str, Shape]) -> Recalled:
+    """What has to be tried again since ``batches`` bring something newer.
+
+    :param shapes: the receiver's tables by name. Rows that no longer fit them stay where they are.
+    """
+    kept = _read(db, peer_id, scope, shapes)
+    if not kept:
+        return Recalled()
+    arriving = _arriving(batches, {row.key for row in kept}, shapes)
+    units = _units(kept, arriving)
+    sources = frozenset(row.source for row in kept if any(row.source in unit for unit in units))
+    newest: Dict[Key, _Kept] = {}
+    for row in kept:
+        if row.source in sources and row.key not in arriving and row.version >= newest.get(row.key, row).version:
+            newest[row.key] = row
+    return Recalled(_batches(newest.values()), sources, units)
+
+
+def release(db: Any, peer_id: int, scope: str, sources: Iterable[Source]) -> None:
+    """Take transactions that have been stored out of quarantine; in the caller's transaction."""
+    sql = "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND source_transaction = ?"
+    for _place, number in sorted(sources):
+        db.execute(sql % db.engine.names.quote(*QUARANTINE), peer_id, scope, number)
+
+
+def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> List[_Kept]:
+    """The rows of real transactions; one of the baseline stood alone, and its newer version is all there is to it."""
+    rows = db.query(
+        "SELECT source_transaction, table_name, version, header, row_image FROM %s WHERE peer_id = ? AND sync_scope_name = ? "
+        "AND source_transaction > 0 ORDER BY quarantine_id" % db.engine.names.quote(*QUARANTINE),
+        peer_id, scope,
+    )  # fmt: skip
+    kept = []
+    for number, table, version, header, row in rows:
+        key = _key(table, json.loads(header)["columns"], row, shapes)
+        if key:
+            kept.append(_Kept((0, int(number)), key, int(version or 0), header, row))
+    return kept
+
+
+def _key(table: str, columns: Sequence[str], row: str, shapes: Mapping[str, Shape]) -> Optional[Key]:
+    shape = shapes.get(table)
+    if shape is None or not set(columns) <= shape.columns or not set(shape.key) <= set(columns):
+        return None
+    # Numbers as they are spelled: a float would make one of two keys that differ in the last digit.
+    values = json.loads(row, parse_float=str)
+    return (table, *(values.get("c%d" % columns.index(name)) for name in shape.key))
+
+
+def _arriving(batches: Iterable[Batch], wanted: Set[Key], shapes: Mapping[str, Shape]) -> Dict[Key, Set[Source]]:
+    """Which transactions bring newer versions of the wanted rows."""
+    found: Dict[Key, Set[Source]] = {}
+    for sequence, header, body in batches:
+        fields = json.loads(header)
+        for source, row in rows_of(sequence, body):
+            key = _key(fields["table"], fields["columns"], row, shapes)
+            if key in wanted:
+                found.setdefault(key, set()).add(source)
+    return found
+
+
+def _units(kept: Iterable[_Kept], arriving: Mapping[Key, Set[Source]]) -> List[FrozenSet[Source]]:
+    """Transactions that wrote the same rows, joined; only those of which something arrives."""
+    groups: Dict[Any, Set[Any]] = {}
+    links = [(row.key, row.source) for row in kept]
+    links += [(key, source) for key, sources in arriving.items() for source in sources]
+    for one, other in links:
+        joined = groups.get(one, {one}) | groups.get(other, {other})
+        for member in joined:
+            groups[member] = joined
+    unique = {id(group): group for group in groups.values()}
+    return [
+        frozenset(member for member in group if isinstance(member[0], int))
+        for group in unique.values()
+        if any(member in arriving for member in group)
+    ]
+
+
+def _batches(rows: Iterable[_Kept]) -> List[Tuple[str, str]]:
+    by_header: Dict[str, List[str]] = {}
+    for row in rows:
+        by_header.setdefault(row.header, []).append(row.row)
+    return [
+        (json.dumps({**json.loads(header), "rows": len(texts)}, ensure_ascii=False), "[%s]" % ",".join(texts))
+        for header, texts in by_header.items()
+    ]
