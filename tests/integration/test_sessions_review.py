@@ -266,6 +266,37 @@ def test_a_refusal_that_comes_at_the_commit_puts_the_guilty_aside(pair: World) -
     assert kept(pair.parent, "sync_quarantine") == 1
 
 
+@pytest.mark.parametrize(
+    "defect",
+    [
+        """CREATE INDEX ON ax."LINE" ("TEXT")""",
+        """CREATE FUNCTION dbo.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF length(NEW."TEXT") > 10 THEN RAISE EXCEPTION 'too much' USING ERRCODE = '45000'; END IF; RETURN NEW; END $$;
+           CREATE TRIGGER refuse BEFORE INSERT ON ax."LINE" FOR EACH ROW EXECUTE FUNCTION dbo.refuse()""",
+    ],
+)
+def test_one_row_that_is_refused_in_an_unusual_way_does_not_stop_the_others(pair: World, defect: str) -> None:
+    pair.parent.execute(defect)
+    pair.child.execute("INSERT INTO ax.\"LINE\" SELECT 1, 1, string_agg(md5(g::text), '') FROM generate_series(1, 400) g")
+    pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (2, 1, 'good')")
+    pair.settle()
+    assert rows(pair.parent, "LINE", '"ID"') == [(2,)]
+    assert kept(pair.parent, "sync_quarantine") == 1
+
+
+def test_a_text_with_a_nul_character_is_put_aside(pair: World) -> None:
+    """SQL Server holds such texts, so one may land here."""
+    pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (2, 1, 'good')")
+    header = json.dumps({"table": "ax.LINE", "columns": ["ID", "NUMBER", "TEXT"], "rows": 2, "load": False})
+    body = '[{"v":3,"x":3,"d":0,"b":-1,"n":1,"c0":1,"c1":1,"c2":"bad \\u0000"},'
+    body += '{"v":4,"x":4,"d":0,"b":-1,"n":1,"c0":3,"c1":1,"c2":"good \\\\u0000"}]'
+    pair.parent.execute("INSERT INTO dbo.sync_staging VALUES (1, 'sales', 1, ?, ?)", header, body)
+    pair.parent.execute("""UPDATE dbo.scope_info SET landing = '{"ax.LINE": 0}' WHERE sync_scope_name = 'sales'""")
+    pair.settle()
+    assert rows(pair.parent, "LINE") == [(2, 1, "good"), (3, 1, "good \\u0000")]
+    assert "bad" in pair.parent.value("SELECT row_image FROM dbo.sync_quarantine")
+
+
 def test_what_comes_again_is_put_aside_once(pair: World, other_client: Callable[[str], Database]) -> None:
     pair.parent.execute('ALTER TABLE ax."SALE" ADD CHECK ("AMOUNT" < 100)')
     late = other_client("child")

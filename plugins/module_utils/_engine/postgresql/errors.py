@@ -11,7 +11,11 @@ import re
 _TRANSIENT = {"40001", "40P01", "55P03", "40003", "57014"}
 _LOST = {"08S01", "08001", "08003", "08006", "08007", "57P01", "57P02", "57P03", "01002"}
 _DENIED = {"42501", "28000", "28P01"}
-_DATA_CLASSES = ("22", "23", "P0")
+_DATA_CLASSES = ("22", "23", "45", "P0")
+#: An index entry that is too large.
+_DATA = {"54000"}
+#: Classes beginning with these are left to whoever raises an error; the server itself uses a few of them.
+_FREE, _TAKEN = "56789IJKLMNOPQRSTUVWXYZ", ("53", "54", "55", "57", "58", "72", "IM", "XX")
 
 
 def classify(state: str, message: str) -> str:
@@ -23,7 +27,10 @@ def classify(state: str, message: str) -> str:
     if state in _DENIED:
         return "denied"
     # psqlodbc reports some of the server's errors under the driver's own state HY000; the text then still says which.
-    if state[:2] in _DATA_CLASSES:
+    if state[:2] in _DATA_CLASSES or state in _DATA:
+        return "data"
+    # A trigger of the application that refuses a row may do so under a state of its own.
+    if state[:1] in _FREE and state[:2] not in _TAKEN and len(state) == 5:
         return "data"
     return "other"
 
