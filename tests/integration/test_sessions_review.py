@@ -256,6 +256,24 @@ def test_a_bad_row_of_the_baseline_takes_no_row_of_another_table_with_it(world: 
     assert kept(world.child, "sync_quarantine") == 1
 
 
+@pytest.mark.parametrize("count", [2, 300])
+def test_a_unique_value_may_change_hands(pair: World, count: int) -> None:
+    """In one transaction, and from one transaction to the next."""
+    pair.parent.execute("""INSERT INTO ax."CARD" SELECT g, g, 0 FROM generate_series(1, %d) g""" % count)
+    pair.settle()
+    with pair.parent.transaction():
+        pair.parent.execute("""UPDATE ax."CARD" SET "CODE" = 'x' || "ID" """)
+        pair.parent.execute("""UPDATE ax."CARD" SET "CODE" = %d + 1 - "ID" """ % count)
+    pair.settle()
+    assert rows(pair.child, "CARD") == rows(pair.parent, "CARD")
+    pair.parent.execute("""UPDATE ax."CARD" SET "CODE" = 'free' WHERE "ID" = %d""" % count)
+    for number in range(count, 1, -1)[:5]:
+        pair.parent.execute('UPDATE ax."CARD" SET "CODE" = ? WHERE "ID" = ?', str(count + 1 - number), number - 1)
+    pair.settle()
+    assert rows(pair.child, "CARD") == rows(pair.parent, "CARD")
+    assert kept(pair.child, "sync_quarantine") == 0
+
+
 def test_a_refusal_that_comes_at_the_commit_puts_the_guilty_aside(pair: World) -> None:
     pair.parent.execute('ALTER TABLE ax."SALE" ADD UNIQUE ("AMOUNT") DEFERRABLE INITIALLY DEFERRED')
     pair.parent.execute('INSERT INTO ax."SALE" VALUES (100, 7)')

@@ -224,6 +224,7 @@ def _write(db: Any, work: Work, sql: _Phrases) -> None:
     there, absent = "i.act = 'write' AND i.here AND i.d = ", "i.act = 'write' AND NOT i.here AND i.d = 0"
     db.value("SELECT set_config('%s', CAST(CAST(%s AS regclass) AS oid)::text, true)" % (tracking.APPLYING, names.literal(sql.base)))
     db.execute("DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, there, sql.match("r")))
+    _vacate(db, work, sql)
     if sql.plain:
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
         db.execute("UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, there, sql.match("r")))
@@ -234,6 +235,44 @@ def _write(db: Any, work: Work, sql: _Phrases) -> None:
         )
     )  # fmt: skip
     db.value("SELECT set_config('%s', '', true)" % tracking.APPLYING)
+
+
+def _vacate(db: Any, work: Work, sql: _Phrases) -> None:
+    """Unique values change hands: whoever gives one to another row of this batch lets go of it first.
+
+    PostgreSQL compares with every row as it goes along, so a swap, or the wrong order, would look like a duplicate.
+    """
+    wire = {column.name: key for key, column in sql.columns}
+    for unique in work.table.unique:
+        free = [(column, _placeholder(column)) for _key, column in sql.plain if column.name in unique]
+        free = [item for item in free if item[1]]
+        if not free or not set(unique) <= set(wire):
+            continue
+        taken = " AND ".join("o.%s = r.%s" % (wire[name], names.quote(name)) for name in unique)
+        db.execute(
+            "UPDATE {base} r SET {column} = {placeholder} FROM (SELECT *, row_number() OVER () AS place FROM {incoming}) i "
+            "WHERE i.act = 'write' AND i.here AND i.d = 0 AND {present} AND EXISTS (SELECT 1 FROM {incoming} o "
+            "WHERE o.act = 'write' AND o.d = 0 AND o.row_key <> i.row_key AND {taken})".format(
+                base=sql.base, column=names.quote(free[0][0].name), placeholder=free[0][1], incoming=sql.incoming,
+                present=sql.match("r"), taken=taken,
+            )
+        )  # fmt: skip
+
+
+def _placeholder(column: Column) -> str:
+    """SQL for a value that no row has, a different one for each ``i.place``; empty where the type has none to spare."""
+    native = types.native(column.type)
+    if column.nullable:
+        return "NULL"
+    if native.startswith(("character varying", "text")):
+        return "chr(1) || to_hex(i.place)"
+    if native.startswith("numeric"):
+        precision, _comma, scale = native.partition("(")[2].rstrip(")").partition(",")
+        return "-%s + i.place" % ("9" * (int(precision) - int(scale or 0)) or "0")
+    lowest = {"bigint": -(2**63), "integer": -(2**31), "smallint": -(2**15)}
+    if native in lowest:
+        return "(%d + i.place)::%s" % (lowest[native] + 1, native)
+    return "gen_random_uuid()" if native == "uuid" else ""
 
 
 def _track(db: Any, work: Work, sql: _Phrases) -> None:
