@@ -403,3 +403,51 @@ def test_sales_of_two_registers_are_not_put_aside_together(
         store.child.execute('UPDATE ax."SALE_tracking" SET source_transaction = 777')
         store.settle()
     assert rows(store.parent, "SALE") == [(2, 5)]
+
+
+# ---- names and values
+
+
+@pytest.mark.parametrize("name", ['a?b', "100%", "{b}", "O'B", 'q"q', "a b;--", "$1", "back\\slash", ":x", "Ж"])
+def test_names_with_any_sign_travel(world: World, name: str) -> None:
+    table = _table(
+        name, "%s %s" % ("ID", "K" + name.replace(" ", "")),
+        **{"ID": "bigint not null", "K" + name.replace(" ", ""): "int not null", "V" + name: "nvarchar(20)"},
+    )  # fmt: skip
+    make_tables(world.parent, (table,))
+    scope = Scope("s " + name, "bidirectional", (ScopeTable(table.name, "parent"),), 0, 1, 1, True)
+    world.provision((scope,))
+    quoted = world.parent.engine.names.quote(*table.name)
+    world.parent.execute("INSERT INTO %s VALUES (1, 1, 'a'), (2, 2, 'b')" % quoted)
+    world.settle()
+    world.child.execute("UPDATE %s SET %s = 'c' WHERE %s = 1" % (quoted, world.child.engine.names.quote("V" + name), '"ID"'))
+    world.child.execute('DELETE FROM %s WHERE "ID" = 2' % quoted)
+    world.parent.execute("UPDATE %s SET %s = 'd'" % (quoted, world.child.engine.names.quote("V" + name)))
+    world.settle()
+    assert world.child.query("SELECT * FROM %s" % quoted) == world.parent.query("SELECT * FROM %s" % quoted)
+    assert kept(world.parent, "sync_conflict") == 2
+
+
+def test_extreme_values_travel(world: World) -> None:
+    columns = {"F": "float", "R": "real", "T": "datetime2", "D": "date", "S": "datetime", "N": "numeric(32,16)", "C": "time"}
+    table = _table("EXTREME", "ID", ID="bigint not null", **columns)
+    make_tables(world.parent, (table,))
+    world.provision((make_scope("s", "bidirectional", [table.name]),))
+    world.parent.execute(
+        """INSERT INTO ax."EXTREME" VALUES
+        (1, 'NaN', 'NaN', 'infinity', 'infinity', '-infinity', 'NaN', '24:00'),
+        (2, '-Infinity', 'Infinity', '0044-03-15 12:00:00.123456 BC', '4713-01-01 BC', '9999-12-31 23:59:59.999', 9999999999999999, '23:59:59.999999'),
+        (3, 1e-308, 1.17549435e-38, '294276-12-31 23:59:59.999999', '5874897-12-31', '0001-01-01', -0.0000000000000001, '0:0'),
+        (4, 0.1, 0.1, '2026-11-23 01:02:03.123456', NULL, NULL, NULL, NULL)"""
+    )
+    world.settle()
+    everything = 'e::text'
+    assert world.child.query('SELECT %s FROM ax."EXTREME" e ORDER BY 1' % everything) == world.parent.query(
+        'SELECT %s FROM ax."EXTREME" e ORDER BY 1' % everything
+    )
+    world.child.execute('UPDATE ax."EXTREME" SET "R" = 3')
+    world.settle()
+    assert world.child.query('SELECT %s FROM ax."EXTREME" e ORDER BY 1' % everything) == world.parent.query(
+        'SELECT %s FROM ax."EXTREME" e ORDER BY 1' % everything
+    )
+    assert kept(world.parent, "sync_conflict") == 0
