@@ -139,7 +139,7 @@ def _landed(key: str, column: Column, is_key: bool) -> str:
     native = {"text": "varchar(max)", "ntext": "nvarchar(max)", "image": "varbinary(max)", "xml": "nvarchar(max)"}.get(
         native, native
     )
-    collation = " COLLATE DATABASE_DEFAULT" if types.is_text(column) else ""
+    collation = " COLLATE DATABASE_DEFAULT" if _is_text(column) else ""
     return "%s %s%s %s" % (key, native, collation, "NOT NULL" if is_key else "NULL")
 
 
@@ -222,6 +222,11 @@ def _same_image(plain: list[tuple[str, Column]]) -> str:
     return " AND EXISTS (SELECT %s INTERSECT SELECT %s)" % (here, incoming)
 
 
+def _is_text(column: Column) -> bool:
+    """Whether a collation decides what is equal in the column."""
+    return types.native(column.type).startswith(("nvarchar", "varchar", "nchar", "char", "text", "ntext", "xml"))
+
+
 def _bytes(column: Column, expression: str) -> str:
     native = types.native(column.type)
     if native in ("text", "ntext", "xml"):
@@ -231,7 +236,7 @@ def _bytes(column: Column, expression: str) -> str:
         )
     if native == "image":
         return "CONVERT(varbinary(max), %s)" % expression
-    if types.is_text(column):
+    if _is_text(column):
         return "CONVERT(varbinary(%s), %s)" % ("max" if native.endswith("(max)") else "8000", expression)
     return expression
 
@@ -328,10 +333,7 @@ def _write(db: Any, work: Work, sql: _Phrases) -> None:
 def _applying(db: Any, table: TableName) -> Any:
     """Tell the table's triggers that we write it. A transaction that is rolled back does not take that back, so we
     do."""
-    db.execute(
-        "EXEC sp_set_session_context %s, %s"
-        % (names.literal(tracking.APPLYING), names.literal(tracking.applying_value(table)))
-    )
+    db.execute("EXEC sp_set_session_context %s, %s" % (names.literal(tracking.APPLYING), names.literal(str(table))))
     done = False
     try:
         yield

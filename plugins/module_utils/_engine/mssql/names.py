@@ -12,7 +12,7 @@ from .._errors import UnsupportedName
 MAX_LENGTH = 128
 
 
-def length(name: str) -> int:
+def _length(name: str) -> int:
     """The length as SQL Server counts it: a character outside the basic plane counts twice."""
     return len(name.encode("utf-16-le")) // 2
 
@@ -24,7 +24,7 @@ def check(name: str) -> str:
     """
     if not name or "\0" in name:
         raise UnsupportedName("%r is no name that SQL Server can hold." % name, "Choose a name without NUL characters.")
-    if length(name) > MAX_LENGTH:
+    if _length(name) > MAX_LENGTH:
         raise UnsupportedName(
             "The name %r is longer than the %d characters that SQL Server holds." % (name, MAX_LENGTH),
             "Choose a shorter name.",

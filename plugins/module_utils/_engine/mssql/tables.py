@@ -251,7 +251,7 @@ def _derived(prefix: str, table: TableName, columns: Sequence[str]) -> str:
     """The same name for the same key at every run: prefix, table and, but for primary keys, a digest of the columns."""
     digest = hashlib.sha256("\0".join((table.name, *columns)).encode("utf-8")).hexdigest()[:8]
     name = "%s_%s" % (prefix, table.name) if prefix == "PK" else "%s_%s_%s" % (prefix, table.name, digest)
-    if names.length(name) <= names.MAX_LENGTH:
+    if len(name.encode("utf-16-le")) // 2 <= names.MAX_LENGTH:
         return name
     kept = name.encode("utf-16-le")[: 2 * (names.MAX_LENGTH - 9)].decode("utf-16-le", "ignore")
     return "%s_%s" % (kept, digest)

@@ -179,16 +179,11 @@ def _create_trigger(table: Table, event: str) -> list[str]:
     ).format(
         source=source,
         applying=names.literal(APPLYING),
-        table=names.literal(applying_value(table.name)),
+        table=names.literal(str(table.name)),
         work=_BODIES[event](table),
     )
     trigger = "CREATE TRIGGER %s ON %s AFTER %s AS BEGIN %s END" % (name, names.quote(*table.name), event.upper(), body)
     return ["DROP TRIGGER IF EXISTS %s" % name, _with_transaction(trigger)]
-
-
-def applying_value(table: TableName) -> str:
-    """What the session's context says while a table is applied."""
-    return str(table)
 
 
 def _write(table: Table, source: str, created: str, tombstone: int, more: str) -> str:

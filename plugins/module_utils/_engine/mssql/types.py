@@ -73,26 +73,17 @@ def normalize(neutral: str) -> str:
     return text[: -len("(7)")] if text in ("datetime2(7)", "time(7)") else text
 
 
-def neutral(catalog_type: str) -> str:
+def neutral(format_type: str) -> str:
     """The neutral type of what the catalog said; an unknown one comes back in brackets and is not touched."""
     try:
-        return normalize(catalog_type)
+        return normalize(format_type)
     except UnsupportedType:
-        return "[%s]" % catalog_type
+        return "[%s]" % format_type
 
 
 def is_held(column: Column) -> bool:
     """Whether this engine has the column at all: it has all of them, row versions too."""
     return True
-
-
-def is_text(column: Column) -> bool:
-    """Whether the column holds characters, so that a collation decides what is equal."""
-    return _split(column.type)[0] in _UNICODE + _ANSI
-
-
-def is_binary(column: Column) -> bool:
-    return _split(column.type)[0] in _BINARY
 
 
 def read_as(column: Column) -> str:

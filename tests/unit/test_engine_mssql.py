@@ -1,0 +1,548 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SQL Server speaker: every statement that it can say is T-SQL, and says what it should."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlglot
+
+from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
+from ansible_collections.axops.retail.plugins.module_utils._engine._errors import (
+    RetailError,
+    UnsupportedName,
+    UnsupportedType,
+)
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._engine._rights import (
+    EXECUTE,
+    READ,
+    SYNCHRONISE,
+    WRITE,
+    Securable,
+)
+from ansible_collections.axops.retail.plugins.module_utils._engine._wire import Extract, Work
+from ansible_collections.axops.retail.plugins.module_utils._schema import package
+from ansible_collections.axops.retail.plugins.module_utils._sync import metadata, rules
+
+NAME = TableName("ax", "INVENT]TABLE")
+TABLE = Table(
+    NAME,
+    tuple(
+        Column.parse(name, text)
+        for name, text in {
+            "ITEMID": "nvarchar(20) not null",
+            "DATAAREAID": "nvarchar(4) not null default 'DAT'",
+            "PRICE": "numeric(32,16) not null default 0",
+            "MODIFIED": "datetime not null default getutcdate()",
+            "DAY": "date",
+            "AT": "time",
+            "WEIGHT": "float",
+            "FLAG": "bit",
+            "PICTURE": "image",
+            "NOTE": "ntext",
+            "OLDNOTE": "text",
+            "SHAPE": "xml",
+            "PAID": "money",
+            "ROWVERSION": "timestamp not null",
+            "REPLICATIONCOUNTER": "int identity not null",
+        }.items()
+    ),
+    ("ITEMID", "DATAAREAID"),
+    (("PRICE", "ITEMID"),),
+    (("MODIFIED",),),
+)
+ONLY_KEYS = Table(TableName("ax", "LINK"), (Column("A", "bigint", False), Column("B", "date", False)), ("A", "B"))
+
+
+class Recorder:
+    """Writes down what would be said to the server; answers as a server with one row of each outcome would."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.target = Target("mssql", database="RetailChannel")
+
+    def execute(self, sql: str, *parameters: Any) -> int:
+        assert sql.count("?") == len(parameters)
+        self.said.append(sql)
+        return 1
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        self.execute(sql, *parameters)
+        outcomes = [("write", 2, 1, None), ("conflict", 1, 0, None), ("held", 1, 0, 7), ("same", 1, 0, None)]
+        if sql.startswith("SELECT 0 AS n, COUNT"):
+            return [(0, 1, 1), (1, 1, 1)]
+        return outcomes if sql.startswith("SELECT act") else []
+
+    def row(self, sql: str, *parameters: Any) -> tuple[Any, ...]:
+        self.execute(sql, *parameters)
+        return ("ON", True, "SIMPLE", "CHECKSUM", False, False)
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        self.execute(sql, *parameters)
+        return None
+
+
+def extract(**changes: Any) -> Extract:
+    facts = {"table": TABLE, "columns": TABLE.travelling_columns, "low": 255, "seen": None, "not_origin": 0}
+    return Extract(**{**facts, **changes})
+
+
+def work(table: Table = TABLE, **changes: Any) -> Work:
+    facts: dict[str, Any] = {
+        "table": table, "columns": table.travelling_columns, "decide": rules.download(True), "upload": False, "peer": 0,
+        "scope": "Prices", "parent_wins": True, "body": "(SELECT body FROM [dbo].[sync_staging] WHERE peer_id = ?)",
+        "body_parameters": (0,), "acked": 17,
+    }  # fmt: skip
+    return Work(**{**facts, **changes})
+
+
+def applied(one: Work) -> list[str]:
+    db = Recorder()
+    mssql.applying.apply_batch(db, one)
+    return db.said
+
+
+def read_statements() -> list[str]:
+    db = Recorder()
+    mssql.tables.read(db)
+    mssql.tables.read(db, [NAME])
+    mssql.tables.schemas(db)
+    mssql.tracking.read(db)
+    mssql.databases.exists(db, "x")
+    mssql.databases.list(db)
+    mssql.databases.options(db)
+    mssql.access.read(db, db, ["POSUsers"], {})
+    mssql.access._compare(db, {"pos": "secret"})
+    mssql.marks.low_age(db)
+    return [*db.said, mssql.marks._LOW, mssql.marks._CURRENT, mssql.marks._FORK, mssql.marks._BIRTH]
+
+
+def change_statements() -> list[str]:
+    db = Recorder()
+    extracts = [extract(), extract(low=None), extract(base=-1, with_deletes=False)]
+    mssql.changes.probe(db, extracts)
+    mssql.changes.backlog(db, [extract(), extract(with_deletes=False)])
+    mssql.changes.count(db, [NAME, ONLY_KEYS.name])
+    db.said += [mssql.changes.query(one) for one in extracts]
+    parts = [mssql.changes._wanted(one) for one in extracts]
+    return [*db.said, *("SELECT 1 AS n FROM [dbo].[t] AS t WHERE " + part for part in parts)]
+
+
+def apply_statements() -> list[str]:
+    upload = work(decide=rules.upload(3), upload=True, peer=3, window_from=99, without=frozenset({4, 5}))
+    return applied(work()) + applied(upload) + applied(work(ONLY_KEYS, decide=rules.download(False), track_all=False))
+
+
+def table_statements() -> list[str]:
+    tables = mssql.tables
+    column = Column.parse("NEW", "nvarchar(30) not null default 'it''s'")
+    wide = Column.parse("WIDE", "bigint")
+    return [
+        *tables.create(TABLE),
+        *tables.create_schema("o'x"),
+        *(statement for table in metadata.TABLES for statement in tables.create(table)),
+        *tables.add_columns(NAME, [column, wide, Column.parse("D", "int default 0")]),
+        *tables.alter_column(NAME, column),
+        *tables.alter_column(NAME, wide),
+        *tables.add_unique(NAME, ["PRICE"]),
+        *tables.add_index(NAME, ["PRICE", "DAY"]),
+        *tables.drop(NAME),
+    ]
+
+
+def tracking_statements() -> list[str]:
+    tracking = mssql.tracking
+    return [*tracking.create(TABLE), *tracking.create(ONLY_KEYS), *tracking.drop(NAME), tracking.track_existing(TABLE)]
+
+
+def access_statements() -> list[str]:
+    access, one = mssql.access, [Securable("schema", "ax"), Securable("schema", "dbo")]
+    return [
+        *access.create_role("POS'Users"), *access.create_login("pos", "it's ] secret"), *access.set_password("pos", "x'y"),
+        *access.create_user("pos"), *access.create_user("SERVER\\POSUsers"), *access.add_member("POSUsers", "pos"),
+        *access.remove_member("POSUsers", "pos"), *access.grant("POSUsers", {"select", "insert"}, one),
+        *access.revoke("POSUsers", {"execute"}, one), *access.grant("POSUsers", {"select"}, [Securable.table(NAME)]),
+    ]  # fmt: skip
+
+
+def database_statements() -> list[str]:
+    databases = mssql.databases
+    wanted = {"allow_snapshot_isolation": "on", "recovery": "simple", "page_verify": "checksum", "auto_close": "off"}
+    return [*databases.create("Ret'ail]"), *databases.drop("Ret'ail]"), *databases.set_options("Ret'ail]", wanted)]
+
+
+def everything() -> list[str]:
+    return [
+        *read_statements(), *change_statements(), *apply_statements(), *table_statements(), *tracking_statements(),
+        *access_statements(), *database_statements(),
+    ]  # fmt: skip
+
+
+# ---- sqlglot reads single statements; what stands inside a batch is taken out of it first
+
+_GUARD = re.compile(
+    r"^IF (?:NOT EXISTS \(SELECT .*? AND name = N'(?:[^']|'')*'\)|NOT EXISTS \(SELECT 1 FROM sys\.server_principals "
+    r"WHERE name = N'(?:[^']|'')*'\)|[A-Z_]+\((?:N'(?:[^']|'')*'(?:, )?)+\) IS (?:NOT )?NULL) (?=[A-Z])"
+)
+_LITERAL = re.compile(r"N'((?:[^']|'')*)'")
+_RUN = re.compile(r"^EXEC \(N'((?:[^']|'')*)'\)$")
+_PART = re.compile(r"(?:'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|[^';\[])+")
+_TRIGGER = re.compile(r"^(CREATE TRIGGER .*?) AS BEGIN (.*) END$", re.DOTALL)
+#: What sqlglot keeps as text: procedure calls, and DDL that is SQL Server's alone.
+_KEPT_AS_TEXT = (
+    "EXEC",
+    "SET",
+    "DROP TRIGGER",
+    "ALTER",
+    "GRANT",
+    "REVOKE",
+    "CREATE LOGIN",
+    "CREATE USER",
+    "CREATE ROLE",
+)
+
+
+def statements_in(batch: str) -> Iterator[str]:
+    """The single statements of a batch: behind its guard, inside BEGIN … END, inside a text that it runs."""
+    batch = _GUARD.sub("", batch).strip()
+    if batch.startswith("BEGIN "):
+        batch = batch[len("BEGIN ") : -len(" END")]
+    run = _RUN.match(batch) or (
+        _LITERAL.search(batch) if batch.startswith("DECLARE @statement nvarchar(max) = N'") else None
+    )
+    if run and run.group(1):
+        yield from statements_in(run.group(1).replace("''", "'"))
+        return
+    trigger = _TRIGGER.match(batch)
+    if trigger:
+        yield from (part.strip() for part in _PART.findall(trigger.group(2)) if not part.strip().startswith("IF "))
+        return
+    yield from (part.strip() for part in _PART.findall(batch))
+
+
+@pytest.fixture(scope="module")
+def parsed() -> list[tuple[str, sqlglot.exp.Expression]]:
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    found = []
+    for batch in everything():
+        for statement in statements_in(batch):
+            if statement:
+                # T-SQL that sqlglot does not know: existing rows get a new column's default.
+                known = statement.removesuffix(" WITH VALUES")
+                found.append((statement, sqlglot.parse_one(known, dialect="tsql")))
+    return found
+
+
+def test_every_statement_is_t_sql(parsed: list[tuple[str, sqlglot.exp.Expression]]) -> None:
+    as_text = [text for text, tree in parsed if isinstance(tree, sqlglot.exp.Command)]
+    assert [text for text in as_text if not text.startswith(_KEPT_AS_TEXT)] == []
+    assert len(parsed) - len(as_text) > 100
+
+
+def test_nothing_is_said_that_not_every_server_has() -> None:
+    for batch in everything():
+        assert not re.search(r"\b(MERGE|CREATE OR ALTER|STRING_AGG|JSON_OBJECT|IS (NOT )?DISTINCT FROM|LIMIT)\b", batch)
+        assert not re.search(r"\bSET NOCOUNT ON", batch) or "CREATE TRIGGER" in batch
+
+
+def test_names_are_bracketed_and_literals_escaped() -> None:
+    assert mssql.names.quote("ax", "a]b") == "[ax].[a]]b]"
+    assert mssql.names.literal("it's") == "N'it''s'"
+    assert mssql.names.quote("x" * 128) == "[%s]" % ("x" * 128)
+    for name in ("", "x" * 129, "a\0b", "\U0001f600" * 65):
+        with pytest.raises(UnsupportedName):
+            mssql.names.quote(name)
+
+
+def test_the_wire_is_what_every_engine_reads() -> None:
+    def wire(kind: str) -> str:
+        return mssql.types.to_wire(Column("C", kind), "r.[C]")
+
+    assert wire("datetime") == "CONVERT(varchar(33), r.[C], 126)"
+    assert wire("date") == "CONVERT(varchar(10), r.[C], 23)"
+    assert wire("float") == "CONVERT(varchar(40), r.[C], 3)"
+    assert wire("image") == "CONVERT(varbinary(max), r.[C])"
+    assert wire("numeric(32,16)") == wire("bit") == wire("nvarchar(20)") == "r.[C]"
+    assert mssql.types.read_as(Column("C", "nvarchar(20)")) == "nvarchar(max)"
+    assert mssql.types.read_as(Column("C", "image")) == "varbinary(max)"
+    assert mssql.types.read_as(Column("C", "datetime")) == "datetime2(7)"
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("rowversion", "timestamp"), ("decimal(10)", "numeric(10,0)"), ("sysname", "nvarchar(128)"), ("datetime2(7)", "datetime2"),
+        ("datetime2(3)", "datetime2(3)"), ("nchar", "nchar(1)"), ("varbinary", "varbinary(max)"), ("varchar(60)", "varchar(60)"),
+    ],
+)  # fmt: skip
+def test_types_have_one_spelling(written: str, normal: str) -> None:
+    assert mssql.types.normalize(written) == normal
+    assert mssql.types.neutral(mssql.types.normalize(written)) == normal
+
+
+def test_an_unknown_type_is_refused_where_it_is_made_and_left_alone_where_it_is_found() -> None:
+    with pytest.raises(UnsupportedType):
+        mssql.types.native("geography")
+    assert mssql.types.neutral("geography") == "[geography]"
+
+
+@pytest.mark.parametrize(
+    ("stored", "neutral"),
+    [("((0))", "0"), ("(N'x')", "'x'"), ("(getutcdate())", "getutcdate()"), ("('a)b(')", "'a)b('"), (None, None), ("((1)+(2))", "(1)+(2)")],
+)  # fmt: skip
+def test_defaults_lose_the_catalogs_parentheses(stored: str | None, neutral: str | None) -> None:
+    assert mssql.types.neutral_default(stored) == neutral
+
+
+def test_every_type_of_the_packaged_schema_is_known(repository: Path) -> None:
+    for table in package.load([repository / "schemas" / "ax2012r3"]).tables.values():
+        for column in table.columns:
+            assert mssql.types.native(column.type)
+            assert mssql.types.neutral(mssql.types.normalize(column.type)) == mssql.types.normalize(column.type)
+        assert mssql.tables.create(table)[0].startswith("IF OBJECT_ID(N'[%s].[" % table.name.schema)
+
+
+def test_versions_are_compared_as_they_are_stored_and_newest_first_never() -> None:
+    assert mssql.marks.newer_than("t.version", 255, None) == "t.version >= 0x00000000000000FF"
+    sql = mssql.changes.query(extract(base=-1))
+    assert "t.version >= 0x00000000000000FF" in sql
+    assert sql.endswith(" ORDER BY q.v, q.k0, q.k1")
+    assert "FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER" in sql
+
+
+def test_an_upload_says_what_its_images_derive_from() -> None:
+    assert "q.b AS b, q.n AS n" in mssql.changes.query(extract(base=-1))
+    assert "q.b AS b" not in mssql.changes.query(extract())
+
+
+def test_probes_bind_their_anchors_so_that_plans_are_kept() -> None:
+    db = Recorder()
+    mssql.changes.probe(db, [extract(low=5), extract(low=6)])
+    other = Recorder()
+    mssql.changes.probe(other, [extract(low=7), extract(low=800)])
+    assert db.said == other.said
+    assert db.said[0].count("CAST(CAST(? AS bigint) AS binary(8))") == 2
+
+
+def test_rows_and_gaps_are_locked_first_and_through_the_rows_themselves() -> None:
+    said = applied(work())
+    lock = next(number for number, sql in enumerate(said) if "UPDLOCK, HOLDLOCK" in sql)
+    decide = next(number for number, sql in enumerate(said) if sql.startswith("UPDATE i SET act"))
+    assert lock < decide
+    assert "LEFT JOIN [ax].[INVENT]]TABLE] AS r WITH (UPDLOCK, HOLDLOCK)" in said[lock]
+    assert "r.[PAID] IS NULL" in said[lock]
+    assert said[lock].endswith("OPTION (FORCE ORDER, LOOP JOIN)")
+
+
+def test_images_are_compared_byte_for_byte() -> None:
+    decide = next(sql for sql in applied(work()) if sql.startswith("UPDATE i SET act"))
+    assert "CONVERT(varbinary(max), CONVERT(nvarchar(max), r.[NOTE]))" in decide
+    assert "INTERSECT SELECT i.c2, i.c3" in decide
+    assert "COLLATE" not in decide
+
+
+def test_landed_texts_have_the_databases_collation() -> None:
+    landed = applied(work())[0]
+    assert "c0 nvarchar(20) COLLATE DATABASE_DEFAULT NOT NULL" in landed
+    assert "c7 bit NULL" in landed
+    assert landed.endswith("PRIMARY KEY (c0, c1))")
+
+
+def test_every_path_of_a_batch_is_explicit() -> None:
+    read = next(sql for sql in applied(work()) if "OPENJSON" in sql)
+    assert "c0 nvarchar(max) '$.c0'" in read
+    assert len(re.findall(r"'\$\.c\d+'", read)) == len(TABLE.travelling_columns)
+
+
+def test_quarantined_transactions_are_left_out_before_anything_is_converted() -> None:
+    read = next(sql for sql in applied(work(without=frozenset({5, 4}))) if "OPENJSON" in sql)
+    assert "NOT IN (4, 5) THEN e.value END) WITH (" in read
+
+
+def test_identity_and_row_versions_are_never_written() -> None:
+    for sql in applied(work()):
+        assert "REPLICATIONCOUNTER" not in sql
+        assert "ROWVERSION" not in sql
+
+
+def test_the_session_says_what_it_applies_and_takes_it_back_when_that_fails() -> None:
+    class Refusing(Recorder):
+        def execute(self, sql: str, *parameters: Any) -> int:
+            super().execute(sql, *parameters)
+            if sql.startswith("DELETE r"):
+                raise RuntimeError("refused")
+            return 1
+
+    db = Refusing()
+    with pytest.raises(RuntimeError):
+        mssql.applying.apply_batch(db, work())
+    assert db.said[-1] == "EXEC sp_set_session_context N'axops.applying', NULL"
+    assert "EXEC sp_set_session_context N'axops.applying', N'ax.INVENT]TABLE'" in db.said
+
+
+def test_adopting_a_version_touches_nothing_that_is_known() -> None:
+    # Every UPDATE gives a row another version, which would travel.
+    adopt = next(sql for sql in applied(work()) if sql.startswith("UPDATE t SET parent_version"))
+    assert adopt.endswith("(t.parent_version IS NULL OR t.parent_version <> i.v)")
+
+
+def test_triggers_work_on_sets_and_are_silent() -> None:
+    triggers = [batch for batch in mssql.tracking.create(TABLE) if "CREATE TRIGGER" in batch]
+    assert len(triggers) == len(mssql.tracking.TRIGGERS) == 3
+    for batch in triggers:
+        assert "SET NOCOUNT ON" in batch
+        assert "TRIGGER_NESTLEVEL() = 1" in batch
+        assert "CURRENT_TRANSACTION_ID()" in batch
+    assert "FROM deleted AS o WHERE NOT EXISTS" in triggers[1]
+
+
+def test_tracking_tables_have_the_columns_that_every_engine_has() -> None:
+    table = mssql.tracking.create(TABLE)[0]
+    for column in (
+        "version rowversion NOT NULL", "origin int NULL", "parent_version bigint NULL", "created_here smallint NOT NULL",
+        "sync_row_is_tombstone smallint NOT NULL", "source_transaction bigint NULL", "last_change_datetime datetime NOT NULL",
+    ):  # fmt: skip
+        assert column in table
+    assert "(version, [ITEMID], [DATAAREAID])" in table
+    assert "LOCK_ESCALATION = DISABLE" in mssql.tracking.create(TABLE)[1]
+
+
+def test_the_schema_dbo_is_never_made() -> None:
+    assert mssql.tables.create_schema("dbo") == []
+    assert mssql.tables.create_schema("ax") == ["IF SCHEMA_ID(N'ax') IS NULL EXEC (N'CREATE SCHEMA [ax]')"]
+
+
+def test_a_default_is_put_back_after_a_change_of_type() -> None:
+    drop, alter, back = mssql.tables.alter_column(NAME, Column.parse("NAME", "nvarchar(60) not null default ''"))
+    assert "sys.default_constraints" in drop
+    assert alter == "ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [NAME] nvarchar(60) NOT NULL"
+    assert back.endswith("DEFAULT '' FOR [NAME]")
+
+
+def test_derived_names_fit_and_stay_the_same() -> None:
+    long = TableName("ax", "T" * 120)
+    names = [mssql.tables._derived("IX", long, ("A",)) for _run in range(2)]
+    assert names[0] == names[1] != mssql.tables._derived("IX", long, ("B",))
+    assert len(names[0]) == 128
+
+
+def test_database_options_are_the_vendors() -> None:
+    said = mssql.databases.set_options("R", dict.fromkeys(mssql.databases.OPTIONS[:2], "on"))
+    assert said == [
+        "ALTER DATABASE [R] SET ALLOW_SNAPSHOT_ISOLATION ON",
+        "ALTER DATABASE [R] SET READ_COMMITTED_SNAPSHOT ON WITH ROLLBACK IMMEDIATE",
+    ]
+    assert mssql.databases.options(Recorder()) == {
+        "allow_snapshot_isolation": "on", "read_committed_snapshot": "on", "recovery": "simple", "page_verify": "checksum",
+        "auto_close": "off", "auto_shrink": "off",
+    }  # fmt: skip
+    with pytest.raises(RetailError):
+        mssql.databases.set_options("R", {"recovery": "simple; DROP DATABASE x"})
+
+
+def test_windows_names_get_their_login_from_windows() -> None:
+    login, user = mssql.access.create_user("SERVER\\POSUsers")
+    assert login.endswith("CREATE LOGIN [SERVER\\POSUsers] FROM WINDOWS")
+    assert user.endswith("CREATE USER [SERVER\\POSUsers] FOR LOGIN [SERVER\\POSUsers]")
+    with pytest.raises(RetailError, match="has no password"):
+        mssql.access.create_login("pos", None)
+
+
+def test_needs_are_rights_on_tables_and_on_the_books() -> None:
+    needs = mssql.access.needs
+    table = Securable.table(NAME)
+    assert needs(READ, "R", ["ax"], [NAME]) == [(table, frozenset({"select"}))]
+    assert needs(WRITE, "R", ["ax"], [NAME]) == [(table, frozenset({"insert", "update", "delete"}))]
+    assert needs(EXECUTE, "R", ["ax"], []) == [(Securable("schema", "ax"), frozenset({"execute"}))]
+    assert needs(SYNCHRONISE, "R", ["ax"], [])[0][0] == Securable("schema", "dbo")
+
+
+def test_many_grants_make_few_round_trips() -> None:
+    tables = [Securable.table(TableName("ax", "T%d" % number)) for number in range(250)]
+    said = mssql.access.grant("POSUsers", {"select"}, tables)
+    assert len(said) == 3
+    assert said[0].count("GRANT SELECT ON OBJECT::[ax].[T") == 100
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "kind"),
+    [
+        ("40001", "deadlock victim. (1205) (SQLExecDirectW)", "transient"), ("42000", "Lock request time out (1222) (SQLExecDirectW)", "transient"),
+        ("42000", "Snapshot isolation transaction aborted (3960) (SQLExecDirectW)", "transient"),
+        ("HYT00", "Query timeout expired (0) (SQLExecDirectW)", "transient"), ("08S01", "Communication link failure (0) (SQLExecDirectW)", "lost"),
+        ("23000", "Violation of PRIMARY KEY constraint (2627) (SQLExecDirectW)", "data"), ("22001", "would be truncated (2628) (SQLExecDirectW)", "data"),
+        ("42000", "Error converting (8114) (SQLExecDirectW)", "data"), ("42000", "No sale after closing (50001) (SQLExecDirectW)", "data"),
+        ("42000", "The transaction ended in the trigger. (3609) (SQLExecDirectW)", "data"),
+        ("42000", "The SELECT permission was denied (229) (SQLExecDirectW)", "denied"), ("28000", "Login failed (18456) (SQLDriverConnect)", "denied"),
+        ("42S02", "Invalid object name 'x'. (208) (SQLExecDirectW)", "other"),
+        ("42000", "could not serialize access due to concurrent update (33557097) (SQLExecDirectW)", "transient"),
+    ],
+)  # fmt: skip
+def test_errors_are_sorted_by_what_can_be_done(state: str, text: str, kind: str) -> None:
+    assert mssql.errors.classify(state, "('%s', '[%s] [Driver]%s')" % (state, state, text)) == kind
+
+
+def test_messages_are_the_servers_words_without_the_rows_values() -> None:
+    text = (
+        "[23000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Violation of PRIMARY KEY constraint 'PK_T'. "
+        "Cannot insert "
+        "duplicate key in object 'ax.T'. The duplicate key value is (secret). (2627) (SQLExecDirectW); [23000] "
+        "[Microsoft][ODBC "
+        "Driver 18 for SQL Server][SQL Server]The statement has been terminated. (3621)"
+    )
+    assert mssql.errors.plain_message(Exception("23000", text)) == (
+        "Violation of PRIMARY KEY constraint 'PK_T'. Cannot insert duplicate key in object 'ax.T'."
+    )
+
+
+def test_connections_are_encrypted_and_named_unless_told_otherwise() -> None:
+    target = Target(
+        "mssql",
+        host="hq01",
+        database="Retail",
+        user="sync",
+        password="a;b}",
+        application_name="Retail Offline Sync Service",
+    )
+    text = mssql.connect._string(target, "{ODBC Driver 18 for SQL Server}")
+    assert text == (
+        "Driver={ODBC Driver 18 for SQL "
+        "Server};Server={tcp:hq01,1433};Encrypt=yes;TrustServerCertificate=no;Database=Retail;UID=sync;"
+        "PWD={a;b}}};APP={Retail Offline Sync Service}"
+    )
+
+
+def test_an_instance_is_found_by_name_or_by_port() -> None:
+    named = Target("mssql", host="till01", instance="SQLEXPRESS")
+    assert mssql.connect._server(named) == "till01\\SQLEXPRESS"
+    assert (
+        mssql.connect._server(Target("mssql", host="till01", instance="SQLEXPRESS", port=14330)) == "tcp:till01,14330"
+    )
+    assert "Trusted_Connection=yes" in mssql.connect._string(named, "/opt/libmsodbcsql-18.so")
+
+
+def test_freetds_is_not_trusted_to_check_certificates() -> None:
+    with pytest.raises(RetailError, match="cannot check"):
+        mssql.connect._string(Target("mssql", host="hq01"), "/usr/lib/x86_64-linux-gnu/odbc/libtdsodbc.so")
+    trusted = Target("mssql", host="hq01", trust_server_certificate=True)
+    text = mssql.connect._string(trusted, "/usr/lib/x86_64-linux-gnu/odbc/libtdsodbc.so")
+    assert "TDS_Version=7.4" in text
+    assert "Encryption=require" in text
+
+
+def test_the_drivers_wheel_is_found_by_its_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mssql_python_odbc").mkdir()
+    (tmp_path / "mssql_python_odbc" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    patterns = mssql.connect._wheel_files()
+    assert patterns
+    assert all(str(tmp_path) in one and "libmsodbcsql" in one for one in patterns)
