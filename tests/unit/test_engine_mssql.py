@@ -98,10 +98,17 @@ def extract(**changes: Any) -> Extract:
 
 def work(table: Table = TABLE, **changes: Any) -> Work:
     facts: dict[str, Any] = {
-        "table": table, "columns": table.travelling_columns, "decide": rules.download(True), "upload": False, "peer": 0,
-        "scope": "Prices", "parent_wins": True, "body": "(SELECT body FROM [dbo].[sync_staging] WHERE peer_id = ?)",
-        "body_parameters": (0,), "acked": 17,
-    }  # fmt: skip
+        "table": table,
+        "columns": table.travelling_columns,
+        "decide": rules.download(True),
+        "upload": False,
+        "peer": 0,
+        "scope": "Prices",
+        "parent_wins": True,
+        "body": "(SELECT body FROM [dbo].[sync_staging] WHERE peer_id = ?)",
+        "body_parameters": (0,),
+        "acked": 17,
+    }
     return Work(**{**facts, **changes})
 
 
@@ -167,11 +174,17 @@ def tracking_statements() -> list[str]:
 def access_statements() -> list[str]:
     access, one = mssql.access, [Securable("schema", "ax"), Securable("schema", "dbo")]
     return [
-        *access.create_role("POS'Users"), *access.create_login("pos", "it's ] secret"), *access.set_password("pos", "x'y"),
-        *access.create_user("pos"), *access.create_user("SERVER\\POSUsers"), *access.add_member("POSUsers", "pos"),
-        *access.remove_member("POSUsers", "pos"), *access.grant("POSUsers", {"select", "insert"}, one),
-        *access.revoke("POSUsers", {"execute"}, one), *access.grant("POSUsers", {"select"}, [Securable.table(NAME)]),
-    ]  # fmt: skip
+        *access.create_role("POS'Users"),
+        *access.create_login("pos", "it's ] secret"),
+        *access.set_password("pos", "x'y"),
+        *access.create_user("pos"),
+        *access.create_user("SERVER\\POSUsers"),
+        *access.add_member("POSUsers", "pos"),
+        *access.remove_member("POSUsers", "pos"),
+        *access.grant("POSUsers", {"select", "insert"}, one),
+        *access.revoke("POSUsers", {"execute"}, one),
+        *access.grant("POSUsers", {"select"}, [Securable.table(NAME)]),
+    ]
 
 
 def database_statements() -> list[str]:
@@ -182,9 +195,14 @@ def database_statements() -> list[str]:
 
 def everything() -> list[str]:
     return [
-        *read_statements(), *change_statements(), *apply_statements(), *table_statements(), *tracking_statements(),
-        *access_statements(), *database_statements(),
-    ]  # fmt: skip
+        *read_statements(),
+        *change_statements(),
+        *apply_statements(),
+        *table_statements(),
+        *tracking_statements(),
+        *access_statements(),
+        *database_statements(),
+    ]
 
 
 # ---- sqlglot reads single statements; what stands inside a batch is taken out of it first
@@ -280,10 +298,16 @@ def test_the_wire_is_what_every_engine_reads() -> None:
 @pytest.mark.parametrize(
     ("written", "normal"),
     [
-        ("rowversion", "timestamp"), ("decimal(10)", "numeric(10,0)"), ("sysname", "nvarchar(128)"), ("datetime2(7)", "datetime2"),
-        ("datetime2(3)", "datetime2(3)"), ("nchar", "nchar(1)"), ("varbinary", "varbinary(max)"), ("varchar(60)", "varchar(60)"),
+        ("rowversion", "timestamp"),
+        ("decimal(10)", "numeric(10,0)"),
+        ("sysname", "nvarchar(128)"),
+        ("datetime2(7)", "datetime2"),
+        ("datetime2(3)", "datetime2(3)"),
+        ("nchar", "nchar(1)"),
+        ("varbinary", "varbinary(max)"),
+        ("varchar(60)", "varchar(60)"),
     ],
-)  # fmt: skip
+)
 def test_types_have_one_spelling(written: str, normal: str) -> None:
     assert mssql.types.normalize(written) == normal
     assert mssql.types.neutral(mssql.types.normalize(written)) == normal
@@ -297,8 +321,15 @@ def test_an_unknown_type_is_refused_where_it_is_made_and_left_alone_where_it_is_
 
 @pytest.mark.parametrize(
     ("stored", "neutral"),
-    [("((0))", "0"), ("(N'x')", "'x'"), ("(getutcdate())", "getutcdate()"), ("('a)b(')", "'a)b('"), (None, None), ("((1)+(2))", "(1)+(2)")],
-)  # fmt: skip
+    [
+        ("((0))", "0"),
+        ("(N'x')", "'x'"),
+        ("(getutcdate())", "getutcdate()"),
+        ("('a)b(')", "'a)b('"),
+        (None, None),
+        ("((1)+(2))", "(1)+(2)"),
+    ],
+)
 def test_defaults_lose_the_catalogs_parentheses(stored: str | None, neutral: str | None) -> None:
     assert mssql.types.neutral_default(stored) == neutral
 
@@ -408,9 +439,14 @@ def test_triggers_work_on_sets_and_are_silent() -> None:
 def test_tracking_tables_have_the_columns_that_every_engine_has() -> None:
     table = mssql.tracking.create(TABLE)[0]
     for column in (
-        "version rowversion NOT NULL", "origin int NULL", "parent_version bigint NULL", "created_here smallint NOT NULL",
-        "sync_row_is_tombstone smallint NOT NULL", "source_transaction bigint NULL", "last_change_datetime datetime NOT NULL",
-    ):  # fmt: skip
+        "version rowversion NOT NULL",
+        "origin int NULL",
+        "parent_version bigint NULL",
+        "created_here smallint NOT NULL",
+        "sync_row_is_tombstone smallint NOT NULL",
+        "source_transaction bigint NULL",
+        "last_change_datetime datetime NOT NULL",
+    ):
         assert column in table
     assert "(version, [ITEMID], [DATAAREAID])" in table
     assert "LOCK_ESCALATION = DISABLE" in mssql.tracking.create(TABLE)[1]
@@ -442,9 +478,13 @@ def test_database_options_are_the_vendors() -> None:
         "ALTER DATABASE [R] SET READ_COMMITTED_SNAPSHOT ON WITH ROLLBACK IMMEDIATE",
     ]
     assert mssql.databases.options(Recorder()) == {
-        "allow_snapshot_isolation": "on", "read_committed_snapshot": "on", "recovery": "simple", "page_verify": "checksum",
-        "auto_close": "off", "auto_shrink": "off",
-    }  # fmt: skip
+        "allow_snapshot_isolation": "on",
+        "read_committed_snapshot": "on",
+        "recovery": "simple",
+        "page_verify": "checksum",
+        "auto_close": "off",
+        "auto_shrink": "off",
+    }
     with pytest.raises(RetailError):
         mssql.databases.set_options("R", {"recovery": "simple; DROP DATABASE x"})
 
@@ -476,17 +516,22 @@ def test_many_grants_make_few_round_trips() -> None:
 @pytest.mark.parametrize(
     ("state", "text", "kind"),
     [
-        ("40001", "deadlock victim. (1205) (SQLExecDirectW)", "transient"), ("42000", "Lock request time out (1222) (SQLExecDirectW)", "transient"),
+        ("40001", "deadlock victim. (1205) (SQLExecDirectW)", "transient"),
+        ("42000", "Lock request time out (1222) (SQLExecDirectW)", "transient"),
         ("42000", "Snapshot isolation transaction aborted (3960) (SQLExecDirectW)", "transient"),
-        ("HYT00", "Query timeout expired (0) (SQLExecDirectW)", "transient"), ("08S01", "Communication link failure (0) (SQLExecDirectW)", "lost"),
-        ("23000", "Violation of PRIMARY KEY constraint (2627) (SQLExecDirectW)", "data"), ("22001", "would be truncated (2628) (SQLExecDirectW)", "data"),
-        ("42000", "Error converting (8114) (SQLExecDirectW)", "data"), ("42000", "No sale after closing (50001) (SQLExecDirectW)", "data"),
+        ("HYT00", "Query timeout expired (0) (SQLExecDirectW)", "transient"),
+        ("08S01", "Communication link failure (0) (SQLExecDirectW)", "lost"),
+        ("23000", "Violation of PRIMARY KEY constraint (2627) (SQLExecDirectW)", "data"),
+        ("22001", "would be truncated (2628) (SQLExecDirectW)", "data"),
+        ("42000", "Error converting (8114) (SQLExecDirectW)", "data"),
+        ("42000", "No sale after closing (50001) (SQLExecDirectW)", "data"),
         ("42000", "The transaction ended in the trigger. (3609) (SQLExecDirectW)", "data"),
-        ("42000", "The SELECT permission was denied (229) (SQLExecDirectW)", "denied"), ("28000", "Login failed (18456) (SQLDriverConnect)", "denied"),
+        ("42000", "The SELECT permission was denied (229) (SQLExecDirectW)", "denied"),
+        ("28000", "Login failed (18456) (SQLDriverConnect)", "denied"),
         ("42S02", "Invalid object name 'x'. (208) (SQLExecDirectW)", "other"),
         ("42000", "could not serialize access due to concurrent update (33557097) (SQLExecDirectW)", "transient"),
     ],
-)  # fmt: skip
+)
 def test_errors_are_sorted_by_what_can_be_done(state: str, text: str, kind: str) -> None:
     assert mssql.errors.classify(state, "('%s', '[%s] [Driver]%s')" % (state, state, text)) == kind
 

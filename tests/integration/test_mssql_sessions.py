@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions between SQL Server databases, and between SQL Server and PostgreSQL, both ways round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import mssql_world as world
+import pgserver
+import pytest
+
+from ansible_collections.axops.retail.plugins.module_utils import _engine
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
+from ansible_collections.axops.retail.plugins.module_utils._sync import log, session
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+
+pytestmark = world.needs_server
+
+ITEM = world.table(
+    "ITEM",
+    "ID",
+    ID="bigint not null",
+    NAME="nvarchar(20) not null default ''",
+    PRICE="numeric(32,16)",
+    CHANGED="datetime",
+    DAY="date",
+    FLAG="bit",
+    WEIGHT="float",
+    GUID="uniqueidentifier",
+    NOTE="ntext",
+    ROWVERSION="timestamp not null",
+)
+SALE = world.table(
+    "SALE",
+    "STORE ID",
+    STORE="nvarchar(10) not null",
+    ID="bigint not null",
+    TEXT="nvarchar(10)",
+    RC="int identity not null",
+)
+CUST = world.table("CUST", "ID", ID="bigint not null", NAME="nvarchar(20)")
+TABLES = (ITEM, SALE, CUST)
+SCOPES = (
+    world.scope("down", "download", ITEM),
+    world.scope("up", "upload", SALE, "child"),
+    world.scope("both", "bidirectional", CUST),
+)
+GUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
+
+
+@pytest.fixture
+def make_database(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Database]]:
+    """Return a function that makes an empty database on an engine."""
+    contexts: list[Any] = []
+
+    def make(engine: str) -> Database:
+        if engine == "mssql":
+            context: Any = world.fresh()
+            contexts.append(context)
+            return context.__enter__()
+        server: pgserver.PgServer = request.getfixturevalue("pg_server")
+        facts = request.getfixturevalue("new_database")(server)
+        db = _engine.connect(Target(engine="postgresql", encrypt="no", **facts))
+        contexts.append(db)
+        return world.make_schemas(db)
+
+    yield make
+    for context in reversed(contexts):
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["mssql-mssql", "mssql-postgresql", "postgresql-mssql"], ids=lambda name: "child-parent:" + name)
+def pair(request: pytest.FixtureRequest, make_database: Callable[[str], Database]) -> Pair:
+    """A child and its parent; the parent has 30 items since before they knew each other."""
+    child, parent = (make_database(engine) for engine in request.param.split("-"))
+    for db in (child, parent):
+        world.make(db, TABLES, tracked=False)
+    insert = (
+        "insert into {ax.ITEM} ({ID}, {NAME}, {PRICE}, {CHANGED}, {DAY}, {FLAG}, {WEIGHT}, {GUID}, {NOTE}) values "
+        "(?, ?, cast(? as numeric(32,16)), '2024-01-02T03:04:05.120', '2024-01-02', cast(1 as %s), 0.1, '%s', 'it''s')"
+        % (parent.engine.types.native("bit") if parent.engine is world.ENGINE else "int)::boolean and (true", GUID)
+    )
+    for number in range(1, 31):
+        world.run(parent, insert, number, "n%d" % number, "0.3333333333333333")
+    for db in (child, parent):
+        for table in TABLES:
+            for statement in db.engine.tracking.create(table):
+                db.execute(statement)
+    return world.paired(child, parent, SCOPES)
+
+
+@pytest.fixture
+def loaded(pair: Pair) -> Pair:
+    world.synchronise(pair)
+    return pair
+
+
+def pending(pair: Pair) -> list[str]:
+    return [scope.name for scope in session.pending(pair, pair.scopes)]
+
+
+def test_a_first_load_brings_every_value_exactly(pair: Pair) -> None:
+    assert world.synchronise(pair) == 30
+    columns = "{ID}, {NAME}, {PRICE}, {CHANGED}, {DAY}, {FLAG}, {WEIGHT}, {NOTE}"
+    sql = "select %s from {ax.ITEM} order by {ID}" % columns
+    assert world.rows(pair.child, sql) == world.rows(pair.parent, sql)
+    first = world.rows(pair.child, sql)[0]
+    assert (first[2], first[5], first[6], first[7]) == (Decimal("0.3333333333333333"), True, 0.1, "it's")
+    assert str(world.rows(pair.child, "select {GUID} from {ax.ITEM}")[0][0]).upper() == GUID
+    assert world.rows(pair.child, "select count(*) from {ax.ITEM_tracking}") == [(0,)]
+    assert pending(pair) == []
+
+
+def test_changes_go_both_ways_once(loaded: Pair) -> None:
+    child, parent = loaded.child, loaded.parent
+    world.run(child, "insert into {ax.SALE} ({STORE}, {ID}, {TEXT}) values ('H', 1, 'a'), ('H', 2, 'b')")
+    world.run(parent, "update {ax.ITEM} set {PRICE} = 9 where {ID} = 7")
+    world.run(parent, "delete from {ax.ITEM} where {ID} = 8")
+    world.run(child, "insert into {ax.CUST} ({ID}, {NAME}) values (1, 'c')")
+    world.run(parent, "insert into {ax.CUST} ({ID}, {NAME}) values (2, 'p')")
+    assert pending(loaded) == ["down", "up", "both"]
+    assert world.synchronise(loaded) == 6
+    assert world.rows(parent, "select {ID}, {TEXT} from {ax.SALE} order by {ID}") == [(1, "a"), (2, "b")]
+    assert world.rows(child, "select {ID}, {PRICE} from {ax.ITEM} where {ID} in (7, 8)") == [(7, Decimal(9))]
+    for db in (child, parent):
+        assert world.rows(db, "select {ID}, {NAME} from {ax.CUST} order by {ID}") == [(1, "c"), (2, "p")]
+    assert pending(loaded) == []
+    assert sum(row["uploaded"] for row in log.read_last(parent, 10, "R1")) == 3
+
+
+def test_a_conflict_is_decided_and_the_loser_kept(loaded: Pair) -> None:
+    child, parent = loaded.child, loaded.parent
+    world.run(child, "insert into {ax.CUST} ({ID}, {NAME}) values (1, 'c')")
+    world.synchronise(loaded)
+    world.run(child, "update {ax.CUST} set {NAME} = 'child' where {ID} = 1")
+    world.run(parent, "update {ax.CUST} set {NAME} = 'parent' where {ID} = 1")
+    world.synchronise(loaded)
+    for db in (child, parent):
+        assert world.rows(db, "select {NAME} from {ax.CUST}") == [("parent",)]
+    kept = world.rows(parent, "select winner, row_key, incoming_image from {dbo.sync_conflict}")
+    assert [row[:2] for row in kept] == [("parent", "[1]")]
+    assert '"child"' in kept[0][2]
+    assert pending(loaded) == []
+
+
+def test_texts_that_a_collation_calls_equal_are_different_edits(loaded: Pair) -> None:
+    child, parent = loaded.child, loaded.parent
+    world.run(parent, "insert into {ax.CUST} ({ID}, {NAME}) values (1, 'Cola')")
+    for text in ("COLA", "COLA ", "Cola"):
+        world.synchronise(loaded)
+        world.run(parent, "update {ax.CUST} set {NAME} = '%s' where {ID} = 1" % text)
+        world.synchronise(loaded)
+        assert world.rows(child, "select {NAME} from {ax.CUST}") == [(text,)]
+
+
+def test_a_bad_row_goes_aside_with_its_whole_transaction(loaded: Pair) -> None:
+    child, parent = loaded.child, loaded.parent
+    world.run(parent, "alter table {ax.SALE} add constraint no_bad check ({TEXT} <> 'bad')")
+    insert = "insert into {ax.SALE} ({STORE}, {ID}, {TEXT}) values ('H', %d, '%s')"
+    world.run(child, insert % (10, "good"))
+    with child.transaction():
+        world.run(child, insert % (11, "bad"))
+        world.run(child, insert % (12, "same sale"))
+    world.run(child, insert % (13, "good"))
+    world.synchronise(loaded)
+    assert world.rows(parent, "select {ID} from {ax.SALE} order by {ID}") == [(10,), (13,)]
+    assert world.rows(parent, "select count(*), count(distinct source_transaction) from {dbo.sync_quarantine}") == [
+        (2, 1)
+    ]
+    assert pending(loaded) == []
+
+
+def test_deletes_of_an_upload_scope_stay_where_they_are(loaded: Pair) -> None:
+    world.run(loaded.child, "insert into {ax.SALE} ({STORE}, {ID}) values ('H', 1)")
+    world.synchronise(loaded)
+    world.run(loaded.child, "delete from {ax.SALE}")
+    world.synchronise(loaded)
+    assert world.rows(loaded.parent, "select count(*) from {ax.SALE}") == [(1,)]
+    assert pending(loaded) == []
+
+
+def test_a_new_key_travels_as_a_deletion_and_a_row(loaded: Pair) -> None:
+    world.run(loaded.child, "insert into {ax.CUST} ({ID}, {NAME}) values (1, 'c')")
+    world.synchronise(loaded)
+    world.run(loaded.child, "update {ax.CUST} set {ID} = 100")
+    world.synchronise(loaded)
+    assert world.rows(loaded.parent, "select {ID}, {NAME} from {ax.CUST}") == [(100, "c")]
+    assert pending(loaded) == []
+
+
+def test_what_a_download_only_register_changed_is_kept_as_a_conflict(loaded: Pair) -> None:
+    world.run(loaded.child, "update {ax.ITEM} set {PRICE} = 1 where {ID} = 20")
+    world.run(loaded.parent, "update {ax.ITEM} set {PRICE} = 2 where {ID} = 20")
+    world.synchronise(loaded)
+    assert world.rows(loaded.child, "select {PRICE} from {ax.ITEM} where {ID} = 20") == [(Decimal(2),)]
+    assert world.rows(loaded.child, "select winner, kind from {dbo.sync_conflict}") == [("parent", "update-update")]
+
+
+def test_a_trigger_that_rewrites_the_applied_row_makes_no_echo(loaded: Pair) -> None:
+    child = loaded.child
+    if child.engine is not world.ENGINE:
+        pytest.skip("the child's trigger is written in T-SQL")
+    child.execute(
+        "CREATE TRIGGER [ax].[stamp] ON [ax].[CUST] AFTER INSERT AS BEGIN SET NOCOUNT ON; UPDATE c SET [NAME] = "
+        "c.[NAME] + N'!' "
+        "FROM [ax].[CUST] AS c JOIN inserted AS i ON i.[ID] = c.[ID] END"
+    )
+    world.run(loaded.parent, "insert into {ax.CUST} ({ID}, {NAME}) values (5, 'p')")
+    world.synchronise(loaded)
+    assert world.rows(child, "select {NAME} from {ax.CUST}") == [("p!",)]
+    assert world.rows(child, "select origin from {ax.CUST_tracking}") == [(0,)]
+    assert world.rows(loaded.parent, "select {NAME} from {ax.CUST}") == [("p",)]
+    assert pending(loaded) == []
