@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.axops.retail.plugins.module_utils._engine import connect
+from offline_world import HOUSTON_2, Couple, Identity, make_tables, target
+
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import applying
@@ -19,7 +21,6 @@ from ansible_collections.axops.retail.plugins.module_utils._sync import session,
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
-from offline_world import HOUSTON_1, HOUSTON_2, Couple, Identity, make_tables, target
 
 
 def _table(name: str, key: str, unique: tuple[tuple[str, ...], ...] = (), **columns: str) -> Table:
@@ -295,7 +296,9 @@ def test_a_refusal_that_comes_at_the_commit_puts_the_guilty_aside(pair: World) -
 )
 def test_one_row_that_is_refused_in_an_unusual_way_does_not_stop_the_others(pair: World, defect: str) -> None:
     pair.parent.execute(defect)
-    pair.child.execute("INSERT INTO ax.\"LINE\" SELECT 1, 1, string_agg(md5(g::text), '') FROM generate_series(1, 400) g")
+    pair.child.execute(
+        "INSERT INTO ax.\"LINE\" SELECT 1, 1, string_agg(md5(g::text), '') FROM generate_series(1, 400) g"
+    )
     pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (2, 1, 'good')")
     pair.settle()
     assert rows(pair.parent, "LINE", '"ID"') == [(2,)]
@@ -363,9 +366,7 @@ def test_a_sale_that_is_changed_but_still_refused_stays_aside_whole(pair: World)
 
 
 @pytest.fixture
-def tiers(
-    world: World, new_database: Callable[[Any], dict[str, Any]], pg_server: Any
-) -> Iterator[tuple[World, World]]:
+def tiers(world: World, new_database: Callable[[Any], dict[str, Any]], pg_server: Any) -> Iterator[tuple[World, World]]:
     """(register and store, store and headquarters): the register is ``world.child``, the store ``world.parent``."""
     with connect(target(new_database(pg_server))) as above:
         make_tables(above, TABLES)
@@ -408,7 +409,7 @@ def test_sales_of_two_registers_are_not_put_aside_together(
 # ---- names and values
 
 
-@pytest.mark.parametrize("name", ['a?b', "100%", "{b}", "O'B", 'q"q', "a b;--", "$1", "back\\slash", ":x", "Ж"])
+@pytest.mark.parametrize("name", ["a?b", "100%", "{b}", "O'B", 'q"q', "a b;--", "$1", "back\\slash", ":x", "Ж"])
 def test_names_with_any_sign_travel(world: World, name: str) -> None:
     table = _table(
         name, "%s %s" % ("ID", "K" + name.replace(" ", "")),
@@ -420,7 +421,9 @@ def test_names_with_any_sign_travel(world: World, name: str) -> None:
     quoted = world.parent.engine.names.quote(*table.name)
     world.parent.execute("INSERT INTO %s VALUES (1, 1, 'a'), (2, 2, 'b')" % quoted)
     world.settle()
-    world.child.execute("UPDATE %s SET %s = 'c' WHERE %s = 1" % (quoted, world.child.engine.names.quote("V" + name), '"ID"'))
+    world.child.execute(
+        "UPDATE %s SET %s = 'c' WHERE %s = 1" % (quoted, world.child.engine.names.quote("V" + name), '"ID"')
+    )
     world.child.execute('DELETE FROM %s WHERE "ID" = 2' % quoted)
     world.parent.execute("UPDATE %s SET %s = 'd'" % (quoted, world.child.engine.names.quote("V" + name)))
     world.settle()
@@ -429,19 +432,28 @@ def test_names_with_any_sign_travel(world: World, name: str) -> None:
 
 
 def test_extreme_values_travel(world: World) -> None:
-    columns = {"F": "float", "R": "real", "T": "datetime2", "D": "date", "S": "datetime", "N": "numeric(32,16)", "C": "time"}
+    columns = {
+        "F": "float",
+        "R": "real",
+        "T": "datetime2",
+        "D": "date",
+        "S": "datetime",
+        "N": "numeric(32,16)",
+        "C": "time",
+    }
     table = _table("EXTREME", "ID", ID="bigint not null", **columns)
     make_tables(world.parent, (table,))
     world.provision((make_scope("s", "bidirectional", [table.name]),))
     world.parent.execute(
         """INSERT INTO ax."EXTREME" VALUES
         (1, 'NaN', 'NaN', 'infinity', 'infinity', '-infinity', 'NaN', '24:00'),
-        (2, '-Infinity', 'Infinity', '0044-03-15 12:00:00.123456 BC', '4713-01-01 BC', '9999-12-31 23:59:59.999', 9999999999999999, '23:59:59.999999'),
+        (2, '-Infinity', 'Infinity', '0044-03-15 12:00:00.123456 BC', '4713-01-01 BC', '9999-12-31 23:59:59.999',
+         9999999999999999, '23:59:59.999999'),
         (3, 1e-308, 1.17549435e-38, '294276-12-31 23:59:59.999999', '5874897-12-31', '0001-01-01', -0.0000000000000001, '0:0'),
         (4, 0.1, 0.1, '2026-11-23 01:02:03.123456', NULL, NULL, NULL, NULL)"""
     )
     world.settle()
-    everything = 'e::text'
+    everything = "e::text"
     assert world.child.query('SELECT %s FROM ax."EXTREME" e ORDER BY 1' % everything) == world.parent.query(
         'SELECT %s FROM ax."EXTREME" e ORDER BY 1' % everything
     )
@@ -451,3 +463,81 @@ def test_extreme_values_travel(world: World) -> None:
         'SELECT %s FROM ax."EXTREME" e ORDER BY 1' % everything
     )
     assert kept(world.parent, "sync_conflict") == 0
+
+
+# ---- two parents, two sessions
+
+
+def test_what_was_born_here_goes_to_a_new_parent_too(
+    world: World, new_database: Callable[[Any], dict[str, Any]], pg_server: Any
+) -> None:
+    """Also when the first parent's load has brought it back, or the same row was made there."""
+    make_tables(world.child, TABLES)
+    world.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'mine'), (2, 'both')""")
+    world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (2, 'both')""")
+    world.provision(SCOPES)
+    world.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'both' WHERE "ID" = 2""")
+    world.settle()
+    with connect(target(new_database(pg_server))) as above:
+        make_tables(above, TABLES)
+        moved = World(world.child, above)
+        moved.provision(SCOPES, reprovision=True)
+        moved.settle()
+        assert rows(above, "CUSTOMER") == [(1, "mine"), (2, "both")]
+
+
+@pytest.mark.parametrize("moment", ["landing", "applying"])
+def test_a_session_that_lost_its_lock_brings_nothing_old(
+    pair: World, other_client: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Another session has moved the scope meanwhile, though a long transaction keeps the low-water mark where it was."""
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'a')""")
+    pair.settle()
+    late = other_client("parent")
+    place, name = (transfer, "_apply") if moment == "applying" else (transfer._Landing, "flush")
+    original = getattr(place, name)
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        pair.parent.execute("SELECT pg_advisory_unlock_all()")
+        other_client("parent").execute("""UPDATE ax."ITEM" SET "NAME" = 'newest'""")
+        session.run(Pair(other_client("child"), other_client("parent")), DOWN)
+        assert rows(pair.child, "ITEM") == [(1, "newest")]
+        return original(*arguments)
+
+    with late.transaction():
+        late.execute("""INSERT INTO ax."CUSTOMER" VALUES (9, 'late')""")
+        pair.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'first'""")
+        pair.run(DOWN)
+        pair.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'older'""")
+        monkeypatch.setattr(place, name, overtaken)
+        monkeypatch.setattr(transfer, "BATCH_SIZE", 1)
+        with pytest.raises(RetailError, match="Another session"):
+            pair.run(DOWN)
+        assert rows(pair.child, "ITEM") == [(1, "newest")]
+    pair.settle()
+    assert rows(pair.child, "ITEM") == [(1, "newest")]
+
+
+def test_a_row_that_headquarters_and_a_register_both_edit_settles(tiers: tuple[World, World]) -> None:
+    """The store takes it from above only, and gives and takes below."""
+    register, store = tiers
+    store.provision((make_scope("items", "download", [ITEM.name], 0, 1, 1),))
+    store.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'a'), (2, 'a'), (3, 'a')""")
+    store.settle()
+    register.provision((make_scope("items", "bidirectional", [ITEM.name], 0, 1, 1),))
+    register.settle()
+    for deed in ("""UPDATE ax."ITEM" SET "NAME" = 'r'""", """DELETE FROM ax."ITEM" WHERE "ID" = 2"""):
+        register.child.execute(deed)
+    store.parent.execute("""UPDATE ax."ITEM" SET "NAME" = CASE "ID" WHEN 1 THEN 'hq' ELSE 'r' END""")
+    for _round in range(2):
+        register.settle()
+        store.settle()
+    register.settle()
+    assert rows(register.child, "ITEM") == rows(store.child, "ITEM") == rows(store.parent, "ITEM")
+    assert kept(store.child, "sync_conflict") == 2
+    store.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'z'""")
+    store.settle()
+    register.settle()
+    assert rows(register.child, "ITEM") == [(1, "z"), (2, "z"), (3, "z")]
+    assert kept(store.child, "sync_conflict") == 2

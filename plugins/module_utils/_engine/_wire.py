@@ -52,6 +52,8 @@ class Work:
     ``decide`` makes the neutral CASE expression from the speaker's phrases, see ``_sync/rules.py``. ``acked`` and ``acked_seen``
     (downloads): up to where the parent has taken the changes here. ``peer`` is the origin that written rows get. ``window_from`` (uploads): versions at or above it are
     remembered in sync_window. ``track_all`` False leaves rows without a version (baseline rows of a load) untracked.
+    ``gives_up`` (downloads): what was changed here, and alike at the parent, is the parent's from then on; only where nothing goes
+    up, since it would not go to a new parent either.
     ``body`` is a scalar subquery that gives the batch's JSON, with its parameters. ``without``: source transactions to leave out.
     """
 
@@ -69,6 +71,7 @@ class Work:
     window_from: Optional[int] = None
     track_all: bool = True
     without: FrozenSet[int] = frozenset()
+    gives_up: bool = False
 
 
 @dataclass

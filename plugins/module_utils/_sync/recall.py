@@ -4,8 +4,8 @@
 
 """Rows that were put aside come back when a newer version of one of them arrives.
 
-A corrected sale would else arrive in halves: the row that was corrected, without those that had stood in quarantine with it.
-What was written in one transaction, and what came over it later, is one unit then: it is stored whole or put aside whole.
+A corrected sale would else arrive in halves: the row that was corrected, without those that stood in quarantine with
+it. What was written in one transaction, and what came over it later, is one unit then: stored whole or put aside whole.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def release(db: Any, peer_id: int, scope: str, sources: Iterable[Source]) -> Non
 def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> List[_Kept]:
     """The rows of real transactions; one of the baseline stood alone, and its newer version is all there is to it."""
     rows = db.query(
-        "SELECT source_transaction, table_name, version, header, row_image FROM %s WHERE peer_id = ? AND sync_scope_name = ? "
-        "AND source_transaction > 0 ORDER BY quarantine_id" % db.engine.names.quote(*QUARANTINE),
+        "SELECT source_transaction, table_name, version, header, row_image FROM %s "
+        "WHERE peer_id = ? AND sync_scope_name = ? AND source_transaction > 0 ORDER BY quarantine_id" % db.engine.names.quote(*QUARANTINE),
         peer_id, scope,
     )  # fmt: skip
     kept = []

@@ -81,8 +81,10 @@ class _Batch:
 class _Landing:
     """Batches on their way into the receiver's staging table."""
 
-    def __init__(self, way: Way, state: ScopeState) -> None:
+    def __init__(self, way: Way, state: ScopeState, token: str) -> None:
         self.way = way
+        #: The receiver's token as long as no other session has been there: its own one before an upload, ours before a download.
+        self.token = state.session_token if way.upload else token
         self.low = dict(state.landing)
         self.pending: List[_Batch] = []
         self.size = 0
@@ -98,10 +100,11 @@ class _Landing:
         receiver = self.way.receiver
         with receiver.transaction():
             self.write()
-            receiver.execute(
-                "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ?" % _name(receiver, SCOPE),
-                json.dumps(self.low), self.way.sender_number, self.way.scope.name,
+            claimed = receiver.execute(
+                "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?" % _name(receiver, SCOPE),
+                json.dumps(self.low), self.way.sender_number, self.way.scope.name, self.token,
             )  # fmt: skip
+            _check_claimed(self.way, claimed)
         self.pending, self.size = [], 0
 
     def write(self, before: Optional[Recalled] = None) -> None:
@@ -131,7 +134,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     :param token: the session's token, committed at the child already; the parent writes it with the anchor.
     :raises Restored: the receiver's anchor lies ahead of the sender.
     """
-    landing = _Landing(way, state)
+    landing = _Landing(way, state, token)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
         for batch in _read(way, state, landing, mark.low, base, acked):
@@ -256,7 +259,7 @@ def _apply_once(
 ) -> Transfer:
     transfer = Transfer()
     with way.receiver.transaction():
-        _claim(way, state)
+        _claim(way, state, landing.token)
         landing.write(again)
         transfer.outcome = _apply_batches(way, mark, acked, frozenset(errors))
         if errors:
@@ -266,17 +269,24 @@ def _apply_once(
     return transfer
 
 
-def _claim(way: Way, state: ScopeState) -> None:
-    """Lock our row of scope_info and see that nobody else has moved the anchor: the lock of the session may have been lost."""
+def _claim(way: Way, state: ScopeState, token: str) -> None:
+    """Lock our row of scope_info and see that nobody else has moved the scope: the lock of the session may have been lost.
+
+    The anchor may be where it was although another session has been there, so the tokens are compared, too.
+    """
     same = "anchor_in IS NULL" if state.anchor_in is None else "anchor_in = %d" % state.anchor_in
     # Marks of tables that came to the scope after this session had read it wait for the next one.
     ours = {str(shared.name) for shared in way.tables}
     left = {name: mark for name, mark in state.landing.items() if name not in ours}
     claimed = way.receiver.execute(
-        "UPDATE %s SET landing = %s WHERE peer_id = ? AND sync_scope_name = ? AND %s"
+        "UPDATE %s SET landing = %s WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ? AND %s"
         % (_name(way.receiver, SCOPE), "?" if left else "NULL", same),
-        *([json.dumps(left)] if left else []), way.sender_number, way.scope.name,
+        *([json.dumps(left)] if left else []), way.sender_number, way.scope.name, token,
     )  # fmt: skip
+    _check_claimed(way, claimed)
+
+
+def _check_claimed(way: Way, claimed: int) -> None:
     if claimed != 1:
         raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
 
@@ -316,6 +326,7 @@ def _work(way: Way, shared: SharedTable, columns: List[str], mark: Any, acked: A
         window_from=mark.low if way.upload else None,
         track_all=way.upload or way.has_children,
         without=without,
+        gives_up=not way.upload and not way.scope.uploads,
     )
 
 

@@ -47,7 +47,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
         _write(db, work, sql)
         _track(db, work, sql)
     if outcome.same and not work.upload:
-        _adopt(db, sql)
+        _adopt(db, work, sql)
     if work.window_from is not None:
         _remember(db, work, sql)
     return outcome
@@ -295,17 +295,17 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
     )  # fmt: skip
 
 
-def _adopt(db: Any, sql: _Phrases) -> None:
-    """The parent's image is here already: only its version is new, and a change of ours that led to it is the parent's now.
-
-    The tombstones are compared for the row that the POS inserts again in this moment: that stays its own.
-    """
+def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
+    """The parent's image is here already: only its version is new."""
+    # The tombstones are compared for the row that the POS inserts again in this moment: that stays its own.
+    mine = "t.sync_row_is_tombstone <> excluded.sync_row_is_tombstone"
+    origin = ", origin = CASE WHEN %s THEN t.origin ELSE 0 END" % mine if work.gives_up else ""
     db.execute(
         "INSERT INTO {tracking} AS t ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, "
         "source_transaction) SELECT {values}, {version}, 0, i.v, 0, i.d, i.x FROM {incoming} i WHERE i.act = 'same' "
-        "AND i.v IS NOT NULL ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version, "
-        "origin = CASE WHEN t.sync_row_is_tombstone = excluded.sync_row_is_tombstone THEN 0 ELSE t.origin END".format(
+        "AND i.v IS NOT NULL ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version{origin}".format(
             tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, incoming=sql.incoming,
+            origin=origin,
         )
     )  # fmt: skip
 
