@@ -11,12 +11,13 @@ just what is left.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Union
 
 from ._engine._errors import RetailError, StatementFailed
 
-Statement = Union[str, Tuple[str, tuple]]
+Statement = Union[str, tuple[str, tuple]]
 
 #: Steps that may share a transaction are committed together up to this many: fewer commits, and a short way back after a kill.
 _STEPS_A_TRANSACTION = 100
@@ -37,26 +38,26 @@ class Step:
     """
 
     title: str
-    path: Tuple[str, ...]
+    path: tuple[str, ...]
     before: Any = None
     after: Any = None
     database: str = ""
     statements: Sequence[Statement] = ()
     atomic: bool = True
-    action: Optional[Callable[[], Any]] = None
+    action: Callable[[], Any] | None = None
 
 
 @dataclass
 class Plan:
     """An ordered list of steps."""
 
-    steps: List[Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
-    def add(self, step: Optional[Step]) -> None:
+    def add(self, step: Step | None) -> None:
         if step is not None:
             self.steps.append(step)
 
-    def extend(self, other: "Plan") -> None:
+    def extend(self, other: Plan) -> None:
         self.steps.extend(other.steps)
 
     @property
@@ -64,14 +65,14 @@ class Plan:
         return bool(self.steps)
 
     @property
-    def titles(self) -> List[str]:
+    def titles(self) -> list[str]:
         return [step.title for step in self.steps]
 
-    def diff(self) -> Dict[str, Any]:
+    def diff(self) -> dict[str, Any]:
         """Ansible's diff: the touched part of the state before and after."""
         return {"before": _document(self.steps, "before"), "after": _document(self.steps, "after")}
 
-    def apply(self, open_database: Optional[Callable[[str], Any]] = None) -> None:
+    def apply(self, open_database: Callable[[str], Any] | None = None) -> None:
         """Run the steps in order.
 
         :param open_database: gives the connection for a step's ``database``; asked when the first such step comes, since an
@@ -81,8 +82,8 @@ class Plan:
         for group in self._groups():
             _run(group, open_database)
 
-    def _groups(self) -> Iterator[List[Step]]:
-        group: List[Step] = []
+    def _groups(self) -> Iterator[list[Step]]:
+        group: list[Step] = []
         for step in self.steps:
             joins = group and step.atomic and group[0].atomic and not step.action and step.database == group[0].database
             if group and not (joins and not group[0].action and len(group) < _STEPS_A_TRANSACTION):
@@ -93,7 +94,7 @@ class Plan:
             yield group
 
 
-def _run(group: List[Step], open_database: Optional[Callable[[str], Any]]) -> None:
+def _run(group: list[Step], open_database: Callable[[str], Any] | None) -> None:
     first = group[0]
     if first.action is not None:
         first.action()
@@ -120,8 +121,8 @@ def _execute(db: Any, step: Step) -> None:
             ) from error
 
 
-def _document(steps: Sequence[Step], side: str) -> Dict[str, Any]:
-    document: Dict[str, Any] = {}
+def _document(steps: Sequence[Step], side: str) -> dict[str, Any]:
+    document: dict[str, Any] = {}
     for step in steps:
         place = document
         for name in step.path[:-1]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from offline_world import Couple, make_tables, target
+
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
@@ -18,7 +20,6 @@ from ansible_collections.axops.retail.plugins.module_utils._sync import session,
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair, Restored
 from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
-from offline_world import Couple, make_tables, target
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -41,7 +42,9 @@ ITEM = _table(
     NOTE="nvarchar(max)",
     VERSION="timestamp not null",
 )
-SALE = _table("SALE", "STORE ID", STORE="nvarchar(10) not null", ID="bigint not null", AMOUNT="int", N="int identity not null")
+SALE = _table(
+    "SALE", "STORE ID", STORE="nvarchar(10) not null", ID="bigint not null", AMOUNT="int", N="int identity not null"
+)
 LINE = _table("LINE", "ID NUMBER", ID="bigint not null", NUMBER="int not null", TEXT="nvarchar(10)")
 CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(20)")
 TABLES = (ITEM, SALE, LINE, CUSTOMER)
@@ -122,7 +125,9 @@ def test_every_type_arrives_as_it_left(world: World) -> None:
 
 
 def test_a_row_larger_than_a_batch_travels_alone(pair: World) -> None:
-    pair.parent.execute("""INSERT INTO ax."ITEM" ("ID", "NOTE") SELECT g, repeat('x', 1500000) FROM generate_series(1, 3) g""")
+    pair.parent.execute(
+        """INSERT INTO ax."ITEM" ("ID", "NOTE") SELECT g, repeat('x', 1500000) FROM generate_series(1, 3) g"""
+    )
     pair.settle()
     assert rows(pair.child, "ITEM", '"ID", length("NOTE")') == [(1, 1500000), (2, 1500000), (3, 1500000)]
 
@@ -334,9 +339,7 @@ def test_triggers_of_the_application_do_not_make_ping_pong(pair: World) -> None:
             UPDATE ax."CUSTOMER" SET "NAME" = left("NAME", 10) || '/' || current_setting('port') WHERE "ID" = NEW."ID";
             INSERT INTO ax."LINE" VALUES (NEW."ID", (SELECT count(*) FROM ax."LINE"), 'stamp'); RETURN NULL; END $$"""
         )
-        side.execute(
-            'CREATE TRIGGER stamp AFTER INSERT ON ax."CUSTOMER" FOR EACH ROW EXECUTE FUNCTION dbo.stamp()'
-        )
+        side.execute('CREATE TRIGGER stamp AFTER INSERT ON ax."CUSTOMER" FOR EACH ROW EXECUTE FUNCTION dbo.stamp()')
     pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
     pair.settle()
     assert pair.child.value('SELECT origin FROM ax."CUSTOMER_tracking"') == 0
@@ -365,7 +368,9 @@ def test_a_sale_that_cannot_be_stored_is_put_aside_whole_and_the_others_arrive(p
     aside = pair.parent.query("SELECT source_transaction, count(*) FROM dbo.sync_quarantine GROUP BY 1")
     assert [row[1] for row in aside] == [4, 4]
     assert "check constraint" in pair.parent.value("SELECT error FROM dbo.sync_quarantine")
-    log = pair.parent.row('SELECT "TOTALUPLOADED", "TOTALUPLOADEDOK", "TOTALUPLOADEDERR" FROM dbo."RETAILOFFLINESYNCLOG"')
+    log = pair.parent.row(
+        'SELECT "TOTALUPLOADED", "TOTALUPLOADEDOK", "TOTALUPLOADEDERR" FROM dbo."RETAILOFFLINESYNCLOG"'
+    )
     assert tuple(log) == (20, 12, 8)
     pair.settle()
 
@@ -410,7 +415,9 @@ def test_a_session_killed_at_any_statement_is_completed_by_the_next(
     whole = 'SELECT count(*) FROM ax."SALE" s WHERE 3 <> (SELECT count(*) FROM ax."LINE" l WHERE l."ID" = s."ID")'
     assert pair.parent.value(whole) == 0
     assert len(rows(pair.parent, "LINE")) == 3 * len(rows(pair.parent, "SALE"))
-    pair.parent.execute("SELECT pg_advisory_unlock_all()")  # the server does this when a killed session's connection ends
+    pair.parent.execute(
+        "SELECT pg_advisory_unlock_all()"
+    )  # the server does this when a killed session's connection ends
     pair.settle()
     assert len(rows(pair.parent, "SALE")) == 5
     assert len(rows(pair.parent, "LINE")) == 15

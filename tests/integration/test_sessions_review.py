@@ -204,6 +204,19 @@ def test_a_table_that_came_late_is_read_whole_although_its_landing_was_cut_off(
     assert rows(world.parent, "SALE") == [(1, 1), (99, 99)]
 
 
+def test_a_load_that_is_cut_off_again_and_again_does_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.parent.execute("""INSERT INTO ax."ITEM" SELECT g, 'x' FROM generate_series(1, 10) g""")
+    world.parent.execute("""INSERT INTO ax."CARD" SELECT g, g, 0 FROM generate_series(1, 10) g""")
+    world.provision(SCOPES)
+    for after in (5, 15, 3, 2):
+        _cut_off(monkeypatch, world, DOWN, after)
+        assert world.child.value("SELECT count(*) FROM dbo.sync_staging") <= 20
+    assert world.child.value("SELECT count(*) FROM dbo.sync_staging WHERE header LIKE '%ITEM%'") == 10
+    world.settle()
+    assert (len(rows(world.child, "ITEM")), len(rows(world.child, "CARD"))) == (10, 10)
+    assert world.child.value("SELECT count(*) FROM dbo.sync_staging") == 0
+
+
 # ---- conflicts that are none, and those that are
 
 

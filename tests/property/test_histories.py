@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from offline_world import Couple, make_tables, target
+
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import StatementFailed
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
@@ -27,7 +29,6 @@ from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import
 from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
-from offline_world import Couple, make_tables, target
 
 HISTORIES = int(os.environ.get("RETAIL_HISTORIES", "8"))
 STEPS = 70
@@ -218,7 +219,9 @@ class History:
         again = [session.run(self.pairs[child], scope) for child in ROUND for scope in self.scopes]
         assert not any(done.noteworthy for done in again), "another round moves something"
         assert all(session.pending(pair, pair.scopes) == [] for pair in self.pairs.values())
-        cards = {name: sorted(map(tuple, tier.db.query('SELECT * FROM ax."CARD"'))) for name, tier in self.tiers.items()}
+        cards = {
+            name: sorted(map(tuple, tier.db.query('SELECT * FROM ax."CARD"'))) for name, tier in self.tiers.items()
+        }
         assert all(rows == cards["hq"] for rows in cards.values()), cards
         arrived = sorted(row[0] for row in self.tiers["hq"].db.query('SELECT "ID" FROM ax."SALE"'))
         assert arrived == sorted(self.sold), "sales lost or doubled"
@@ -239,7 +242,8 @@ class History:
         for tier in self.tiers.values():
             for side in ("incoming_image", "local_image"):
                 for row in tier.db.query(
-                    "SELECT CAST(CAST(%s AS json)->>'VALUE' AS int) FROM dbo.sync_conflict WHERE %s IS NOT NULL" % (side, side)
+                    "SELECT CAST(CAST(%s AS json)->>'VALUE' AS int) FROM dbo.sync_conflict WHERE %s IS NOT NULL"
+                    % (side, side)
                 ):
                     yield row[0]
 

@@ -11,15 +11,27 @@ A speaker is a package with the modules named in ``SUBJECTS``; each module has t
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Dict
 
 from . import mssql, postgresql
 from ._database import Database, Target
 from ._errors import RetailError
 
-ENGINES: Dict[str, ModuleType] = {"mssql": mssql, "postgresql": postgresql}
+ENGINES: dict[str, ModuleType] = {"mssql": mssql, "postgresql": postgresql}
 
-SUBJECTS = ("access", "applying", "changes", "connect", "databases", "errors", "locks", "marks", "names", "tables", "tracking", "types")
+SUBJECTS = (
+    "access",
+    "applying",
+    "changes",
+    "connect",
+    "databases",
+    "errors",
+    "locks",
+    "marks",
+    "names",
+    "tables",
+    "tracking",
+    "types",
+)
 
 
 def speaker(name: str) -> ModuleType:

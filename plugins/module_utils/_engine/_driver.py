@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Any, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ._errors import DriverMissing, RetailError
 
@@ -57,7 +58,7 @@ def find_driver(named: str, registered: Sequence[str], patterns: Sequence[str], 
     raise DriverMissing("No ODBC driver for this engine was found (looked for %s)." % ", ".join(registered), advice)
 
 
-def connection_string(parts: "List[tuple]", braced: Optional[Sequence[str]] = None) -> str:
+def connection_string(parts: list[tuple], braced: Sequence[str] | None = None) -> str:
     """Join keyword and value; a value with special characters is braced, as ODBC wants it.
 
     :param braced: the only keywords whose braces the driver takes off, for a driver that is no better; None: all of them.

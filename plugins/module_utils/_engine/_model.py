@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 from ._errors import RetailError
 
@@ -32,12 +32,12 @@ class TableName(NamedTuple):
         return "%s.%s" % self
 
     @classmethod
-    def parse(cls, text: str, default_schema: str = "ax") -> "TableName":
+    def parse(cls, text: str, default_schema: str = "ax") -> TableName:
         """Read ``ax.CUSTTABLE`` or a bare ``CUSTTABLE``; a bare name means schema ax, as in AX's offline tables."""
         schema, dot, name = text.partition(".")
         return cls(schema, name) if dot else cls(default_schema, schema)
 
-    def with_suffix(self, suffix: str) -> "TableName":
+    def with_suffix(self, suffix: str) -> TableName:
         return TableName(self.schema, self.name + suffix)
 
 
@@ -48,7 +48,7 @@ class Column:
     name: str
     type: str
     nullable: bool = True
-    default: Optional[str] = None
+    default: str | None = None
     identity: bool = False
 
     @property
@@ -61,7 +61,7 @@ class Column:
         return not (self.identity or self.is_rowversion)
 
     @classmethod
-    def parse(cls, name: str, text: str) -> "Column":
+    def parse(cls, name: str, text: str) -> Column:
         """Read the form of the packaged schema: ``nvarchar(20) not null default ''``.
 
         :raises RetailError: the text is not of that form.
@@ -96,22 +96,22 @@ class Table:
     """One table; ``columns`` in order, ``unique`` and ``indexes`` as tuples of column-name tuples."""
 
     name: TableName
-    columns: Tuple[Column, ...]
-    primary_key: Tuple[str, ...] = ()
-    unique: Tuple[Tuple[str, ...], ...] = ()
-    indexes: Tuple[Tuple[str, ...], ...] = field(default=())
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = field(default=())
 
-    def column(self, name: str) -> Optional[Column]:
+    def column(self, name: str) -> Column | None:
         for column in self.columns:
             if column.name == name:
                 return column
         return None
 
     @property
-    def key_columns(self) -> Tuple[Column, ...]:
+    def key_columns(self) -> tuple[Column, ...]:
         return tuple(column for wanted in self.primary_key for column in self.columns if column.name == wanted)
 
     @property
-    def travelling_columns(self) -> Tuple[Column, ...]:
+    def travelling_columns(self) -> tuple[Column, ...]:
         """The columns that synchronisation moves, in the table's order."""
         return tuple(column for column in self.columns if column.synchronises)

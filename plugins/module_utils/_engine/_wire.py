@@ -4,16 +4,20 @@
 
 """What passes between two speakers: which rows to read, what a row looks like on the wire, how a batch is to be applied.
 
-A row travels as one JSON object with short keys: ``v`` its version at the sender (absent in a row that never changed since
-the baseline), ``x`` the transaction it was written in (negative: one of the baseline, alone), ``d`` 1 for a deletion, and ``c0``, ``c1`` … the columns in the order
-of the batch's header. Uploads add ``b``, the parent's version that the sender's image derives from, and ``n``, 1 for a row
-born at the sender.
+A row travels as one JSON object with short keys:
+
+* ``v``: its version at the sender, absent in a row that never changed since the baseline
+* ``x``: the transaction it was written in; negative: a row of the baseline, alone
+* ``d``: 1 for a deletion
+* ``c0``, ``c1`` …: the columns in the order of the batch's header
+* ``b`` (uploads): the parent's version that the sender's image derives from
+* ``n`` (uploads): 1 for a row born at the sender
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, FrozenSet, Optional, Tuple
+from typing import Callable
 
 from ._model import Column, Table
 
@@ -33,12 +37,12 @@ class Extract:
     """
 
     table: Table
-    columns: Tuple[Column, ...]
-    low: Optional[int]
-    seen: Optional[str]
+    columns: tuple[Column, ...]
+    low: int | None
+    seen: str | None
     not_origin: int
     with_deletes: bool = True
-    base: Optional[int] = None
+    base: int | None = None
 
     @property
     def uploads(self) -> bool:
@@ -49,16 +53,19 @@ class Extract:
 class Work:
     """How one batch is applied at the receiver.
 
-    ``decide`` makes the neutral CASE expression from the speaker's phrases, see ``_sync/rules.py``. ``acked`` and ``acked_seen``
-    (downloads): up to where the parent has taken the changes here. ``peer`` is the origin that written rows get. ``window_from`` (uploads): versions at or above it are
-    remembered in sync_window. ``track_all`` False leaves rows without a version (baseline rows of a load) untracked.
-    ``gives_up`` (downloads): what was changed here, and alike at the parent, is the parent's from then on; only where nothing goes
-    up, since it would not go to a new parent either.
-    ``body`` is a scalar subquery that gives the batch's JSON, with its parameters. ``without``: source transactions to leave out.
+    :param decide: makes the neutral CASE expression from the speaker's phrases, see ``_sync/rules.py``.
+    :param peer: the origin that written rows get.
+    :param body: a scalar subquery that gives the batch's JSON, with its parameters.
+    :param acked: (downloads, with ``acked_seen``) up to where the parent has taken the changes here.
+    :param window_from: (uploads) versions at or above it are remembered in sync_window.
+    :param track_all: False leaves rows without a version (baseline rows of a load) untracked.
+    :param gives_up: (downloads) what was changed here, and alike at the parent, is the parent's from then on; only where
+        nothing goes up, since it would not go to a new parent either.
+    :param without: source transactions to leave out.
     """
 
     table: Table
-    columns: Tuple[Column, ...]
+    columns: tuple[Column, ...]
     decide: Callable[[str, str, str], str]
     upload: bool
     peer: int
@@ -67,10 +74,10 @@ class Work:
     body: str
     body_parameters: tuple
     acked: int = 0
-    acked_seen: Optional[str] = None
-    window_from: Optional[int] = None
+    acked_seen: str | None = None
+    window_from: int | None = None
     track_all: bool = True
-    without: FrozenSet[int] = frozenset()
+    without: frozenset[int] = frozenset()
     gives_up: bool = False
 
 
@@ -84,9 +91,9 @@ class Outcome:
     seen: int = 0
     conflicts: int = 0
     held: int = 0
-    held_at: Optional[int] = None
+    held_at: int | None = None
 
-    def add(self, other: "Outcome") -> None:
+    def add(self, other: Outcome) -> None:
         for name in ("written", "deleted", "same", "seen", "conflicts", "held"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         if other.held_at is not None:

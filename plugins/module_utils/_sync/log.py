@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional, Set
+from typing import Any
 
 from .metadata import LOG, Scope
 
@@ -32,15 +32,19 @@ def write(db: Any, scope: Scope, terminal: str, started: datetime, down: Any, up
     columns += " TOTALUPLOADEDERR SYNCSTARTTIME SYNCSTARTTIMETZID SYNCSTOPTIME SYNCSTOPTIMETZID TERMINAL"
     quote = db.engine.names.quote
     stopped = now()
-    values: List[Any] = [time.time_ns() // 1000, _iso(stopped), _UTC, scope.scope_id, *_counts(down), *_counts(up)]
+    values: list[Any] = [time.time_ns() // 1000, _iso(stopped), _UTC, scope.scope_id, *_counts(down), *_counts(up)]
     values += [_iso(started), _UTC, _iso(stopped), _UTC, terminal[:10]]
-    marks = ", ".join("CAST(? AS %s)" % db.engine.types.native("datetime") if name.endswith("TIME") else "?" for name in columns.split())
+    marks = ", ".join(
+        "CAST(? AS %s)" % db.engine.types.native("datetime") if name.endswith("TIME") else "?"
+        for name in columns.split()
+    )
     db.execute(
-        "INSERT INTO %s (%s) VALUES (%s)" % (quote(*LOG), ", ".join(quote(name) for name in columns.split()), marks), *values
+        "INSERT INTO %s (%s) VALUES (%s)" % (quote(*LOG), ", ".join(quote(name) for name in columns.split()), marks),
+        *values,
     )
 
 
-def _counts(transfer: Any) -> List[int]:
+def _counts(transfer: Any) -> list[int]:
     if transfer is None:
         return [0, 0, 0]
     return [transfer.rows, transfer.rows - transfer.quarantined, transfer.quarantined]
@@ -63,7 +67,7 @@ _SHOWN = {
 }
 
 
-def read_last(db: Any, limit: int, terminal: Optional[str] = None) -> List[Dict[str, Any]]:
+def read_last(db: Any, limit: int, terminal: str | None = None) -> list[dict[str, Any]]:
     """The newest rows, newest first, as plain values; times as ISO 8601 in UTC.
 
     :param terminal: only the rows of this register.
@@ -77,7 +81,7 @@ def read_last(db: Any, limit: int, terminal: Optional[str] = None) -> List[Dict[
     return [{name: _plain(value) for name, value in zip(_SHOWN.values(), row)} for row in rows]
 
 
-def scopes_since(db: Any, terminal: str, moment: Optional[datetime]) -> Set[int]:
+def scopes_since(db: Any, terminal: str, moment: datetime | None) -> set[int]:
     """The scope IDs that have a row of this register which began at that time or later; at any time for None."""
     quote = db.engine.names.quote
     sql = "SELECT DISTINCT %s FROM %s WHERE %s = ?" % (quote("SCOPEID"), quote(*LOG), quote("TERMINAL"))
@@ -92,6 +96,6 @@ def _plain(value: Any) -> Any:
     return utc(value) if isinstance(value, datetime) else value
 
 
-def utc(moment: Optional[datetime]) -> Optional[str]:
+def utc(moment: datetime | None) -> str | None:
     """A column's UTC time as people and programs read it; None stays None."""
     return None if moment is None else _iso(moment) + "Z"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from .._engine._model import Column, Table, TableName
 
@@ -28,7 +28,7 @@ QUARANTINE = TableName("dbo", "sync_quarantine")
 LOG = TableName("dbo", "RETAILOFFLINESYNCLOG")
 
 
-def _table(name: TableName, key: str, indexes: Tuple[Tuple[str, ...], ...], **columns: str) -> Table:
+def _table(name: TableName, key: str, indexes: tuple[tuple[str, ...], ...], **columns: str) -> Table:
     return Table(
         name=name,
         columns=tuple(Column.parse(column, text) for column, text in columns.items()),
@@ -70,8 +70,8 @@ SCOPE_TABLE = _table(
     anchor_seen="nvarchar(max)",
     acked_out="bigint",
     min_valid_anchor="bigint",
-    session_token="nvarchar(36) not null",
-    previous_token="nvarchar(36) not null",
+    session_token="nvarchar(36) not null",  # noqa: S106 - a column, not a secret
+    previous_token="nvarchar(36) not null",  # noqa: S106
     landing="nvarchar(max)",
     last_session="datetime",
     last_error="nvarchar(max)",
@@ -156,7 +156,7 @@ LOG_TABLE = _table(
     REPLICATIONCOUNTER="int identity not null",
 )
 
-TABLES: Tuple[Table, ...] = (
+TABLES: tuple[Table, ...] = (
     PEER_TABLE,
     SCOPE_TABLE,
     STAGING_TABLE,
@@ -187,7 +187,7 @@ class Scope:
 
     name: str
     direction: str
-    tables: Tuple[ScopeTable, ...]
+    tables: tuple[ScopeTable, ...]
     frequency: int = 0
     sequence: int = 0
     scope_id: int = 0
@@ -207,7 +207,9 @@ class Scope:
         return json.dumps({"tables": tables, "uploads_deletes": self.uploads_deletes}, sort_keys=True)
 
     @classmethod
-    def from_row(cls, name: str, direction: str, config_data: str, frequency: int, sequence: int, scope_id: int) -> "Scope":
+    def from_row(
+        cls, name: str, direction: str, config_data: str, frequency: int, sequence: int, scope_id: int
+    ) -> Scope:
         data = json.loads(config_data)
         tables = tuple(ScopeTable(TableName.parse(item["table"]), item["winner"]) for item in data["tables"])
         return cls(name, direction, tables, int(frequency), int(sequence), int(scope_id), bool(data["uploads_deletes"]))
@@ -227,25 +229,25 @@ def default_uploads_deletes(direction: str) -> bool:
 class ScopeState:
     """One row of ``scope_info``, as a session reads it."""
 
-    anchor_in: Optional[int]
-    anchor_seen: Optional[str]
-    acked_out: Optional[int]
+    anchor_in: int | None
+    anchor_seen: str | None
+    acked_out: int | None
     session_token: str
     previous_token: str
-    landing: Dict[str, Optional[int]]
-    min_valid_anchor: Optional[int]
+    landing: dict[str, int | None]
+    min_valid_anchor: int | None
 
 
 _STATE = "sync_scope_name, anchor_in, anchor_seen, acked_out, session_token, previous_token, landing, min_valid_anchor"
 
 
-def read_states(db: Any, peer_id: int) -> Dict[str, ScopeState]:
+def read_states(db: Any, peer_id: int) -> dict[str, ScopeState]:
     """The rows of one peer, by scope."""
     rows = db.query("SELECT %s FROM %s WHERE peer_id = ?" % (_STATE, db.engine.names.quote(*SCOPE)), peer_id)
     return {row[0]: _scope_state(row) for row in rows}
 
 
-def read_state(db: Any, peer_id: int, scope: str) -> Optional[ScopeState]:
+def read_state(db: Any, peer_id: int, scope: str) -> ScopeState | None:
     """The row of one scope and peer, None where the pair is not provisioned for it."""
     sql = "SELECT %s FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % (_STATE, db.engine.names.quote(*SCOPE))
     row = db.row(sql, peer_id, scope)
@@ -256,7 +258,7 @@ def _scope_state(row: Any) -> ScopeState:
     return ScopeState(row[1], row[2], row[3], row[4], row[5], json.loads(row[6]) if row[6] else {}, row[7])
 
 
-def read_scopes(db: Any, peer_id: int) -> List[Scope]:
+def read_scopes(db: Any, peer_id: int) -> list[Scope]:
     """The scopes that this database synchronises with a peer, in order."""
     rows = db.query(
         "SELECT sync_scope_name, direction, config_data, frequency, sequence, scope_id FROM %s WHERE peer_id = ? "
@@ -278,7 +280,7 @@ class Peer:
     register_id: str = ""
 
 
-def read_peers(db: Any) -> List[Peer]:
+def read_peers(db: Any) -> list[Peer]:
     """Everybody who synchronises with this database."""
     rows = db.query(
         "SELECT peer_id, peer_name, peer_guid, incarnation, store_id, register_id FROM %s ORDER BY peer_id"
@@ -287,7 +289,7 @@ def read_peers(db: Any) -> List[Peer]:
     return [Peer(*row) for row in rows]
 
 
-def read_errors(db: Any, peer_id: int) -> Dict[str, str]:
+def read_errors(db: Any, peer_id: int) -> dict[str, str]:
     """What the scopes of one peer failed with, by scope; only those that do."""
     sql = "SELECT sync_scope_name, last_error FROM %s WHERE peer_id = ? AND last_error IS NOT NULL"
     return {row[0]: row[1] for row in db.query(sql % db.engine.names.quote(*SCOPE), peer_id)}
@@ -312,18 +314,18 @@ def clear_error(db: Any, peer_id: int, scope: str) -> None:
 class History:
     """What people want to know of one scope: its last session that moved something, and its last error. UTC."""
 
-    last_session: Optional[datetime]
-    last_error: Optional[str]
-    last_error_time: Optional[datetime]
+    last_session: datetime | None
+    last_error: str | None
+    last_error_time: datetime | None
 
 
-def read_histories(db: Any, peer_id: int) -> Dict[str, History]:
+def read_histories(db: Any, peer_id: int) -> dict[str, History]:
     """The histories of one peer's scopes, by scope."""
     sql = "SELECT sync_scope_name, last_session, last_error, last_error_time FROM %s WHERE peer_id = ?"
     return {row[0]: History(row[1], row[2], row[3]) for row in db.query(sql % db.engine.names.quote(*SCOPE), peer_id)}
 
 
-def count_kept(db: Any, kept: TableName, peer_id: int) -> Dict[str, int]:
+def count_kept(db: Any, kept: TableName, peer_id: int) -> dict[str, int]:
     """How many rows of one peer ``sync_conflict`` or ``sync_quarantine`` keeps, by scope."""
     sql = "SELECT sync_scope_name, count(*) FROM %s WHERE peer_id = ? GROUP BY sync_scope_name"
     return {row[0]: int(row[1]) for row in db.query(sql % db.engine.names.quote(*kept), peer_id)}

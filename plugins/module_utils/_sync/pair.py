@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._model import Column, Table, TableName
@@ -32,9 +33,9 @@ class SharedTable:
     winner: str
     child: Table
     parent: Table
-    columns: Tuple[str, ...]
+    columns: tuple[str, ...]
 
-    def columns_of(self, table: Table) -> Tuple[Column, ...]:
+    def columns_of(self, table: Table) -> tuple[Column, ...]:
         by_name = {column.name: column for column in table.columns}
         return tuple(by_name[name] for name in self.columns)
 
@@ -51,11 +52,13 @@ class Pair:
         self.parent = parent
         self.upwards = _peer_with(child, lambda peer: peer.peer_id == PARENT, "has no parent")
         guid = self.upwards.guid
-        self.downwards = _peer_with(parent, lambda peer: peer.guid == guid and peer.peer_id != PARENT, "does not know this child")
+        self.downwards = _peer_with(
+            parent, lambda peer: peer.guid == guid and peer.peer_id != PARENT, "does not know this child"
+        )
         _check_incarnation(parent, self.upwards)
         _check_incarnation(child, self.downwards)
         self.scopes = metadata.read_scopes(child, PARENT)
-        self._shared: Dict[str, List[SharedTable]] = {}
+        self._shared: dict[str, list[SharedTable]] = {}
 
     @property
     def name(self) -> str:
@@ -70,7 +73,7 @@ class Pair:
         """Whether what comes down has to go further down. Asked each time: registers come to a store that is running."""
         return any(peer.peer_id != PARENT for peer in metadata.read_peers(self.child))
 
-    def shared_tables(self, scope: Scope) -> List[SharedTable]:
+    def shared_tables(self, scope: Scope) -> list[SharedTable]:
         """The tables of a scope as both sides have them; read once per connection.
 
         :raises RetailError: a side lacks a table, or the keys differ.
@@ -93,7 +96,7 @@ class Pair:
             with contextlib.suppress(RetailError):
                 self._shared[scope.name] = [_shared(item, child, parent) for item in scope.tables]
 
-    def replace_scopes(self, scopes: List[Scope]) -> None:
+    def replace_scopes(self, scopes: list[Scope]) -> None:
         """Go on with other scopes: the profile was changed."""
         self.scopes = scopes
         self._shared.clear()
@@ -121,11 +124,11 @@ def _check_incarnation(db: Any, expected: Peer) -> None:
         )
 
 
-def _tables(db: Any, wanted: Sequence[TableName]) -> Dict[TableName, Table]:
+def _tables(db: Any, wanted: Sequence[TableName]) -> dict[TableName, Table]:
     return db.engine.tables.read(db, wanted) if wanted else {}
 
 
-def _shared(item: Any, child: Dict[TableName, Table], parent: Dict[TableName, Table]) -> SharedTable:
+def _shared(item: Any, child: dict[TableName, Table], parent: dict[TableName, Table]) -> SharedTable:
     for side, tables in (("child", child), ("parent", parent)):
         if item.name not in tables:
             raise RetailError(

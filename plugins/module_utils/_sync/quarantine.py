@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, Sequence, Set, Tuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Callable
 
 from .._engine._errors import StatementFailed
 from .metadata import QUARANTINE, STAGING
 
 #: A source transaction: 0 and its number. A row of the baseline, which has none: its batch, and its negative number there.
-Source = Tuple[int, int]
+Source = tuple[int, int]
 #: A batch: its place in staging, its header and its body.
-Batch = Tuple[int, str, str]
-Attempt = Callable[[FrozenSet[Source]], None]
+Batch = tuple[int, str, str]
+Attempt = Callable[[frozenset[Source]], None]
 
 
 class _RolledBack(Exception):
@@ -32,7 +33,9 @@ def rolled_back(db: Any) -> Iterator[None]:
         raise _RolledBack
 
 
-def find_guilty(attempt: Attempt, batches: Sequence[Batch], units: Sequence[FrozenSet[Source]] = ()) -> Dict[Source, str]:
+def find_guilty(
+    attempt: Attempt, batches: Sequence[Batch], units: Sequence[frozenset[Source]] = ()
+) -> dict[Source, str]:
     """The source transactions that cannot be applied, each with the engine's message.
 
     :param attempt: applies everything but the transactions given, and rolls back.
@@ -42,17 +45,17 @@ def find_guilty(attempt: Attempt, batches: Sequence[Batch], units: Sequence[Froz
     everything = frozenset(source for sequence, _header, body in batches for source, _row in rows_of(sequence, body))
     alone = everything.difference(*units)
     parts = sorted([unit & everything for unit in units] + [frozenset((source,)) for source in alone], key=sorted)
-    guilty: Dict[Source, str] = {}
+    guilty: dict[Source, str] = {}
     _search(attempt, parts, everything, set(), guilty)
     return guilty
 
 
 def _search(
     attempt: Attempt,
-    part: List[FrozenSet[Source]],
-    everything: FrozenSet[Source],
-    good: Set[Source],
-    guilty: Dict[Source, str],
+    part: list[frozenset[Source]],
+    everything: frozenset[Source],
+    good: set[Source],
+    guilty: dict[Source, str],
 ) -> None:
     """Add ``part`` to what is known to be good, or halve it until the guilty ones stand alone."""
     if not part:
@@ -72,12 +75,12 @@ def _search(
     good.update(*part)
 
 
-def numbers_in(sequence: int, sources: Iterable[Source]) -> FrozenSet[int]:
+def numbers_in(sequence: int, sources: Iterable[Source]) -> frozenset[int]:
     """The numbers under which these sources stand in one batch."""
     return frozenset(number for place, number in sources if place in (0, sequence))
 
 
-def rows_of(sequence: int, body: str) -> Iterator[Tuple[Source, str]]:
+def rows_of(sequence: int, body: str) -> Iterator[tuple[Source, str]]:
     """Each row of a batch as (source transaction, its JSON text untouched)."""
     decoder = json.JSONDecoder()
     position = 1
@@ -88,7 +91,7 @@ def rows_of(sequence: int, body: str) -> Iterator[Tuple[Source, str]]:
         position = end + 1 if body[end : end + 1] == "," else end
 
 
-def keep(db: Any, peer_id: int, scope: str, errors: Dict[Source, str]) -> int:
+def keep(db: Any, peer_id: int, scope: str, errors: dict[Source, str]) -> int:
     """Copy the rows of the guilty transactions from staging into quarantine, in the caller's transaction.
 
     Returns how many; what is there already, since it was delivered again, does not count.
@@ -97,7 +100,9 @@ def keep(db: Any, peer_id: int, scope: str, errors: Dict[Source, str]) -> int:
     key = (peer_id, scope)
     kept = 0
     for sequence, header, body in db.query(
-        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % quote(*STAGING), *key
+        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence"
+        % quote(*STAGING),
+        *key,
     ):
         table = json.loads(header)["table"]
         for source, row in rows_of(sequence, body):
@@ -111,7 +116,7 @@ def keep(db: Any, peer_id: int, scope: str, errors: Dict[Source, str]) -> int:
     return kept
 
 
-def _is_kept(db: Any, key: Tuple[int, str], table: str, row: str) -> bool:
+def _is_kept(db: Any, key: tuple[int, str], table: str, row: str) -> bool:
     version = json.loads(row).get("v")
     if version is None:
         return False

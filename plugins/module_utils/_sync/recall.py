@@ -11,22 +11,23 @@ it. What was written in one transaction, and what came over it later, is one uni
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any
 
 from .metadata import QUARANTINE
 from .quarantine import Batch, Source, rows_of
 
 #: A table, and the values of its key.
-Key = Tuple[Any, ...]
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Shape:
     """What the receiver has of a table: its key, and all of its columns."""
 
-    key: Tuple[str, ...]
-    columns: FrozenSet[str]
+    key: tuple[str, ...]
+    columns: frozenset[str]
 
 
 @dataclass
@@ -34,9 +35,9 @@ class Recalled:
     """``batches``: header and body, to be applied before all others. ``sources``: the transactions they come from.
     ``units``: transactions that stand or fall together."""
 
-    batches: List[Tuple[str, str]] = field(default_factory=list)
-    sources: FrozenSet[Source] = frozenset()
-    units: List[FrozenSet[Source]] = field(default_factory=list)
+    batches: list[tuple[str, str]] = field(default_factory=list)
+    sources: frozenset[Source] = frozenset()
+    units: list[frozenset[Source]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def recall(db: Any, peer_id: int, scope: str, batches: Iterable[Batch], shapes: 
     arriving = _arriving(batches, {row.key for row in kept}, shapes)
     units = _units(kept, arriving)
     sources = frozenset(row.source for row in kept if any(row.source in unit for unit in units))
-    newest: Dict[Key, _Kept] = {}
+    newest: dict[Key, _Kept] = {}
     for row in kept:
         if row.source in sources and row.key not in arriving and row.version >= newest.get(row.key, row).version:
             newest[row.key] = row
@@ -73,7 +74,7 @@ def release(db: Any, peer_id: int, scope: str, sources: Iterable[Source]) -> Non
         db.execute(sql % db.engine.names.quote(*QUARANTINE), peer_id, scope, number)
 
 
-def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> List[_Kept]:
+def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> list[_Kept]:
     """The rows of real transactions; one of the baseline stood alone, and its newer version is all there is to it."""
     rows = db.query(
         "SELECT source_transaction, table_name, version, header, row_image FROM %s "
@@ -88,7 +89,7 @@ def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> Lis
     return kept
 
 
-def _key(table: str, columns: Sequence[str], row: str, shapes: Mapping[str, Shape]) -> Optional[Key]:
+def _key(table: str, columns: Sequence[str], row: str, shapes: Mapping[str, Shape]) -> Key | None:
     shape = shapes.get(table)
     if shape is None or not set(columns) <= shape.columns or not set(shape.key) <= set(columns):
         return None
@@ -97,9 +98,9 @@ def _key(table: str, columns: Sequence[str], row: str, shapes: Mapping[str, Shap
     return (table, *(values.get("c%d" % columns.index(name)) for name in shape.key))
 
 
-def _arriving(batches: Iterable[Batch], wanted: Set[Key], shapes: Mapping[str, Shape]) -> Dict[Key, Set[Source]]:
+def _arriving(batches: Iterable[Batch], wanted: set[Key], shapes: Mapping[str, Shape]) -> dict[Key, set[Source]]:
     """Which transactions bring newer versions of the wanted rows."""
-    found: Dict[Key, Set[Source]] = {}
+    found: dict[Key, set[Source]] = {}
     for sequence, header, body in batches:
         fields = json.loads(header)
         for source, row in rows_of(sequence, body):
@@ -109,9 +110,9 @@ def _arriving(batches: Iterable[Batch], wanted: Set[Key], shapes: Mapping[str, S
     return found
 
 
-def _units(kept: Iterable[_Kept], arriving: Mapping[Key, Set[Source]]) -> List[FrozenSet[Source]]:
+def _units(kept: Iterable[_Kept], arriving: Mapping[Key, set[Source]]) -> list[frozenset[Source]]:
     """Transactions that wrote the same rows, joined; only those of which something arrives."""
-    groups: Dict[Any, Set[Any]] = {}
+    groups: dict[Any, set[Any]] = {}
     links = [(row.key, row.source) for row in kept]
     links += [(key, source) for key, sources in arriving.items() for source in sources]
     for one, other in links:
@@ -126,8 +127,8 @@ def _units(kept: Iterable[_Kept], arriving: Mapping[Key, Set[Source]]) -> List[F
     ]
 
 
-def _batches(rows: Iterable[_Kept]) -> List[Tuple[str, str]]:
-    by_header: Dict[str, List[str]] = {}
+def _batches(rows: Iterable[_Kept]) -> list[tuple[str, str]]:
+    by_header: dict[str, list[str]] = {}
     for row in rows:
         by_header.setdefault(row.header, []).append(row.row)
     return [

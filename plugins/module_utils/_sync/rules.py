@@ -30,7 +30,10 @@ def upload(peer: int) -> Decide:
         return _case(
             ("w.version IS NOT NULL", "seen"),
             (identical, "same"),
-            ("t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> %d) AND t.version > i.b" % int(peer), "conflict"),
+            (
+                "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> %d) AND t.version > i.b" % int(peer),
+                "conflict",
+            ),
             ("t.version IS NULL AND i.n = 0 AND i.d = 0 AND %s" % absent, "conflict"),
             ("t.version IS NULL AND i.n = 1 AND i.d = 0 AND NOT (%s)" % absent, "conflict"),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
@@ -23,8 +23,8 @@ class Session:
     """What a session did. ``busy``: another process holds the lock of this pair and scope; nothing was done."""
 
     scope: str
-    up: Optional[Transfer] = None
-    down: Optional[Transfer] = None
+    up: Transfer | None = None
+    down: Transfer | None = None
     busy: bool = False
 
     @property
@@ -58,7 +58,14 @@ def run(pair: Pair, scope: Scope) -> Session:
             return session
         _Steps(pair, scope).run(session)
         if session.noteworthy:
-            log.write(pair.parent, scope, pair.downwards.register_id or pair.downwards.store_id, started, session.down, session.up)
+            log.write(
+                pair.parent,
+                scope,
+                pair.downwards.register_id or pair.downwards.store_id,
+                started,
+                session.down,
+                session.up,
+            )
     return session
 
 
@@ -135,7 +142,10 @@ class _Steps:
             (pair.parent, pair.downwards.peer_id, session.down.anchor.low if session.down else None, True),
             (pair.child, PARENT, session.up.anchor.low if session.up else None, False),
         ):
-            settings, values = ["last_session = CAST(? AS %s)" % db.engine.types.native("datetime"), "last_error = NULL"], [now]
+            settings, values = (
+                ["last_session = CAST(? AS %s)" % db.engine.types.native("datetime"), "last_error = NULL"],
+                [now],
+            )
             if anchor is not None:
                 settings.append("acked_out = ?")
                 values.append(anchor)
@@ -159,7 +169,7 @@ def _state(db: Any, peer: int, scope: Scope) -> ScopeState:
     return state
 
 
-def pending(pair: Pair, scopes: List[Scope]) -> List[Scope]:
+def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
     """The scopes in which either side has something for the other: two statements to each database.
 
     A scope that was never loaded is always among them, and one that a side does not know: its session says so.
@@ -183,14 +193,14 @@ def pending(pair: Pair, scopes: List[Scope]) -> List[Scope]:
     return [scope for scope in scopes if scope.name in found]
 
 
-def _states(pair: Pair, upload: bool) -> Dict[str, ScopeState]:
+def _states(pair: Pair, upload: bool) -> dict[str, ScopeState]:
     """What the receiver of one way has taken so far, by scope."""
     if upload:
         return metadata.read_states(pair.parent, pair.downwards.peer_id)
     return metadata.read_states(pair.child, PARENT)
 
 
-def extracts_of(pair: Pair, scope: Scope, upload: bool, state: ScopeState) -> List[Extract]:
+def extracts_of(pair: Pair, scope: Scope, upload: bool, state: ScopeState) -> list[Extract]:
     """What one way of a scope would read now, a table each; ``state`` is the receiver's."""
     return [
         Extract(

@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
+from typing import Any, Callable
 
 from .._engine._errors import StatementFailed
 from .._engine._wire import Extract, Outcome, Work
@@ -43,7 +43,7 @@ class Way:
     sender_number: int
     upload: bool
     scope: Scope
-    tables: List[SharedTable]
+    tables: list[SharedTable]
     has_children: bool = False
 
     def table_at_sender(self, shared: SharedTable) -> Any:
@@ -58,7 +58,7 @@ class Anchor:
     """Up to where a receiver has taken a sender's changes: everything below ``low``, and what the snapshot ``seen`` saw."""
 
     low: int = 0
-    seen: Optional[str] = None
+    seen: str | None = None
 
 
 @dataclass
@@ -86,7 +86,7 @@ class _Landing:
         #: The receiver's token as long as no other session has been there: its own one before an upload, ours before a download.
         self.token = state.session_token if way.upload else token
         self.low = dict(state.landing)
-        self.pending: List[_Batch] = []
+        self.pending: list[_Batch] = []
         self.size = 0
         self.rows = 0
 
@@ -107,14 +107,36 @@ class _Landing:
             _check_claimed(self.way, claimed)
         self.pending, self.size = [], 0
 
-    def write(self, before: Optional[Recalled] = None) -> None:
+    def forget_loads(self) -> None:
+        """A load that was cut off in a table begins that table anew: what has landed of it would only pile up."""
+        receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
+        staging = _name(receiver, STAGING)
+        sql = "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging
+        landed = [(sequence, json.loads(header)) for sequence, header in receiver.query(sql, *key)]
+        stale = [sequence for sequence, fields in landed if fields["load"] and self.low.get(fields["table"]) is None]
+        if not stale:
+            return
+        with receiver.transaction():
+            claim = "UPDATE %s SET landing = landing WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
+            _check_claimed(self.way, receiver.execute(claim % _name(receiver, SCOPE), *key, self.token))
+            for sequence in stale:
+                receiver.execute(
+                    "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?" % staging,
+                    *key,
+                    sequence,
+                )
+
+    def write(self, before: Recalled | None = None) -> None:
         """Put the pending batches behind those that have landed; in the caller's transaction.
 
         :param before: what is to be applied before all of them.
         """
         receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
         staging = _name(receiver, STAGING)
-        last = receiver.value("SELECT max(sequence) FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging, *key) or 0
+        last = (
+            receiver.value("SELECT max(sequence) FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging, *key)
+            or 0
+        )
         batches = [(number, batch.header, batch.body) for number, batch in enumerate(self.pending, int(last) + 1)]
         # What has landed is counted from 1.
         batches += [(-number, *batch) for number, batch in enumerate(before.batches if before else ())]
@@ -135,6 +157,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     :raises Restored: the receiver's anchor lies ahead of the sender.
     """
     landing = _Landing(way, state, token)
+    landing.forget_loads()
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
         for batch in _read(way, state, landing, mark.low, base, acked):
@@ -155,7 +178,9 @@ def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
         )
 
 
-def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: Callable[[str], int], acked: Anchor) -> Iterator[_Batch]:
+def _read(
+    way: Way, state: ScopeState, landing: _Landing, low: int, base: Callable[[str], int], acked: Anchor
+) -> Iterator[_Batch]:
     """The batches of all tables; ``landing.low`` says after each of them how far its table has been read."""
     anchor = state.anchor_in or 0
     for shared in way.tables:
@@ -180,9 +205,11 @@ def _read(way: Way, state: ScopeState, landing: _Landing, low: int, base: Callab
         landing.low[name] = low
 
 
-def _cut(rows: Iterator[Tuple[Optional[int], str]], shared: SharedTable, load: bool, acked: Anchor) -> Iterator[Tuple[int, _Batch]]:
+def _cut(
+    rows: Iterator[tuple[int | None, str]], shared: SharedTable, load: bool, acked: Anchor
+) -> Iterator[tuple[int, _Batch]]:
     """Cut a stream of rows into batches, each with the version of its last row."""
-    texts: List[str] = []
+    texts: list[str] = []
     size, last = 0, 0
     for version, text in rows:
         if texts and (size + len(text) > BATCH_SIZE or len(texts) >= BATCH_ROWS):
@@ -195,7 +222,7 @@ def _cut(rows: Iterator[Tuple[Optional[int], str]], shared: SharedTable, load: b
         yield last, _batch(shared, texts, load, acked)
 
 
-def _batch(shared: SharedTable, texts: List[str], load: bool, acked: Anchor) -> _Batch:
+def _batch(shared: SharedTable, texts: list[str], load: bool, acked: Anchor) -> _Batch:
     header = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts), "load": load}
     # Applied by a later session, the batch must not be judged by what the parent has learned since it was read.
     header["acked"] = [acked.low, acked.seen]
@@ -204,7 +231,7 @@ def _batch(shared: SharedTable, texts: List[str], load: bool, acked: Anchor) -> 
 
 def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str) -> Transfer:
     """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
-    errors: Dict[Source, str] = {}
+    errors: dict[Source, str] = {}
     again = recall(way.receiver, way.sender_number, way.scope.name, _landed(way, landing), _shapes(way))
     refused = 0
     for attempt in range(_TRIES):
@@ -224,13 +251,15 @@ def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anc
     raise StatementFailed("The batch could not be applied within %d tries." % _TRIES, "transient")
 
 
-def _shapes(way: Way) -> Dict[str, Shape]:
+def _shapes(way: Way) -> dict[str, Shape]:
     tables = ((str(shared.name), way.table_at_receiver(shared)) for shared in way.tables)
-    return {name: Shape(table.primary_key, frozenset(column.name for column in table.columns)) for name, table in tables}
+    return {
+        name: Shape(table.primary_key, frozenset(column.name for column in table.columns)) for name, table in tables
+    }
 
 
 def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor, again: Recalled) -> quarantine.Attempt:
-    def attempt(without: FrozenSet[Source]) -> None:
+    def attempt(without: frozenset[Source]) -> None:
         with quarantine.rolled_back(way.receiver):
             landing.write(again)
             _apply_batches(way, mark, acked, without)
@@ -241,10 +270,11 @@ def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor, again: Recalle
     return attempt
 
 
-def _landed(way: Way, landing: _Landing) -> List[quarantine.Batch]:
+def _landed(way: Way, landing: _Landing) -> list[quarantine.Batch]:
     """All batches, landed and pending; these with the places that they will have."""
     rows = way.receiver.query(
-        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % _name(way.receiver, STAGING),
+        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence"
+        % _name(way.receiver, STAGING),
         way.sender_number,
         way.scope.name,
     )
@@ -254,7 +284,13 @@ def _landed(way: Way, landing: _Landing) -> List[quarantine.Batch]:
 
 
 def _apply_once(
-    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str, errors: Dict[Source, str],
+    way: Way,
+    state: ScopeState,
+    landing: _Landing,
+    mark: Any,
+    acked: Anchor,
+    token: str,
+    errors: dict[Source, str],
     again: Recalled,
 ) -> Transfer:
     transfer = Transfer()
@@ -291,11 +327,13 @@ def _check_claimed(way: Way, claimed: int) -> None:
         raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
 
 
-def _apply_batches(way: Way, mark: Any, acked: Anchor, without: FrozenSet[Source]) -> Outcome:
+def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source]) -> Outcome:
     receiver, key = way.receiver, (way.sender_number, way.scope.name)
     staging = _name(receiver, STAGING)
     total = Outcome()
-    landed = receiver.query("SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % staging, *key)
+    landed = receiver.query(
+        "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % staging, *key
+    )
     by_name = {str(shared.name): shared for shared in way.tables}
     for sequence, header in landed:
         body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
@@ -307,7 +345,16 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: FrozenSet[Source
     return total
 
 
-def _work(way: Way, shared: SharedTable, columns: List[str], mark: Any, acked: Anchor, body: str, key: tuple, without: FrozenSet[int]) -> Work:
+def _work(
+    way: Way,
+    shared: SharedTable,
+    columns: list[str],
+    mark: Any,
+    acked: Anchor,
+    body: str,
+    key: tuple,
+    without: frozenset[int],
+) -> Work:
     table = way.table_at_receiver(shared)
     by_name = {column.name: column for column in table.columns}
     return Work(
@@ -330,13 +377,15 @@ def _work(way: Way, shared: SharedTable, columns: List[str], mark: Any, acked: A
     )
 
 
-def _finish(way: Way, mark: Any, held_at: Optional[int], token: str) -> Anchor:
+def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
     """The end of the transaction: staging and old window rows go, the anchor moves."""
     receiver, key = way.receiver, (way.sender_number, way.scope.name)
     receiver.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % _name(receiver, STAGING), *key)
     if way.upload:
         receiver.execute(
-            "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND version < ?" % _name(receiver, WINDOW), *key, mark.low
+            "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND version < ?" % _name(receiver, WINDOW),
+            *key,
+            mark.low,
         )
     # A held row has to come again although the snapshot saw it, so the snapshot is forgotten then.
     anchor = Anchor(mark.low, mark.seen) if held_at is None else Anchor(min(mark.low, int(held_at)))

@@ -13,7 +13,8 @@ runs the whole transaction again.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Iterable, List, Tuple
+from collections.abc import Iterable
+from typing import Any
 
 from .._model import Column, TableName
 from .._wire import Outcome, Work, key_of
@@ -63,7 +64,7 @@ class _Phrases:
         self.table_literal = names.literal(str(work.table.name))
         self.keys = [names.quote(column.name) for column in work.table.key_columns]
         self.wire_keys = [wire[column.name] for column in work.table.key_columns]
-        self.columns: List[Tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
+        self.columns: list[tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
         self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
         shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
         self.incoming = "pg_temp.incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
@@ -124,7 +125,10 @@ def _lock(db: Any, sql: _Phrases) -> None:
     db.execute(
         "WITH locked AS (SELECT i.ctid AS place FROM {base} r JOIN {incoming} i ON {present} ORDER BY {order} FOR UPDATE OF r) "
         "UPDATE {incoming} o SET here = true FROM locked WHERE o.ctid = locked.place".format(
-            base=sql.base, incoming=sql.incoming, present=sql.match("r"), order=", ".join("r." + key for key in sql.keys)
+            base=sql.base,
+            incoming=sql.incoming,
+            present=sql.match("r"),
+            order=", ".join("r." + key for key in sql.keys),
         )
     )
 
@@ -145,7 +149,7 @@ def _decide(db: Any, work: Work, sql: _Phrases) -> None:
     )  # fmt: skip
 
 
-def _same_image(plain: Iterable[Tuple[str, Column]]) -> str:
+def _same_image(plain: Iterable[tuple[str, Column]]) -> str:
     """Byte for byte: text is compared under the collation "C", so that nothing that differs is called equal."""
     phrase = ""
     for key, column in plain:
@@ -191,7 +195,7 @@ def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
     )  # fmt: skip
 
 
-def _object(pairs: Iterable[Tuple[str, str]]) -> str:
+def _object(pairs: Iterable[tuple[str, str]]) -> str:
     items = ", ".join("%s AS %s" % (expression, names.quote(name)) for name, expression in pairs)
     return "CAST(row_to_json((SELECT o FROM (SELECT %s) o)) AS text)" % items
 
@@ -222,12 +226,17 @@ def _write(db: Any, work: Work, sql: _Phrases) -> None:
     """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
     # Not "where it exists": a row that came up since it was judged absent is somebody else's, and nobody has looked at it.
     there, absent = "i.act = 'write' AND i.here AND i.d = ", "i.act = 'write' AND NOT i.here AND i.d = 0"
-    db.value("SELECT set_config('%s', CAST(CAST(%s AS regclass) AS oid)::text, true)" % (tracking.APPLYING, names.literal(sql.base)))
+    db.value(
+        "SELECT set_config('%s', CAST(CAST(%s AS regclass) AS oid)::text, true)"
+        % (tracking.APPLYING, names.literal(sql.base))
+    )
     db.execute("DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, there, sql.match("r")))
     _vacate(db, work, sql)
     if sql.plain:
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
-        db.execute("UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, there, sql.match("r")))
+        db.execute(
+            "UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, there, sql.match("r"))
+        )
     db.execute(
         "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} i WHERE {absent}".format(
             base=sql.base, columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
@@ -282,7 +291,11 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
         parent_version, created, keep = "CAST(NULL AS bigint)", "i.n", ""
     else:
         parent_version, created, keep = "i.v", "0", ", parent_version = excluded.parent_version, created_here = 0"
-    untracked = "" if work.track_all else " AND (i.v IS NOT NULL OR EXISTS (SELECT 1 FROM %s t WHERE %s))" % (sql.tracking, sql.match("t"))
+    untracked = (
+        ""
+        if work.track_all
+        else " AND (i.v IS NOT NULL OR EXISTS (SELECT 1 FROM %s t WHERE %s))" % (sql.tracking, sql.match("t"))
+    )
     db.execute(
         "INSERT INTO {tracking} ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, "
         "last_change_datetime) SELECT {values}, {version}, {peer}, {parent_version}, {created}, i.d, i.x, {now} FROM {incoming} i "

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from .._model import Table, TableName
 from .._wire import Extract, key_of
@@ -23,7 +24,7 @@ _SOURCE = (
 )
 
 
-def stream(db: Any, extract: Extract) -> Iterator[Tuple[Optional[int], str]]:
+def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
 
     A server-side cursor keeps the memory flat: the driver would otherwise collect the whole result first.
@@ -44,7 +45,9 @@ def stream(db: Any, extract: Extract) -> Iterator[Tuple[Optional[int], str]]:
 
 def query(extract: Extract) -> str:
     """The SELECT behind :func:`stream`."""
-    return "SELECT q.v, CAST(row_to_json(q) AS text) FROM (%s) q" % (_load(extract) if extract.low is None else _changes(extract))
+    return "SELECT q.v, CAST(row_to_json(q) AS text) FROM (%s) q" % (
+        _load(extract) if extract.low is None else _changes(extract)
+    )
 
 
 def _load(extract: Extract) -> str:
@@ -85,16 +88,21 @@ def _columns(extract: Extract, key_alias: str) -> str:
     """The columns under their wire names; the key from ``key_alias``, since a deleted row has nothing else."""
     keys = set(extract.table.primary_key)
     return ", ".join(
-        "%s AS %s" % (types.to_wire(column, "%s.%s" % (key_alias if column.name in keys else "r", names.quote(column.name))), key_of(position))
+        "%s AS %s"
+        % (
+            types.to_wire(column, "%s.%s" % (key_alias if column.name in keys else "r", names.quote(column.name))),
+            key_of(position),
+        )
         for position, column in enumerate(extract.columns)
     )
 
 
-def probe(db: Any, extracts: Sequence[Extract]) -> List[int]:
+def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
     """Positions of the extracts that have at least one row, in one statement."""
     # A with_deletes=False scope is woken by a deletion too; the session then finds nothing to send and moves the anchor on.
     parts = [
-        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s t WHERE %s)" % (position, _tracking(extract.table), _wanted(extract))
+        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s t WHERE %s)"
+        % (position, _tracking(extract.table), _wanted(extract))
         if extract.low is not None
         else "SELECT %d AS n" % position
         for position, extract in enumerate(extracts)
@@ -102,7 +110,7 @@ def probe(db: Any, extracts: Sequence[Extract]) -> List[int]:
     return sorted(int(row[0]) for row in db.query(" UNION ALL ".join(parts))) if parts else []
 
 
-def backlog(db: Any, extracts: Sequence[Extract]) -> List[Tuple[int, Optional[float]]]:
+def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | None]]:
     """For each extract: how many rows wait, and for how many seconds the oldest has."""
     if not extracts:
         return []
@@ -114,11 +122,14 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> List[Tuple[int, Optional[fl
         )
         for position, extract in enumerate(extracts)
     ]  # fmt: skip
-    rows = {int(row[0]): (int(row[1]), None if row[2] is None else float(row[2])) for row in db.query(" UNION ALL ".join(parts))}
+    rows = {
+        int(row[0]): (int(row[1]), None if row[2] is None else float(row[2]))
+        for row in db.query(" UNION ALL ".join(parts))
+    }
     return [rows[position] for position in range(len(extracts))]
 
 
-def count(db: Any, tables: Sequence[TableName]) -> List[int]:
+def count(db: Any, tables: Sequence[TableName]) -> list[int]:
     """The number of rows of each table, in one statement."""
     if not tables:
         return []
@@ -131,5 +142,5 @@ def _tracking(table: Table) -> str:
     return names.quote(*tracking.tracking_name(table.name))
 
 
-def _keys(table: Table) -> List[str]:
+def _keys(table: Table) -> list[str]:
     return [names.quote(column.name) for column in table.key_columns]

@@ -77,13 +77,22 @@ def _string(target: Target, driver: str) -> str:
 _HINTS = (
     ("password authentication failed", "Check the user name and the password."),
     ("no password supplied", "Give the login's password."),
-    ("no pg_hba.conf entry", "Allow this client, user and database in the server's pg_hba.conf, with TLS where it asks for it."),
+    (
+        "no pg_hba.conf entry",
+        "Allow this client, user and database in the server's pg_hba.conf, with TLS where it asks for it.",
+    ),
     ("does not exist", "Check the name of the database or the role; create it first."),
-    ("does not support SSL", "Switch TLS on at the server, or set the option encrypt to 'no' on a network that you trust."),
+    (
+        "does not support SSL",
+        "Switch TLS on at the server, or set the option encrypt to 'no' on a network that you trust.",
+    ),
     ("certificate", "Name the authority that signed the server's certificate in the option ca_file."),
     ("starting up", "The server is starting or recovering; try again in a moment."),
     ("too many clients", "Raise max_connections at the server, or lower the number of parallel hosts."),
-    ("Can't open lib", "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library."),
+    (
+        "Can't open lib",
+        "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library.",
+    ),
     ("translate host name", "Check the server's name, and that this host can resolve it."),
 )
 _NO_HINT = "Check that PostgreSQL runs there and listens on that address, and that no firewall is in between."

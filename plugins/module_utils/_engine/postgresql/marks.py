@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Iterator, Optional
+from typing import Any
 
 from .._errors import RetailError
 
@@ -20,7 +21,7 @@ class Mark:
     exactly what this one saw even while one long writer holds ``low`` back. ``current``: changes whenever anything commits."""
 
     low: int
-    seen: Optional[str]
+    seen: str | None
 
 
 @contextlib.contextmanager
@@ -28,7 +29,9 @@ def snapshot(db: Any) -> Iterator[Mark]:
     """A read-only transaction in which every query sees the same moment; yields that moment's mark."""
     with db.transaction():
         db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        row = db.row("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), CAST(pg_current_snapshot() AS text)")
+        row = db.row(
+            "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), CAST(pg_current_snapshot() AS text)"
+        )
         yield Mark(int(row[0]), str(row[1]))
 
 
@@ -56,7 +59,7 @@ def incarnation(db: Any) -> str:
     )
 
 
-def newer_than(column: str, low: int, seen: Optional[str]) -> str:
+def newer_than(column: str, low: int, seen: str | None) -> str:
     """SQL: the version was given at or after ``low`` and not seen by the snapshot ``seen``."""
     condition = "%s >= %d" % (column, int(low))
     if seen is None:

@@ -21,7 +21,8 @@ def check(name: str) -> str:
         raise UnsupportedName("%r is no name that PostgreSQL can hold." % name, "Choose a name without NUL characters.")
     if len(name.encode("utf-8")) > MAX_BYTES:
         raise UnsupportedName(
-            "The name %r is longer than the %d bytes that PostgreSQL holds." % (name, MAX_BYTES), "Choose a shorter name."
+            "The name %r is longer than the %d bytes that PostgreSQL holds." % (name, MAX_BYTES),
+            "Choose a shorter name.",
         )
     return name
 
@@ -34,6 +35,8 @@ def quote(*parts: str) -> str:
 def literal(text: str) -> str:
     """A string literal, for the few statements that take no parameters (DDL)."""
     if "\0" in text:
-        raise UnsupportedName("A text with a NUL character cannot be stored in PostgreSQL.", "Remove the NUL character.")
+        raise UnsupportedName(
+            "A text with a NUL character cannot be stored in PostgreSQL.", "Remove the NUL character."
+        )
     escaped = text.replace("'", "''")
     return " E'%s'" % escaped.replace("\\", "\\\\") if "\\" in text else "'%s'" % escaped

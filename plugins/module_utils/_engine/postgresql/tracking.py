@@ -10,7 +10,7 @@ on SQL Server do through ownership chaining, so whoever may write the table need
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from .._model import Table, TableName
 from . import names, types
@@ -22,21 +22,25 @@ TRIGGERS = ("insert", "update", "delete", "truncate")
 
 VERSION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint)"
 NOW = "(now() AT TIME ZONE 'utc')"
-_COLUMNS = "version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
+_COLUMNS = (
+    "version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
+)
 
 
 def tracking_name(table: TableName) -> TableName:
     return table.with_suffix(SUFFIX)
 
 
-def create(table: Table) -> List[str]:
+def create(table: Table) -> list[str]:
     """Statements that put tracking on a table; each may be run again."""
     return [_create_table(table), _create_index(table)] + [
-        statement for event in TRIGGERS for statement in (_create_function(table, event), *_create_trigger(table, event))
+        statement
+        for event in TRIGGERS
+        for statement in (_create_function(table, event), *_create_trigger(table, event))
     ]
 
 
-def drop(table: TableName) -> List[str]:
+def drop(table: TableName) -> list[str]:
     """Statements that take tracking off a table again, whatever of it is there."""
     functions = [names.quote(table.schema, _trigger_name(table, event)) for event in TRIGGERS]
     return ["DROP FUNCTION IF EXISTS %s() CASCADE" % function for function in functions] + [
@@ -62,7 +66,7 @@ def track_existing(table: Table) -> str:
     )
 
 
-def read(db: Any) -> Dict[TableName, Tuple[str, ...]]:
+def read(db: Any) -> dict[TableName, tuple[str, ...]]:
     """The tables that have a tracking table of ours, with the events (``insert`` …) whose trigger is there and enabled."""
     rows = db.query(
         "SELECT n.nspname, left(c.relname, -length(CAST(? AS text))), coalesce(string_agg(DISTINCT g.tgname, '|'), '') "
@@ -81,12 +85,12 @@ def read(db: Any) -> Dict[TableName, Tuple[str, ...]]:
     return found
 
 
-def matching(left: str, right: str, keys: List[str]) -> str:
+def matching(left: str, right: str, keys: list[str]) -> str:
     """SQL: the keys of two aliases are equal."""
     return " AND ".join("%s.%s = %s.%s" % (left, key, right, key) for key in keys)
 
 
-def _keys(table: Table) -> List[str]:
+def _keys(table: Table) -> list[str]:
     return [names.quote(column.name) for column in table.key_columns]
 
 
@@ -95,14 +99,14 @@ def _trigger_name(table: TableName, event: str) -> str:
 
 
 def _create_table(table: Table) -> str:
-    keys = ", ".join("%s %s NOT NULL" % (names.quote(column.name), types.native(column.type)) for column in table.key_columns)
+    keys = ", ".join(
+        "%s %s NOT NULL" % (names.quote(column.name), types.native(column.type)) for column in table.key_columns
+    )
     return (
         "CREATE TABLE IF NOT EXISTS {tracking} ({keys}, version bigint NOT NULL, origin integer, parent_version bigint, "
         "created_here smallint NOT NULL DEFAULT 0, sync_row_is_tombstone smallint NOT NULL DEFAULT 0, source_transaction bigint, "
         "last_change_datetime timestamp(3) NOT NULL DEFAULT {now}, PRIMARY KEY ({key_names}))"
-    ).format(
-        tracking=names.quote(*tracking_name(table.name)), keys=keys, now=NOW, key_names=", ".join(_keys(table))
-    )
+    ).format(tracking=names.quote(*tracking_name(table.name)), keys=keys, now=NOW, key_names=", ".join(_keys(table)))
 
 
 def _create_index(table: Table) -> str:
@@ -132,7 +136,7 @@ def _create_function(table: Table, event: str) -> str:
     )
 
 
-def _create_trigger(table: Table, event: str) -> List[str]:
+def _create_trigger(table: Table, event: str) -> list[str]:
     referencing = {
         "insert": "REFERENCING NEW TABLE AS inserted",
         "update": "REFERENCING OLD TABLE AS deleted NEW TABLE AS inserted",
@@ -172,7 +176,9 @@ def _inserted(table: Table) -> str:
 
 def _updated(table: Table) -> str:
     keys = _keys(table)
-    gone = "(SELECT o.* FROM deleted o WHERE NOT EXISTS (SELECT 1 FROM inserted i WHERE %s)) s" % matching("i", "o", keys)
+    gone = "(SELECT o.* FROM deleted o WHERE NOT EXISTS (SELECT 1 FROM inserted i WHERE %s)) s" % matching(
+        "i", "o", keys
+    )
     is_new_key = "CASE WHEN EXISTS (SELECT 1 FROM deleted o WHERE %s) THEN 0 ELSE 1 END" % matching("o", "s", keys)
     return _write(table, gone, "0", 1, "") + " " + _write(table, "inserted s", is_new_key, 0, "")
 

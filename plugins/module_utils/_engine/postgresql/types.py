@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Optional
 
 from .._errors import UnsupportedType
 from .._model import Column
 
 _PARTS = re.compile(r"^([a-z0-9]+)(?:\((.+)\))?$")
 
-_PLAIN: Dict[str, str] = {
+_PLAIN: dict[str, str] = {
     "int": "integer",
     "bigint": "bigint",
     "smallint": "smallint",
@@ -38,7 +37,7 @@ _PLAIN: Dict[str, str] = {
 }
 
 #: What PostgreSQL has no separate type for is compared as the type that stores it.
-_SAME_AS: Dict[str, str] = {
+_SAME_AS: dict[str, str] = {
     "tinyint": "smallint",
     "money": "numeric(19,4)",
     "text": "nvarchar(max)",
@@ -49,7 +48,7 @@ _SAME_AS: Dict[str, str] = {
     "varbinary": "varbinary(max)",
 }
 
-_BACK: Dict[str, str] = {
+_BACK: dict[str, str] = {
     "integer": "int",
     "bigint": "bigint",
     "smallint": "smallint",
@@ -135,12 +134,16 @@ def from_wire(column: Column, expression: str) -> str:
     return "decode(%s, 'base64')" % expression if native(column.type) == "bytea" else expression
 
 
-def default(column: Column) -> Optional[str]:
+def default(column: Column) -> str | None:
     """The default as PostgreSQL spells it, None where there is none."""
     text = column.default
     if text is None:
         return None
-    known = {"getutcdate()": "(now() AT TIME ZONE 'utc')", "getdate()": "localtimestamp", "newid()": "gen_random_uuid()"}
+    known = {
+        "getutcdate()": "(now() AT TIME ZONE 'utc')",
+        "getdate()": "localtimestamp",
+        "newid()": "gen_random_uuid()",
+    }
     if text.lower() in known:
         return known[text.lower()]
     if normalize(column.type) == "bit" and text in ("0", "1", "'0'", "'1'"):
@@ -148,7 +151,7 @@ def default(column: Column) -> Optional[str]:
     return text
 
 
-def neutral_default(expression: Optional[str]) -> Optional[str]:
+def neutral_default(expression: str | None) -> str | None:
     """The neutral spelling of a default read from the catalog (``pg_get_expr``)."""
     if expression is None:
         return None
@@ -166,7 +169,9 @@ def neutral_default(expression: Optional[str]) -> Optional[str]:
 def _split(neutral_type: str):
     match = _PARTS.match(neutral_type)
     if not match:
-        raise UnsupportedType("%r is not a column type." % neutral_type, "Write it as SQL Server does, e.g. nvarchar(20).")
+        raise UnsupportedType(
+            "%r is not a column type." % neutral_type, "Write it as SQL Server does, e.g. nvarchar(20)."
+        )
     return match.group(1), (match.group(2) or "").replace(" ", "")
 
 
