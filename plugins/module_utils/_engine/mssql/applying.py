@@ -45,7 +45,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
         _write(db, work, sql)
         _track(db, work, sql)
     if outcome.same and not work.upload:
-        _adopt(db, sql)
+        _adopt(db, work, sql)
     if work.window_from is not None:
         _remember(db, work, sql)
     return outcome
@@ -408,14 +408,17 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
     )
 
 
-def _adopt(db: Any, sql: _Phrases) -> None:
-    """The parent's image is here already: only its version is new. A tracking row that knows it is left alone, for
-    the server
-    gives every row that is written another version."""
+def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
+    """The parent's image is here already: only its version is new. A tracking row that knows it is left alone, for the
+    server gives every row that is written another version."""
+    known, origin = "t.parent_version IS NULL OR t.parent_version <> i.v", ""
+    if work.gives_up:
+        known += " OR (t.origin IS NULL OR t.origin <> 0) AND t.sync_row_is_tombstone = i.d"
+        origin = ", origin = CASE WHEN t.sync_row_is_tombstone = i.d THEN 0 ELSE t.origin END"
     db.execute(
-        "UPDATE t SET parent_version = i.v FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} WHERE i.act = 'same' "
-        "AND i.v IS NOT NULL AND (t.parent_version IS NULL OR t.parent_version <> i.v)".format(
-            tracking=sql.tracking, incoming=sql.incoming, tracked=sql.match("t")
+        "UPDATE t SET parent_version = i.v{origin} FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} "
+        "WHERE i.act = 'same' AND i.v IS NOT NULL AND ({known})".format(
+            origin=origin, tracking=sql.tracking, incoming=sql.incoming, tracked=sql.match("t"), known=known
         )
     )
     db.execute(
