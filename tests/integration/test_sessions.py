@@ -492,3 +492,56 @@ def test_two_sessions_of_a_scope_do_not_meet(pair: World, other_client: Callable
         assert pair.run(UP).busy
     assert rows(pair.parent, "SALE") == []
     assert pair.run(UP).moved == 4
+
+
+def test_a_row_that_a_trigger_lets_vanish_is_put_aside_with_its_sale(pair: World) -> None:
+    pair.parent.execute(
+        """CREATE FUNCTION dbo.vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RETURN CASE WHEN NEW."NUMBER" = 1 AND NEW."ID" = 2 THEN NULL ELSE NEW END; END $$"""
+    )
+    pair.parent.execute('CREATE TRIGGER vanish BEFORE INSERT ON ax."LINE" FOR EACH ROW EXECUTE FUNCTION dbo.vanish()')
+    for number in (1, 2, 3):
+        _sell(pair.child, number)
+    done = pair.run(UP)
+    assert done.up is not None
+    assert done.up.quarantined == 4
+    assert rows(pair.parent, "SALE", '"ID"') == [(1,), (3,)]
+    assert "without an error" in pair.parent.value("SELECT error FROM dbo.sync_quarantine")
+
+
+def test_a_purge_in_an_upload_scope_is_no_reason_for_a_session(pair: World) -> None:
+    _sell(pair.child, 1)
+    pair.settle()
+    pair.child.execute('DELETE FROM ax."LINE"')
+    assert pair.pending == []
+
+
+def test_a_register_that_comes_while_its_store_loads_gets_the_load(
+    world: World, other_client: Callable[[str], Database]
+) -> None:
+    """Its registration waits for the end of the load, so that it loads what the store has loaded."""
+    world.parent.execute("""INSERT INTO ax."ITEM" ("ID") VALUES (1)""")
+    world.provision(SCOPES)
+    finish, registered = transfer._finish, threading.Event()
+    newcomer = other_client("child")
+
+    def register() -> None:
+        newcomer.execute(
+            "INSERT INTO dbo.sync_peer (peer_id, peer_name, peer_guid, incarnation) VALUES (1, 'R', 'g', 'i')"
+        )
+        registered.set()
+
+    worker = threading.Thread(target=register)
+
+    def finish_late(*arguments: Any) -> Any:
+        if not worker.ident:
+            worker.start()
+            worker.join(0.5)
+        assert not registered.is_set()
+        return finish(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "_finish", finish_late)
+        world.run(DOWN)
+    worker.join(30)
+    assert registered.is_set()

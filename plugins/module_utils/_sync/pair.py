@@ -69,10 +69,6 @@ class Pair:
     def guid(self) -> str:
         return self.upwards.guid
 
-    def child_has_children(self) -> bool:
-        """Whether what comes down has to go further down. Asked each time: registers come to a store that is running."""
-        return any(peer.peer_id != PARENT for peer in metadata.read_peers(self.child))
-
     def shared_tables(self, scope: Scope) -> list[SharedTable]:
         """The tables of a scope as both sides have them; read once per connection.
 

@@ -121,7 +121,6 @@ class _Steps:
             upload=upload,
             scope=self.scope,
             tables=pair.shared_tables(self.scope),
-            has_children=not upload and pair.child_has_children(),
         )
 
     def next_token(self) -> str:

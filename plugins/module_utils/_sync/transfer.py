@@ -14,7 +14,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
 from .._engine._errors import StatementFailed
@@ -44,7 +44,6 @@ class Way:
     upload: bool
     scope: Scope
     tables: list[SharedTable]
-    has_children: bool = False
 
     def table_at_sender(self, shared: SharedTable) -> Any:
         return shared.child if self.upload else shared.parent
@@ -335,14 +334,24 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
         "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % staging, *key
     )
     by_name = {str(shared.name): shared for shared in way.tables}
-    for sequence, header in landed:
+    headers = [(sequence, json.loads(header)) for sequence, header in landed]
+    track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and _goes_further(way))
+    for sequence, fields in headers:
         body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
-        fields = json.loads(header)
         known = Anchor(*fields["acked"]) if "acked" in fields else acked
         absent = quarantine.numbers_in(sequence, without)
         work = _work(way, by_name[fields["table"]], fields["columns"], mark, known, body, (*key, sequence), absent)
-        total.add(receiver.engine.applying.apply_batch(receiver, work))
+        total.add(receiver.engine.applying.apply_batch(receiver, replace(work, track_all=track_all)))
     return total
+
+
+def _goes_further(way: Way) -> bool:
+    """Whether what is loaded here has to go further down.
+
+    A register that comes to a running store in this moment waits until the load is there, and then loads it, too.
+    """
+    way.receiver.engine.locks.share(way.receiver, metadata.PEER)
+    return any(peer.peer_id != metadata.PARENT for peer in metadata.read_peers(way.receiver))
 
 
 def _work(
@@ -371,7 +380,6 @@ def _work(
         acked=acked.low,
         acked_seen=acked.seen,
         window_from=mark.low if way.upload else None,
-        track_all=way.upload or way.has_children,
         without=without,
         gives_up=not way.upload and not way.scope.uploads,
     )

@@ -17,6 +17,17 @@ from . import marks, names, tracking, types
 _MOST_PARAMETERS = 2_000
 
 
+#: The version as the wire has it. Compared is the column itself, so that its index is used.
+_VERSION = "CAST(t.version AS bigint)"
+
+#: The transaction that a row was written in. Two peers number theirs alike, so the peer is put in front of the number.
+_SOURCE = (
+    "CASE WHEN t.source_transaction < 0 THEN t.source_transaction "
+    "ELSE COALESCE(t.source_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint), t.source_transaction, %s) END"
+    % _VERSION
+)
+
+
 def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
 
@@ -50,13 +61,13 @@ def _load(extract: Extract) -> str:
     # others.
     keys = _keys(extract.table)
     return (
-        "SELECT {version} AS v, COALESCE(t.source_transaction, {version}, -ROW_NUMBER() OVER (ORDER BY (SELECT "
-        "NULL))) AS x, 0 AS d{columns} "
+        "SELECT {version} AS v, COALESCE({source}, -ROW_NUMBER() OVER (ORDER BY (SELECT NULL))) AS x, 0 AS d{columns} "
         "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} UNION ALL "
-        "SELECT {version}, COALESCE(t.source_transaction, {version}), 1{deleted} "
+        "SELECT {version}, {source}, 1{deleted} "
         "FROM {tracking} AS t LEFT JOIN {base} AS r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
     ).format(
         version=_VERSION,
+        source=_SOURCE,
         columns=_columns(extract, "r"),
         deleted=_columns(extract, "t"),
         base=names.quote(*extract.table.name),
@@ -71,7 +82,7 @@ def _changes(extract: Extract) -> str:
     missing = "r.%s IS NULL" % keys[0]
     meta = [
         "%s AS v" % _VERSION,
-        "COALESCE(t.source_transaction, %s) AS x" % _VERSION,
+        "%s AS x" % _SOURCE,
         "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing,
     ]
     if extract.uploads:
@@ -86,10 +97,6 @@ def _changes(extract: Extract) -> str:
         _wanted(extract),
         "" if extract.with_deletes else " AND NOT " + missing,
     )
-
-
-#: The version as the wire has it. Compared is the column itself, so that its index is used.
-_VERSION = "CAST(t.version AS bigint)"
 
 
 def _wanted(extract: Extract) -> str:
@@ -119,8 +126,6 @@ def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
     The anchors are bound, so that the text, and with it the server's plan for hundreds of tables, is the same at each
     cycle.
     """
-    # A with_deletes=False scope is woken by a deletion too; the session then finds nothing to send and moves the
-    # anchor on.
     found = [position for position, extract in enumerate(extracts) if extract.low is None]
     asked = [(position, extract) for position, extract in enumerate(extracts) if extract.low is not None]
     for start in range(0, len(asked), _MOST_PARAMETERS):
@@ -135,8 +140,13 @@ def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
 def _asks(position: int, extract: Extract) -> str:
     return (
         "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s AS t WHERE t.version >= CAST(CAST(? AS bigint) AS binary(8)) "
-        "AND %s)" % (position, _tracking(extract.table), _not_from(extract))
+        "AND %s%s)" % (position, _tracking(extract.table), _not_from(extract), _alive(extract))
     )
+
+
+def _alive(extract: Extract) -> str:
+    """Where deletions stay, none of them is a reason for a session."""
+    return "" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0"
 
 
 def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | None]]:
@@ -150,7 +160,7 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
             n=position,
             tracking=_tracking(extract.table),
             wanted=_wanted(extract),
-            alive="" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0",
+            alive=_alive(extract),
         )
         for position, extract in enumerate(extracts)
     ]

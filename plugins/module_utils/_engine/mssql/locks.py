@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Application locks: one session at a time for a pair and scope."""
+"""Application locks: one session at a time for a pair and scope. And a table that has to stay as it is for a while."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from typing import Any
+
+from .._model import TableName
+from . import names
 
 #: ``sp_getapplock`` cuts longer names silently, which would make two locks one.
 _LONGEST = 255
@@ -33,3 +36,8 @@ def held(db: Any, name: str) -> Iterator[bool]:
         if taken:
             with contextlib.suppress(Exception):
                 db.execute(_FREE, resource)
+
+
+def share(db: Any, table: TableName) -> None:
+    """Wait for those who are writing the table; until the end of this transaction nobody else begins to."""
+    db.value("SELECT COUNT_BIG(*) FROM %s WITH (TABLOCK, HOLDLOCK)" % names.quote(*table))

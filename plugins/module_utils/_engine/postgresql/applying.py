@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from .._errors import StatementFailed
 from .._model import Column, TableName
 from .._wire import Outcome, Work, key_of
 from . import marks, names, tracking, types
@@ -45,7 +46,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
         _settle_conflicts(db, work, sql)
         outcome = _with_winners(db, sql, outcome)
     if outcome.moved:
-        _write(db, work, sql)
+        _check_written(work, outcome, _write(db, work, sql))
         _track(db, work, sql)
     if outcome.same and not work.upload:
         _adopt(db, work, sql)
@@ -222,8 +223,11 @@ def _with_winners(db: Any, sql: _Phrases, before: Outcome) -> Outcome:
     return after
 
 
-def _write(db: Any, work: Work, sql: _Phrases) -> None:
-    """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
+def _write(db: Any, work: Work, sql: _Phrases) -> int:
+    """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it.
+
+    Returns how many rows stand here now that did not, or were another image.
+    """
     # Not "where it exists": a row that came up since it was judged absent is somebody else's, and nobody has looked at it.
     there, absent = "i.act = 'write' AND i.here AND i.d = ", "i.act = 'write' AND NOT i.here AND i.d = 0"
     db.value(
@@ -232,18 +236,32 @@ def _write(db: Any, work: Work, sql: _Phrases) -> None:
     )
     db.execute("DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, there, sql.match("r")))
     _vacate(db, work, sql)
+    written = 0
     if sql.plain:
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
-        db.execute(
+        written = db.execute(
             "UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, there, sql.match("r"))
         )
-    db.execute(
+    written += db.execute(
         "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} i WHERE {absent}".format(
             base=sql.base, columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
             values=", ".join("i." + key for key, _column in sql.columns), incoming=sql.incoming, absent=absent,
         )
     )  # fmt: skip
     db.value("SELECT set_config('%s', '', true)" % tracking.APPLYING)
+    return written
+
+
+def _check_written(work: Work, outcome: Outcome, written: int) -> None:
+    """A trigger can make a row vanish without an error, by returning NULL; that must not pass for written.
+
+    :raises StatementFailed: ``data``; the rows are then found and put aside like any that cannot be stored.
+    """
+    if written < outcome.written:
+        message = "A trigger kept %d of %d rows out of %s without an error." % (
+            outcome.written - written, outcome.written, work.table.name,
+        )  # fmt: skip
+        raise StatementFailed(message, "data", advice="Look for a trigger that returns NULL.")
 
 
 def _vacate(db: Any, work: Work, sql: _Phrases) -> None:

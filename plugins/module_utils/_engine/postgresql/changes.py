@@ -99,15 +99,19 @@ def _columns(extract: Extract, key_alias: str) -> str:
 
 def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
     """Positions of the extracts that have at least one row, in one statement."""
-    # A with_deletes=False scope is woken by a deletion too; the session then finds nothing to send and moves the anchor on.
     parts = [
-        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s t WHERE %s)"
-        % (position, _tracking(extract.table), _wanted(extract))
+        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s t WHERE %s%s)"
+        % (position, _tracking(extract.table), _wanted(extract), _alive(extract))
         if extract.low is not None
         else "SELECT %d AS n" % position
         for position, extract in enumerate(extracts)
     ]
     return sorted(int(row[0]) for row in db.query(" UNION ALL ".join(parts))) if parts else []
+
+
+def _alive(extract: Extract) -> str:
+    """Where deletions stay, none of them is a reason for a session."""
+    return "" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0"
 
 
 def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | None]]:
@@ -118,7 +122,7 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
         "SELECT {n} AS n, count(*) AS waiting, CAST(extract(epoch FROM (now() AT TIME ZONE 'utc') - min(t.last_change_datetime)) "
         "AS double precision) AS age FROM {tracking} t WHERE {wanted}{alive}".format(
             n=position, tracking=_tracking(extract.table), wanted=_wanted(extract),
-            alive="" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0",
+            alive=_alive(extract),
         )
         for position, extract in enumerate(extracts)
     ]  # fmt: skip

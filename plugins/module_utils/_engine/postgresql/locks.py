@@ -2,13 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Application locks: one session at a time for a pair and scope."""
+"""Application locks: one session at a time for a pair and scope. And a table that has to stay as it is for a while."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
+
+from .._model import TableName
+from . import names
 
 
 @contextlib.contextmanager
@@ -21,3 +24,8 @@ def held(db: Any, name: str) -> Iterator[bool]:
         if taken:
             with contextlib.suppress(Exception):
                 db.value("SELECT pg_advisory_unlock(hashtextextended(CAST(? AS text), 0))", name)
+
+
+def share(db: Any, table: TableName) -> None:
+    """Wait for those who are writing the table; until the end of this transaction nobody else begins to."""
+    db.execute("LOCK TABLE %s IN SHARE MODE" % names.quote(*table))
