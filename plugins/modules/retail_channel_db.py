@@ -175,6 +175,8 @@ def converge(module: RetailModule) -> None:
     server = module.connect(targets["server"])
     engine.databases.check_server(server)
     db = module.connect(target) if engine.databases.exists(server, target.database) else None
+    if db is not None:
+        engine.databases.check_server(db)  # a database may behave like one of an older server
     actual = channel.read(db) if db else channel.Actual()
     coming = channel.coming_tables(actual, schema)
 

@@ -208,6 +208,8 @@ def converge(module: RetailModule) -> None:
     server = module.connect(targets["server"])
     server.engine.databases.check_server(server)
     there = server.engine.databases.exists(server, name)
+    if there:
+        server.engine.databases.check_server(module.connect(targets["offline"]))  # it may behave like an older server's
     if module.check_mode and not channel_exists(module):
         foretell(module, None if there else offline_db.creation(server.engine, name))
     request = offline_db.Request(
