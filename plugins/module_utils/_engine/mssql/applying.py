@@ -4,27 +4,22 @@
 
 """Applying a landed batch: decide for every row, write what is to be written, track it, remember it.
 
-Everything runs in the caller's transaction at READ COMMITTED. Check and write are one: the rows, and the gaps where
-there are
-none yet, are locked first, in the order of their keys, and the tracking rows are read by a later statement, so no
-write of
-the POS falls in between.
+Everything runs in the caller's transaction at READ COMMITTED. Check and write are one: the rows, and the gaps where there
+are none yet, are locked first, in the order of their keys, and the tracking rows are read by a later statement, so no
+write of the POS falls in between.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterable
 from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column, TableName
-from .._wire import Outcome, Work, key_of
+from .._phrases import CONFLICT, WINDOW, Phrases, count, count_settled
+from .._wire import Outcome, Work
 from . import marks, names, tracking, types
-
-WINDOW = TableName("dbo", "sync_window")
-CONFLICT = TableName("dbo", "sync_conflict")
 
 
 def apply_batch(db: Any, work: Work) -> Outcome:
@@ -32,15 +27,15 @@ def apply_batch(db: Any, work: Work) -> Outcome:
 
     :raises StatementFailed: ``data`` when a row cannot be stored here; the transaction is then to be rolled back.
     """
-    sql = _Phrases(work)
+    sql = _Phrases(work, names, tracking.tracking_name(work.table.name), "#")
     _land(db, work, sql)
     _lock(db, sql)
     _decide(db, work, sql)
-    outcome = _count(db, sql)
+    outcome = count(db, sql)
     if outcome.conflicts:
         _record_conflicts(db, work, sql)
         _settle_conflicts(db, work, sql)
-        outcome = _with_winners(db, sql, outcome)
+        outcome = count_settled(db, sql, outcome)
     if outcome.moved:
         _write(db, work, sql)
         _track(db, work, sql)
@@ -51,36 +46,8 @@ def apply_batch(db: Any, work: Work) -> Outcome:
     return outcome
 
 
-class _Phrases:
-    """The phrases that the statements about one table share. Aliases: i incoming, r the row here, t its tracking."""
-
-    def __init__(self, work: Work) -> None:
-        wire = {column.name: key_of(n) for n, column in enumerate(work.columns)}
-        self.base = names.quote(*work.table.name)
-        self.tracking = names.quote(*tracking.tracking_name(work.table.name))
-        self.table_literal = names.literal(str(work.table.name))
-        self.key_columns = work.table.key_columns
-        self.keys = [names.quote(column.name) for column in self.key_columns]
-        self.wire_keys = [wire[column.name] for column in self.key_columns]
-        self.columns: list[tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
-        self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
-        shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
-        self.incoming = "#incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
-
-    def match(self, alias: str) -> str:
-        """SQL: the row of ``alias`` has the key of the incoming row."""
-        return " AND ".join("%s.%s = i.%s" % (alias, key, wire) for key, wire in zip(self.keys, self.wire_keys))
-
-    @property
-    def key_list(self) -> str:
-        return ", ".join(self.keys)
-
-    @property
-    def incoming_keys(self) -> str:
-        return ", ".join("i." + wire for wire in self.wire_keys)
-
-    def absent(self, alias: str) -> str:
-        return "%s.%s IS NULL" % (alias, self.keys[0])
+class _Phrases(Phrases):
+    """And the tracking table as SQL Server needs it."""
 
     @property
     def tracked(self) -> str:
@@ -102,8 +69,7 @@ class _Phrases:
 
 def _land(db: Any, work: Work, sql: _Phrases) -> None:
     """The batch as a temporary table with the key first, typed as the receiver's columns are; made once per
-    connection and
-    table. Its texts have the database's collation, which need not be the one of tempdb."""
+    connection and table. Its texts have the database's collation, which need not be the one of tempdb."""
     columns = ", ".join(_landed(key, column, key in sql.wire_keys) for key, column in sql.columns)
     db.execute(
         "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, d smallint "
@@ -241,23 +207,6 @@ def _bytes(column: Column, expression: str) -> str:
     return expression
 
 
-def _count(db: Any, sql: _Phrases) -> Outcome:
-    outcome = Outcome()
-    rows = db.query(
-        "SELECT act, COUNT(*), SUM(d), MIN(CASE WHEN act = 'held' THEN v END) FROM %s GROUP BY act" % sql.incoming
-    )
-    for act, number, deletions, held_at in rows:
-        if act == "write":
-            outcome.written, outcome.deleted = int(number) - int(deletions), int(deletions)
-        elif act == "conflict":
-            outcome.conflicts = int(number)
-        elif act == "held":
-            outcome.held, outcome.held_at = int(number), held_at
-        else:
-            setattr(outcome, act, int(number))
-    return outcome
-
-
 def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
     """Both images go into sync_conflict, by column name, so that a person can read them and put the loser back."""
     incoming = [(column.name, types.to_wire(column, "i." + key)) for key, column in sql.columns]
@@ -316,13 +265,6 @@ def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
     )
 
 
-def _with_winners(db: Any, sql: _Phrases, before: Outcome) -> Outcome:
-    """The counts once conflicts are settled: a conflict that the incoming image won counts as written, too."""
-    after = _count(db, sql)
-    after.conflicts = before.conflicts
-    return after
-
-
 def _write(db: Any, work: Work, sql: _Phrases) -> None:
     """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
     with _applying(db, work.table.name):
@@ -369,8 +311,7 @@ def _write_rows(db: Any, sql: _Phrases) -> None:
 
 def _track(db: Any, work: Work, sql: _Phrases) -> None:
     """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a
-    trigger
-    of the application has rewritten the very row meanwhile."""
+    trigger of the application has rewritten the very row meanwhile."""
     if work.upload:
         parent_version, created, keep = "CAST(NULL AS bigint)", "i.n", ""
     else:

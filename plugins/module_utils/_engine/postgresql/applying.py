@@ -12,17 +12,14 @@ runs the whole transaction again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any
 
 from .._errors import StatementFailed
-from .._model import Column, TableName
-from .._wire import Outcome, Work, key_of
+from .._model import Column
+from .._phrases import CONFLICT, WINDOW, Phrases, count, count_settled
+from .._wire import Outcome, Work
 from . import marks, names, tracking, types
-
-WINDOW = TableName("dbo", "sync_window")
-CONFLICT = TableName("dbo", "sync_conflict")
 
 #: More rows than this are worth a look at their statistics before they are joined.
 _ANALYZE_FROM = 200
@@ -36,15 +33,15 @@ def apply_batch(db: Any, work: Work) -> Outcome:
 
     :raises StatementFailed: ``data`` when a row cannot be stored here; the transaction is then to be rolled back.
     """
-    sql = _Phrases(work)
+    sql = Phrases(work, names, tracking.tracking_name(work.table.name), "pg_temp.")
     _land(db, work, sql)
     _lock(db, sql)
     _decide(db, work, sql)
-    outcome = _count(db, sql)
+    outcome = count(db, sql)
     if outcome.conflicts:
         _record_conflicts(db, work, sql)
         _settle_conflicts(db, work, sql)
-        outcome = _with_winners(db, sql, outcome)
+        outcome = count_settled(db, sql, outcome)
     if outcome.moved:
         _check_written(work, outcome, _write(db, work, sql))
         _track(db, work, sql)
@@ -55,38 +52,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
     return outcome
 
 
-class _Phrases:
-    """The phrases that the statements about one table share. Aliases: i incoming, r the row here, t its tracking."""
-
-    def __init__(self, work: Work) -> None:
-        wire = {column.name: key_of(n) for n, column in enumerate(work.columns)}
-        self.base = names.quote(*work.table.name)
-        self.tracking = names.quote(*tracking.tracking_name(work.table.name))
-        self.table_literal = names.literal(str(work.table.name))
-        self.keys = [names.quote(column.name) for column in work.table.key_columns]
-        self.wire_keys = [wire[column.name] for column in work.table.key_columns]
-        self.columns: list[tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
-        self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
-        shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
-        self.incoming = "pg_temp.incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
-
-    def match(self, alias: str) -> str:
-        """SQL: the row of ``alias`` has the key of the incoming row."""
-        return " AND ".join("%s.%s = i.%s" % (alias, key, wire) for key, wire in zip(self.keys, self.wire_keys))
-
-    @property
-    def key_list(self) -> str:
-        return ", ".join(self.keys)
-
-    @property
-    def incoming_keys(self) -> str:
-        return ", ".join("i." + wire for wire in self.wire_keys)
-
-    def absent(self, alias: str) -> str:
-        return "%s.%s IS NULL" % (alias, self.keys[0])
-
-
-def _land(db: Any, work: Work, sql: _Phrases) -> None:
+def _land(db: Any, work: Work, sql: Phrases) -> None:
     """The batch as a temporary table, typed as the receiver's columns are; made once per connection and table."""
     columns = ", ".join("%s %s" % (key, types.native(column.type)) for key, column in sql.columns)
     db.execute(
@@ -121,7 +87,7 @@ def _body(work: Work) -> str:
     )
 
 
-def _lock(db: Any, sql: _Phrases) -> None:
+def _lock(db: Any, sql: Phrases) -> None:
     """Lock the rows that are here, in the order of their keys, and note which ones those are."""
     db.execute(
         "WITH locked AS (SELECT i.ctid AS place FROM {base} r JOIN {incoming} i ON {present} ORDER BY {order} FOR UPDATE OF r) "
@@ -134,7 +100,7 @@ def _lock(db: Any, sql: _Phrases) -> None:
     )
 
 
-def _decide(db: Any, work: Work, sql: _Phrases) -> None:
+def _decide(db: Any, work: Work, sql: Phrases) -> None:
     identical = "(i.d = 1 AND {absent} OR i.d = 0 AND NOT {absent}{images})".format(
         absent=sql.absent("r"), images=_same_image(sql.plain)
     )
@@ -159,24 +125,7 @@ def _same_image(plain: Iterable[tuple[str, Column]]) -> str:
     return phrase
 
 
-def _count(db: Any, sql: _Phrases) -> Outcome:
-    outcome = Outcome()
-    rows = db.query(
-        "SELECT act, count(*), sum(d), min(CASE WHEN act = 'held' THEN v END) FROM %s GROUP BY act" % sql.incoming
-    )
-    for act, number, deletions, held_at in rows:
-        if act == "write":
-            outcome.written, outcome.deleted = int(number) - int(deletions), int(deletions)
-        elif act == "conflict":
-            outcome.conflicts = int(number)
-        elif act == "held":
-            outcome.held, outcome.held_at = int(number), held_at
-        else:
-            setattr(outcome, act, int(number))
-    return outcome
-
-
-def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
+def _record_conflicts(db: Any, work: Work, sql: Phrases) -> None:
     """Both images go into sync_conflict, by column name, so that a person can read them and put the loser back."""
     incoming = [(column.name, types.to_wire(column, "i." + key)) for key, column in sql.columns]
     local = [(column.name, types.to_wire(column, "r." + names.quote(column.name))) for _key, column in sql.columns]
@@ -201,7 +150,7 @@ def _object(pairs: Iterable[tuple[str, str]]) -> str:
     return "CAST(row_to_json((SELECT o FROM (SELECT %s) o)) AS text)" % items
 
 
-def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
+def _settle_conflicts(db: Any, work: Work, sql: Phrases) -> None:
     """The incoming image wins: it is written. It loses: the row here must travel back, so it needs a tracking row."""
     if work.parent_wins != work.upload:
         db.execute("UPDATE %s SET act = 'write' WHERE act = 'conflict'" % sql.incoming)
@@ -216,14 +165,7 @@ def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
     )  # fmt: skip
 
 
-def _with_winners(db: Any, sql: _Phrases, before: Outcome) -> Outcome:
-    """The counts once conflicts are settled: a conflict that the incoming image won counts as written, too."""
-    after = _count(db, sql)
-    after.conflicts = before.conflicts
-    return after
-
-
-def _write(db: Any, work: Work, sql: _Phrases) -> int:
+def _write(db: Any, work: Work, sql: Phrases) -> int:
     """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it.
 
     Returns how many rows stand here now that did not, or were another image.
@@ -264,7 +206,7 @@ def _check_written(work: Work, outcome: Outcome, written: int) -> None:
         raise StatementFailed(message, "data", advice="Look for a trigger that returns NULL.")
 
 
-def _vacate(db: Any, work: Work, sql: _Phrases) -> None:
+def _vacate(db: Any, work: Work, sql: Phrases) -> None:
     """Unique values change hands: whoever gives one to another row of this batch lets go of it first.
 
     PostgreSQL compares with every row as it goes along, so a swap, or the wrong order, would look like a duplicate.
@@ -302,7 +244,7 @@ def _placeholder(column: Column) -> str:
     return "gen_random_uuid()" if native == "uuid" else ""
 
 
-def _track(db: Any, work: Work, sql: _Phrases) -> None:
+def _track(db: Any, work: Work, sql: Phrases) -> None:
     """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a trigger
     of the application has rewritten the very row meanwhile."""
     if work.upload:
@@ -326,7 +268,7 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
     )  # fmt: skip
 
 
-def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
+def _adopt(db: Any, work: Work, sql: Phrases) -> None:
     """The parent's image is here already: only its version is new."""
     # The tombstones are compared for the row that the POS inserts again in this moment: that stays its own.
     mine = "t.sync_row_is_tombstone <> excluded.sync_row_is_tombstone"
@@ -341,7 +283,7 @@ def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
     )  # fmt: skip
 
 
-def _remember(db: Any, work: Work, sql: _Phrases) -> None:
+def _remember(db: Any, work: Work, sql: Phrases) -> None:
     """What was taken at or above the next anchor may be delivered again; the window knows it by then."""
     db.execute(
         "INSERT INTO {window} (peer_id, sync_scope_name, table_name, row_key, version) SELECT {peer}, CAST(? AS varchar), {name}, "

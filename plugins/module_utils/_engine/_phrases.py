@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the speakers' ways of applying a batch share: the phrases about one table, and the count of what was decided."""
+
+from __future__ import annotations
+
+import hashlib
+from types import ModuleType
+from typing import Any
+
+from ._model import Column, TableName
+from ._wire import Outcome, Work, key_of
+
+WINDOW = TableName("dbo", "sync_window")
+CONFLICT = TableName("dbo", "sync_conflict")
+
+
+class Phrases:
+    """The phrases that the statements about one table share. Aliases: i incoming, r the row here, t its tracking.
+
+    :param names: the speaker's module of names.
+    :param tracking_table: the tracking table's name.
+    :param temporary: what the speaker puts before the name of a temporary table.
+    """
+
+    def __init__(self, work: Work, names: ModuleType, tracking_table: TableName, temporary: str) -> None:
+        wire = {column.name: key_of(n) for n, column in enumerate(work.columns)}
+        self.base = names.quote(*work.table.name)
+        self.tracking = names.quote(*tracking_table)
+        self.table_literal = names.literal(str(work.table.name))
+        self.key_columns = work.table.key_columns
+        self.keys = [names.quote(column.name) for column in self.key_columns]
+        self.wire_keys = [wire[column.name] for column in self.key_columns]
+        self.columns: list[tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
+        self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
+        # The same table with other columns is another temporary table: both may be there in one connection's life.
+        shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
+        self.incoming = temporary + "incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
+
+    def match(self, alias: str) -> str:
+        """SQL: the row of ``alias`` has the key of the incoming row."""
+        return " AND ".join("%s.%s = i.%s" % (alias, key, wire) for key, wire in zip(self.keys, self.wire_keys))
+
+    @property
+    def key_list(self) -> str:
+        return ", ".join(self.keys)
+
+    @property
+    def incoming_keys(self) -> str:
+        return ", ".join("i." + wire for wire in self.wire_keys)
+
+    def absent(self, alias: str) -> str:
+        return "%s.%s IS NULL" % (alias, self.keys[0])
+
+
+def count(db: Any, sql: Phrases) -> Outcome:
+    """How many rows were decided how."""
+    outcome = Outcome()
+    rows = db.query(
+        "SELECT act, COUNT(*), SUM(d), MIN(CASE WHEN act = 'held' THEN v END) FROM %s GROUP BY act" % sql.incoming
+    )
+    for act, number, deletions, held_at in rows:
+        if act == "write":
+            outcome.written, outcome.deleted = int(number) - int(deletions), int(deletions)
+        elif act == "conflict":
+            outcome.conflicts = int(number)
+        elif act == "held":
+            outcome.held, outcome.held_at = int(number), held_at
+        else:
+            setattr(outcome, act, int(number))
+    return outcome
+
+
+def count_settled(db: Any, sql: Phrases, before: Outcome) -> Outcome:
+    """The counts once conflicts are settled: a conflict that the incoming image won counts as written, too."""
+    after = count(db, sql)
+    after.conflicts = before.conflicts
+    return after
