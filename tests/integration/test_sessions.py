@@ -545,3 +545,29 @@ def test_a_register_that_comes_while_its_store_loads_gets_the_load(
         world.run(DOWN)
     worker.join(30)
     assert registered.is_set()
+
+
+def test_a_sale_that_was_touched_again_before_it_went_up_is_put_aside_whole(pair: World) -> None:
+    """The header's last version is another transaction's than the lines'; still they are one sale."""
+    pair.parent.execute('ALTER TABLE ax."LINE" ADD CHECK ("NUMBER" < 7)')
+    for number in (1, 2):
+        _sell(pair.child, number)
+    pair.child.execute('INSERT INTO ax."LINE" VALUES (2, 7, NULL)')
+    with pair.child.transaction():
+        pair.child.execute('UPDATE ax."LINE" SET "TEXT" = NULL WHERE "ID" = 2 AND "NUMBER" = 7')
+        pair.child.execute('UPDATE ax."SALE" SET "AMOUNT" = 9 WHERE "ID" = 2')
+    done = pair.run(UP)
+    assert done.up is not None
+    assert done.up.quarantined == 5
+    assert rows(pair.parent, "SALE", '"ID"') == [(1,)]
+    assert len(rows(pair.parent, "LINE")) == 3
+
+
+def test_what_has_landed_stays_out_of_memory(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_arguments: Any) -> Iterator[Any]:
+        raise AssertionError("batches are for the engines to read")
+        yield
+
+    monkeypatch.setattr(transfer, "_landed", read)
+    _sell(pair.child, 1)
+    assert pair.run(UP).moved == 4

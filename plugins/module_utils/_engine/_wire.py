@@ -8,6 +8,7 @@ A row travels as one JSON object with short keys:
 
 * ``v``: its version at the sender, absent in a row that never changed since the baseline
 * ``x``: the transaction it was written in; negative: a row of the baseline, alone
+* ``y`` (uploads): the transaction that had written the row before, if it was written here twice
 * ``d``: 1 for a deletion
 * ``c0``, ``c1`` …: the columns in the order of the batch's header
 * ``b`` (uploads): the parent's version that the sender's image derives from

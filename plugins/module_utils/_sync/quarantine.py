@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable
 
 from .._engine._errors import StatementFailed
@@ -34,20 +34,42 @@ def rolled_back(db: Any) -> Iterator[None]:
 
 
 def find_guilty(
-    attempt: Attempt, batches: Sequence[Batch], units: Sequence[frozenset[Source]] = ()
+    attempt: Attempt, batches: Iterable[Batch], units: Iterable[frozenset[Source]] = ()
 ) -> dict[Source, str]:
     """The source transactions that cannot be applied, each with the engine's message.
 
     :param attempt: applies everything but the transactions given, and rolls back.
     :param batches: all of them.
-    :param units: transactions that stand or fall together.
+    :param units: transactions that stand or fall together. So do those that wrote the same row one after the other: a
+        sale that was touched again before it went up would else arrive as the one row that was touched.
     """
-    everything = frozenset(source for sequence, _header, body in batches for source, _row in rows_of(sequence, body))
-    alone = everything.difference(*units)
-    parts = sorted([unit & everything for unit in units] + [frozenset((source,)) for source in alone], key=sorted)
+    everything: set[Source] = set()
+    links: list[tuple[Source, Source]] = []
+    for sequence, _header, body in batches:
+        for source, row in rows_of(sequence, body):
+            everything.add(source)
+            earlier = json.loads(row).get("y")
+            if earlier:
+                links.append((source, (0, int(earlier))))
+    for unit in units:
+        links += [(next(iter(unit)), source) for source in unit]
+    groups = joined(links)
+    parts = {id(group): frozenset(group & everything) for group in groups.values()}
+    alone = [frozenset((source,)) for source in everything.difference(groups)]
     guilty: dict[Source, str] = {}
-    _search(attempt, parts, everything, set(), guilty)
+    _search(attempt, sorted([*parts.values(), *alone], key=sorted), frozenset(everything), set(), guilty)
     return guilty
+
+
+def joined(links: Iterable[tuple[Any, Any]]) -> dict[Any, set[Any]]:
+    """Members that links connect, over however many steps: each with the group that it shares with the others."""
+    groups: dict[Any, set[Any]] = {}
+    for one, other in links:
+        small, large = sorted((groups.get(one, {one}), groups.get(other, {other})), key=len)
+        large |= small
+        for member in (*small, one, other):
+            groups[member] = large
+    return groups
 
 
 def _search(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .metadata import QUARANTINE
-from .quarantine import Batch, Source, rows_of
+from .quarantine import Batch, Source, joined, rows_of
 
 #: A table, and the values of its key.
 Key = tuple[Any, ...]
@@ -112,14 +112,9 @@ def _arriving(batches: Iterable[Batch], wanted: set[Key], shapes: Mapping[str, S
 
 def _units(kept: Iterable[_Kept], arriving: Mapping[Key, set[Source]]) -> list[frozenset[Source]]:
     """Transactions that wrote the same rows, joined; only those of which something arrives."""
-    groups: dict[Any, set[Any]] = {}
-    links = [(row.key, row.source) for row in kept]
+    links: list[tuple[Any, Any]] = [(row.key, row.source) for row in kept]
     links += [(key, source) for key, sources in arriving.items() for source in sources]
-    for one, other in links:
-        joined = groups.get(one, {one}) | groups.get(other, {other})
-        for member in joined:
-            groups[member] = joined
-    unique = {id(group): group for group in groups.values()}
+    unique = {id(group): group for group in joined(links).values()}
     return [
         frozenset(member for member in group if isinstance(member[0], int))
         for group in unique.values()

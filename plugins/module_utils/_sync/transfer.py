@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Callable
 
 from .._engine._errors import StatementFailed
@@ -245,7 +246,7 @@ def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anc
             if failure.kind != "data" or attempt + 1 >= _TRIES:
                 raise
             if refused > 1:
-                batches = [(0, *batch) for batch in again.batches] + _landed(way, landing)
+                batches = chain(((0, *batch) for batch in again.batches), _landed(way, landing))
                 errors.update(quarantine.find_guilty(_trial(way, landing, mark, acked, again), batches, again.units))
     raise StatementFailed("The batch could not be applied within %d tries." % _TRIES, "transient")
 
@@ -269,17 +270,18 @@ def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor, again: Recalle
     return attempt
 
 
-def _landed(way: Way, landing: _Landing) -> list[quarantine.Batch]:
-    """All batches, landed and pending; these with the places that they will have."""
-    rows = way.receiver.query(
-        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence"
-        % _name(way.receiver, STAGING),
-        way.sender_number,
-        way.scope.name,
-    )
-    landed = [(int(row[0]), row[1], row[2]) for row in rows]
-    last = landed[-1][0] if landed else 0
-    return landed + [(number, batch.header, batch.body) for number, batch in enumerate(landing.pending, last + 1)]
+def _landed(way: Way, landing: _Landing) -> Iterator[quarantine.Batch]:
+    """All batches, landed and pending; these with the places that they will have. One body at a time is in memory."""
+    staging, key = _name(way.receiver, STAGING), (way.sender_number, way.scope.name)
+    condition = "peer_id = ? AND sync_scope_name = ?"
+    places = way.receiver.query("SELECT sequence FROM %s WHERE %s ORDER BY sequence" % (staging, condition), *key)
+    for (place,) in places:
+        sql = "SELECT header, body FROM %s WHERE %s AND sequence = ?" % (staging, condition)
+        header, body = way.receiver.row(sql, *key, place)
+        yield int(place), header, body
+    last = int(places[-1][0]) if places else 0
+    for number, batch in enumerate(landing.pending, last + 1):
+        yield number, batch.header, batch.body
 
 
 def _apply_once(

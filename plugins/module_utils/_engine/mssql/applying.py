@@ -74,7 +74,7 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     db.execute(
         "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, d smallint "
         "NOT NULL, "
-        "x bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, row_key nvarchar(max) COLLATE DATABASE_DEFAULT "
+        "x bigint NULL, y bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, row_key nvarchar(max) COLLATE DATABASE_DEFAULT "
         "NULL, %s, "
         "PRIMARY KEY (%s))"
         % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
@@ -83,11 +83,11 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     read = ", ".join("%s %s '$.%s'" % (key, types.read_as(column), key) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     db.execute(
-        "INSERT INTO {incoming} (v, b, n, d, x, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
+        "INSERT INTO {incoming} (v, b, n, d, x, y, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
         "0), "
-        "COALESCE(q.d, 0), q.x, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n "
+        "COALESCE(q.d, 0), q.x, q.y, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n "
         "smallint '$.n', "
-        "d smallint '$.d', x bigint '$.x', {read}) AS q".format(
+        "d smallint '$.d', x bigint '$.x', y bigint '$.y', {read}) AS q".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),
             row_key=_row_key(sql),
@@ -317,8 +317,8 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
     else:
         parent_version, created, keep = "i.v", "0", ", parent_version = i.v, created_here = 0"
     db.execute(
-        "UPDATE t SET origin = {peer}, sync_row_is_tombstone = i.d, source_transaction = i.x, last_change_datetime = "
-        "{now}{keep} "
+        "UPDATE t SET origin = {peer}, sync_row_is_tombstone = i.d, source_transaction = i.x, "
+        "earlier_transaction = i.y, last_change_datetime = {now}{keep} "
         "FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} WHERE i.act = 'write'".format(
             peer=int(work.peer),
             now=tracking.NOW,
@@ -331,10 +331,8 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
     baseline = "" if work.track_all else " AND i.v IS NOT NULL"
     db.execute(
         "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, "
-        "source_transaction, "
-        "last_change_datetime) SELECT {values}, {peer}, {parent_version}, {created}, i.d, i.x, {now} FROM {incoming} "
-        "AS i "
-        "WHERE i.act = 'write'{baseline} AND {untracked}".format(
+        "source_transaction, earlier_transaction, last_change_datetime) SELECT {values}, {peer}, {parent_version}, "
+        "{created}, i.d, i.x, i.y, {now} FROM {incoming} AS i WHERE i.act = 'write'{baseline} AND {untracked}".format(
             tracking=sql.tracking,
             keys=sql.key_list,
             values=sql.incoming_keys,

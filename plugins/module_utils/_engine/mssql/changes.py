@@ -27,6 +27,12 @@ _SOURCE = (
     % _VERSION
 )
 
+#: The transaction that had written the row before, numbered alike.
+_EARLIER = (
+    "CASE WHEN t.origin IS NULL THEN t.earlier_transaction "
+    "ELSE t.earlier_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint) END"
+)
+
 
 def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
@@ -41,7 +47,7 @@ def query(extract: Extract) -> str:
     """The SELECT behind :func:`stream`. Each row is made to JSON by itself: FOR JSON over all would cut its text in
     pieces."""
     rows, order = (_load(extract), "") if extract.low is None else (_changes(extract), " ORDER BY %s" % _order(extract))
-    members = ["v", "x", "d"] + (["b", "n"] if extract.uploads and extract.low is not None else [])
+    members = ["v", "x", "d"] + (["y", "b", "n"] if extract.uploads and extract.low is not None else [])
     members += [key_of(position) for position in range(len(extract.columns))]
     return (
         "SELECT q.v, j.body FROM (%s) AS q CROSS APPLY (SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, "
@@ -86,7 +92,7 @@ def _changes(extract: Extract) -> str:
         "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing,
     ]
     if extract.uploads:
-        meta += ["COALESCE(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["%s AS y" % _EARLIER, "COALESCE(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
     meta += ["t.%s AS k%d" % (key, position) for position, key in enumerate(keys)]
     return "SELECT %s%s FROM %s AS t LEFT JOIN %s AS r ON %s WHERE %s%s" % (
         ", ".join(meta),

@@ -138,7 +138,8 @@ def _create_table(table: Table) -> list[str]:
         "origin int NULL, "
         "parent_version bigint NULL, created_here smallint NOT NULL DEFAULT 0, sync_row_is_tombstone smallint NOT "
         "NULL DEFAULT 0, "
-        "source_transaction bigint NULL, last_change_datetime datetime NOT NULL DEFAULT {now}, CONSTRAINT {primary} "
+        "source_transaction bigint NULL, earlier_transaction bigint NULL, "
+        "last_change_datetime datetime NOT NULL DEFAULT {now}, CONSTRAINT {primary} "
         "PRIMARY KEY ({key_names})); CREATE INDEX {index} ON {place} (version, {key_names}); END"
     ).format(
         literal=names.literal(place),
@@ -186,6 +187,13 @@ def _create_trigger(table: Table, event: str) -> list[str]:
     return ["DROP TRIGGER IF EXISTS %s" % name, _with_transaction(trigger)]
 
 
+#: The transaction before this one that changed the row here. What both wrote belongs together until it has gone up.
+_EARLIER = (
+    "CASE WHEN t.origin IS NULL AND t.source_transaction <> %s THEN t.source_transaction "
+    "WHEN t.origin IS NULL THEN t.earlier_transaction END"
+)
+
+
 def _write(table: Table, source: str, created: str, tombstone: int, more: str) -> str:
     """The rows of ``source`` (alias s) become local changes."""
     # No range locks here: they would make all who sell at the same time wait for each other. The statement that fired
@@ -193,13 +201,15 @@ def _write(table: Table, source: str, created: str, tombstone: int, more: str) -
     # the row itself, and whoever else writes its tracking row has locked the row, or the gap in its place, before.
     keys = _keys(table)
     return (
-        "UPDATE t SET origin = NULL, source_transaction = {transaction}, sync_row_is_tombstone = {tombstone}, "
+        "UPDATE t SET origin = NULL, earlier_transaction = {earlier}, "
+        "source_transaction = {transaction}, sync_row_is_tombstone = {tombstone}, "
         "last_change_datetime = {now}{more} FROM {tracking} AS t JOIN {source} ON {match}; "
         "INSERT INTO {tracking} ({keys}, {columns}) SELECT {source_keys}, NULL, NULL, {created}, {tombstone}, "
         "{transaction}, {now} "
         "FROM {source} WHERE NOT EXISTS (SELECT 1 FROM {tracking} AS t WHERE {match});"
     ).format(
         transaction=TRANSACTION,
+        earlier=_EARLIER % TRANSACTION,
         tombstone=tombstone,
         now=NOW,
         more=more,

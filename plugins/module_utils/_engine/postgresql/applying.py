@@ -56,16 +56,16 @@ def _land(db: Any, work: Work, sql: Phrases) -> None:
     """The batch as a temporary table, typed as the receiver's columns are; made once per connection and table."""
     columns = ", ".join("%s %s" % (key, types.native(column.type)) for key, column in sql.columns)
     db.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, d smallint, x bigint, act varchar(8), "
+        "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, d smallint, x bigint, y bigint, act varchar(8), "
         "here boolean, row_key text, %s) ON COMMIT DELETE ROWS" % (sql.incoming.partition(".")[2], columns)
     )
     db.execute("DELETE FROM %s" % sql.incoming)
     read = ", ".join("%s %s" % (key, types.read_as(column)) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     rows = db.execute(
-        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, NULL, false, "
+        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, q.y, NULL, false, "
         "CAST(json_build_array(%s) AS text), %s "
-        "FROM json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, %s)"
+        "FROM json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, y bigint, %s)"
         % (sql.incoming, ", ".join("q." + key for key in sql.wire_keys), values, _body(work), read),
         *work.body_parameters,
     )
@@ -258,10 +258,12 @@ def _track(db: Any, work: Work, sql: Phrases) -> None:
     )
     db.execute(
         "INSERT INTO {tracking} ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, "
-        "last_change_datetime) SELECT {values}, {version}, {peer}, {parent_version}, {created}, i.d, i.x, {now} FROM {incoming} i "
+        "earlier_transaction, last_change_datetime) SELECT {values}, {version}, {peer}, {parent_version}, {created}, "
+        "i.d, i.x, i.y, {now} FROM {incoming} i "
         "WHERE i.act = 'write'{untracked} ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET version = excluded.version, "
         "origin = excluded.origin, sync_row_is_tombstone = excluded.sync_row_is_tombstone, "
-        "source_transaction = excluded.source_transaction, last_change_datetime = excluded.last_change_datetime{keep}".format(
+        "source_transaction = excluded.source_transaction, earlier_transaction = excluded.earlier_transaction, "
+        "last_change_datetime = excluded.last_change_datetime{keep}".format(
             tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, peer=int(work.peer),
             parent_version=parent_version, created=created, now=tracking.NOW, incoming=sql.incoming, untracked=untracked, keep=keep,
         )

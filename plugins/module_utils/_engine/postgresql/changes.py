@@ -23,6 +23,12 @@ _SOURCE = (
     "ELSE coalesce(t.source_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint), t.version) END"
 )
 
+#: The transaction that had written the row before, numbered alike.
+_EARLIER = (
+    "CASE WHEN t.source_transaction IS NULL THEN t.earlier_transaction "
+    "ELSE t.earlier_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint) END"
+)
+
 
 def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
@@ -71,7 +77,7 @@ def _changes(extract: Extract) -> str:
     missing = "r.%s IS NULL" % keys[0]
     meta = ["t.version AS v", "%s AS x" % _SOURCE, "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
     if extract.uploads:
-        meta += ["coalesce(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["%s AS y" % _EARLIER, "coalesce(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
     return "SELECT %s, %s FROM %s t LEFT JOIN %s r ON %s WHERE %s%s ORDER BY t.version, %s" % (
         ", ".join(meta), _columns(extract, "t"), _tracking(extract.table), names.quote(*extract.table.name),
         tracking.matching("r", "t", keys), _wanted(extract), "" if extract.with_deletes else " AND NOT " + missing,

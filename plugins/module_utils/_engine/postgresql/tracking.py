@@ -21,6 +21,11 @@ APPLYING = "axops.applying"
 TRIGGERS = ("insert", "update", "delete", "truncate")
 
 VERSION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint)"
+#: The transaction before this one that changed the row here. What both wrote belongs together until it has gone up.
+_EARLIER = (
+    "CASE WHEN t.origin IS NULL AND t.version <> excluded.version THEN t.version "
+    "WHEN t.origin IS NULL THEN t.earlier_transaction END"
+)
 NOW = "(now() AT TIME ZONE 'utc')"
 _COLUMNS = (
     "version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
@@ -105,6 +110,7 @@ def _create_table(table: Table) -> str:
     return (
         "CREATE TABLE IF NOT EXISTS {tracking} ({keys}, version bigint NOT NULL, origin integer, parent_version bigint, "
         "created_here smallint NOT NULL DEFAULT 0, sync_row_is_tombstone smallint NOT NULL DEFAULT 0, source_transaction bigint, "
+        "earlier_transaction bigint, "
         "last_change_datetime timestamp(3) NOT NULL DEFAULT {now}, PRIMARY KEY ({key_names}))"
     ).format(tracking=names.quote(*tracking_name(table.name)), keys=keys, now=NOW, key_names=", ".join(_keys(table)))
 
@@ -161,10 +167,11 @@ def _write(table: Table, source: str, created: str, tombstone: int, on_conflict:
     return (
         "INSERT INTO {tracking} AS t ({keys}, {columns}) SELECT {source_keys}, {version}, NULL, NULL, {created}, {tombstone}, NULL, {now} "
         "FROM {source} ORDER BY {source_keys} ON CONFLICT ({keys}) DO UPDATE SET version = excluded.version, origin = NULL, "
-        "source_transaction = NULL, sync_row_is_tombstone = {tombstone}, last_change_datetime = excluded.last_change_datetime{more};"
+        "earlier_transaction = {earlier}, source_transaction = NULL, sync_row_is_tombstone = {tombstone}, "
+        "last_change_datetime = excluded.last_change_datetime{more};"
     ).format(
         tracking=names.quote(*tracking_name(table.name)), keys=", ".join(keys), columns=_COLUMNS, source_keys=source_keys,
-        version=VERSION, created=created, tombstone=tombstone, now=NOW, source=source, more=on_conflict,
+        version=VERSION, created=created, tombstone=tombstone, now=NOW, source=source, more=on_conflict, earlier=_EARLIER,
     )  # fmt: skip
 
 
