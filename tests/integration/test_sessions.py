@@ -571,3 +571,22 @@ def test_what_has_landed_stays_out_of_memory(pair: World, monkeypatch: pytest.Mo
     monkeypatch.setattr(transfer, "_landed", read)
     _sell(pair.child, 1)
     assert pair.run(UP).moved == 4
+
+
+def test_a_column_that_goes_while_batches_wait_is_named(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a defect that ends the service and with it the other scopes; and nothing that waits is thrown away."""
+    pair.parent.execute('ALTER TABLE ax."CUSTOMER" ADD "LOYALTY" integer')
+    pair.child.execute('ALTER TABLE ax."CUSTOMER" ADD "LOYALTY" integer')
+    pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a', 5)""")
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 10)
+    original = transfer._apply
+    monkeypatch.setattr(transfer, "_apply", lambda *_arguments: (_ for _ in ()).throw(_Killed()))
+    with pytest.raises(_Killed):
+        pair.run(BOTH)
+    monkeypatch.setattr(transfer, "_apply", original)
+    pair.parent.execute('ALTER TABLE ax."CUSTOMER" DROP "LOYALTY"')
+    with pytest.raises(RetailError, match=r"ax.CUSTOMER \(columns LOYALTY\), which is gone"):
+        pair.run(BOTH)
+    pair.parent.execute('ALTER TABLE ax."CUSTOMER" ADD "LOYALTY" integer')
+    pair.settle()
+    assert rows(pair.parent, "CUSTOMER") == [(1, "a", 5)]

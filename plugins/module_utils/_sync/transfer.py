@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Callable
 
-from .._engine._errors import StatementFailed
+from .._engine._errors import RetailError, StatementFailed
 from .._engine._wire import Extract, Outcome, Work
 from . import metadata, quarantine, rules
 from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
@@ -342,9 +342,27 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
         body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
         known = Anchor(*fields["acked"]) if "acked" in fields else acked
         absent = quarantine.numbers_in(sequence, without)
-        work = _work(way, by_name[fields["table"]], fields["columns"], mark, known, body, (*key, sequence), absent)
+        shared = _still_there(way, by_name.get(fields["table"]), fields)
+        work = _work(way, shared, fields["columns"], mark, known, body, (*key, sequence), absent)
         total.add(receiver.engine.applying.apply_batch(receiver, replace(work, track_all=track_all)))
     return total
+
+
+def _still_there(way: Way, shared: SharedTable | None, fields: dict[str, Any]) -> SharedTable:
+    """The table of a landed batch.
+
+    :raises RetailError: it, or a column of it, went while the batch was waiting; the batch stays where it is.
+    """
+    known = {column.name for column in way.table_at_receiver(shared).columns} if shared else set()
+    gone = [name for name in fields["columns"] if name not in known]
+    if shared is None or gone:
+        what = "the table %s" % fields["table"] + (" (columns %s)" % ", ".join(gone) if shared else "")
+        raise RetailError(
+            "Rows wait in dbo.sync_staging of %s for %s, which is gone from the scope %r there."
+            % (way.receiver.target.where, what, way.scope.name),
+            "Put it back until they have been applied.",
+        )
+    return shared
 
 
 def _goes_further(way: Way) -> bool:
