@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from offline_world import Couple, make_tables, target
+from offline_world import make_tables
+from session_world import Killed, World, rows
 
-from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, connect
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync import transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair, Restored
-from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -53,60 +53,6 @@ DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
 UP = make_scope("sales", "upload", [SALE.name, LINE.name], 0, 2, 12)
 BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
 SCOPES = (DOWN, UP, BOTH)
-
-
-class World(Couple):
-    """A register (child) and its store server (parent), provisioned."""
-
-    def __init__(self, child: Database, parent: Database) -> None:
-        super().__init__(child, parent)
-        self.scopes: tuple[Scope, ...] = SCOPES
-
-    def run(self, scope: Scope) -> Session:
-        return session.run(Pair(self.child, self.parent), scope)
-
-    def settle(self) -> None:
-        """Sessions until nothing is pending; then one more of each must move nothing."""
-        self.synchronise(rounds=5)
-        pair = Pair(self.child, self.parent)
-        assert session.pending(pair, pair.scopes) == []
-        assert [session.run(pair, scope).noteworthy for scope in pair.scopes] == [False] * len(pair.scopes)
-
-
-def rows(db: Database, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
-    return sorted(tuple(row) for row in db.query('SELECT %s FROM ax."%s"' % (columns, table)))
-
-
-@pytest.fixture
-def world(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[World]:
-    child, parent = (connect(target(facts)) for facts in scratch_pair)
-    make_tables(parent, TABLES)
-    made = World(child, parent)
-    yield made
-    child.close()
-    parent.close()
-
-
-@pytest.fixture
-def pair(world: World) -> World:
-    """The world, provisioned and loaded with nothing."""
-    world.provision(SCOPES)
-    world.settle()
-    return world
-
-
-@pytest.fixture
-def other_client(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[Callable[[str], Database]]:
-    """More connections, as the POS has them: ``other_client("child")``."""
-    opened: list[Database] = []
-
-    def make(side: str) -> Database:
-        opened.append(connect(target(scratch_pair[0 if side == "child" else 1])))
-        return opened[-1]
-
-    yield make
-    for db in opened:
-        db.close()
 
 
 # ---- values
@@ -386,10 +332,6 @@ def test_a_defect_of_the_whole_receiver_puts_nothing_aside(pair: World) -> None:
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
 
 
-class _Killed(BaseException):
-    """A kill, as far as a test in the same process can give one."""
-
-
 @pytest.mark.parametrize("statement", range(0, 60, 2))
 def test_a_session_killed_at_any_statement_is_completed_by_the_next(
     pair: World, monkeypatch: pytest.MonkeyPatch, statement: int
@@ -404,13 +346,13 @@ def test_a_session_killed_at_any_statement_is_completed_by_the_next(
         nonlocal count
         count += 1
         if count > statement:
-            raise _Killed
+            raise Killed
         return original(self, *arguments)
 
     monkeypatch.setattr(Database, "_run", run)
-    with pytest.raises(_Killed):
+    with pytest.raises(Killed):
         pair.run(UP)
-        raise _Killed  # so few statements were needed
+        raise Killed  # so few statements were needed
     monkeypatch.setattr(Database, "_run", original)
     whole = 'SELECT count(*) FROM ax."SALE" s WHERE 3 <> (SELECT count(*) FROM ax."LINE" l WHERE l."ID" = s."ID")'
     assert pair.parent.value(whole) == 0
@@ -438,11 +380,11 @@ def test_a_landing_that_was_cut_off_goes_on_with_what_changed_meanwhile(
         nonlocal flushes
         flushes += 1
         if flushes == 3:
-            raise _Killed
+            raise Killed
         original(self)
 
     monkeypatch.setattr(transfer._Landing, "flush", flush)
-    with pytest.raises(_Killed):
+    with pytest.raises(Killed):
         pair.run(UP)
     assert pair.parent.value("SELECT landing FROM dbo.scope_info WHERE landing IS NOT NULL") is not None
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_staging") == 2
@@ -580,8 +522,8 @@ def test_a_column_that_goes_while_batches_wait_is_named(pair: World, monkeypatch
     pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a', 5)""")
     monkeypatch.setattr(transfer, "BATCH_SIZE", 10)
     original = transfer._apply
-    monkeypatch.setattr(transfer, "_apply", lambda *_arguments: (_ for _ in ()).throw(_Killed()))
-    with pytest.raises(_Killed):
+    monkeypatch.setattr(transfer, "_apply", lambda *_arguments: (_ for _ in ()).throw(Killed()))
+    with pytest.raises(Killed):
         pair.run(BOTH)
     monkeypatch.setattr(transfer, "_apply", original)
     pair.parent.execute('ALTER TABLE ax."CUSTOMER" DROP "LOYALTY"')

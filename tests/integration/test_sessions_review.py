@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from offline_world import HOUSTON_2, Couple, Identity, make_tables, target
+from offline_world import HOUSTON_2, Identity, make_tables, target
+from session_world import Killed, World, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
@@ -20,7 +21,6 @@ from ansible_collections.axops.retail.plugins.module_utils._offline.profiles imp
 from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
-from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
 
 
 def _table(name: str, key: str, unique: tuple[tuple[str, ...], ...] = (), **columns: str) -> Table:
@@ -41,62 +41,9 @@ BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
 SCOPES = (DOWN, UP, BOTH)
 
 
-class World(Couple):
-    """A child and its parent."""
-
-    def run(self, scope: Scope) -> Session:
-        return session.run(Pair(self.child, self.parent), scope)
-
-    def settle(self) -> None:
-        """Sessions until nothing is pending; then one more of each must move nothing."""
-        self.synchronise(rounds=5)
-        pair = Pair(self.child, self.parent)
-        assert session.pending(pair, pair.scopes) == []
-        assert [session.run(pair, scope).noteworthy for scope in pair.scopes] == [False] * len(pair.scopes)
-
-
-def rows(db: Database, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
-    return sorted(tuple(row) for row in db.query('SELECT %s FROM ax."%s"' % (columns, table)))
-
-
 def kept(db: Database, table: str) -> int:
     """How many rows sync_conflict or sync_quarantine has."""
     return int(db.value("SELECT count(*) FROM dbo.%s" % table))
-
-
-class Killed(BaseException):
-    """A kill, as far as a test in the same process can give one."""
-
-
-@pytest.fixture
-def world(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[World]:
-    child, parent = (connect(target(facts)) for facts in scratch_pair)
-    make_tables(parent, TABLES)
-    yield World(child, parent)
-    child.close()
-    parent.close()
-
-
-@pytest.fixture
-def pair(world: World) -> World:
-    """The world, provisioned and loaded with nothing."""
-    world.provision(SCOPES)
-    world.settle()
-    return world
-
-
-@pytest.fixture
-def other_client(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[Callable[[str], Database]]:
-    """More connections, as the POS has them: ``other_client("child")``."""
-    opened: list[Database] = []
-
-    def make(side: str) -> Database:
-        opened.append(connect(target(scratch_pair[0 if side == "child" else 1])))
-        return opened[-1]
-
-    yield make
-    for db in opened:
-        db.close()
 
 
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,4 +51,6 @@ def test_another_process_is_watched() -> None:
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "missing")}).ready()
+    socket = tmp_path / "missing"
+    Notifier({"NOTIFY_SOCKET": str(socket)}).ready()
+    assert not socket.exists()

@@ -129,10 +129,6 @@ class Database:
         kind = self.engine.errors.classify(str(state), str(error))
         return StatementFailed(self.engine.errors.plain_message(error), kind=kind, state=str(state))
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._in_transaction
-
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Database]:
         """Everything inside commits together, or nothing does. Not nestable."""

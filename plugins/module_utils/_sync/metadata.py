@@ -38,7 +38,7 @@ def _table(name: TableName, key: str, indexes: tuple[tuple[str, ...], ...], **co
 
 
 #: Who synchronises with this database. ``peer_guid`` is made at provisioning and known to both sides; ``incarnation`` is that of
-#: the peer's database, so a restored or moved one is noticed. ``session`` counts nothing: it is the time of the last contact.
+#: the peer's database, so a restored or moved one is noticed.
 PEER_TABLE = _table(
     PEER,
     "peer_id",
@@ -53,7 +53,8 @@ PEER_TABLE = _table(
 )
 
 #: A row per scope and peer. ``anchor_in`` (and ``anchor_seen``, the snapshot): how far we took the peer's changes, in the peer's
-#: versions; NULL: the first load has not been taken. ``acked_out``: how far the peer says it took ours. ``landing``: the low
+#: versions; NULL: the first load has not been taken. ``acked_out``: how far the peer says it took ours. ``min_valid_anchor`` is
+#: kept for the cleanup of tombstones and empty until there is one. ``landing``: the low
 #: marks of a landing that was cut off. ``config_data``: the tables, in order, and their policies.
 SCOPE_TABLE = _table(
     SCOPE,

@@ -430,6 +430,3 @@ def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
 
 def _name(db: Any, table: Any) -> str:
     return db.engine.names.quote(*table)
-
-
-__all__ = ["BATCH_ROWS", "BATCH_SIZE", "Transfer", "Way", "metadata", "run"]

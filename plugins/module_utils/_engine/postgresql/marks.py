@@ -18,7 +18,7 @@ from .._errors import RetailError
 @dataclass(frozen=True)
 class Mark:
     """``low``: below it every transaction is decided. ``seen``: the snapshot itself, so that the next session can leave out
-    exactly what this one saw even while one long writer holds ``low`` back. ``current``: changes whenever anything commits."""
+    exactly what this one saw even while one long writer holds ``low`` back."""
 
     low: int
     seen: str | None

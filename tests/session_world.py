@@ -1,0 +1,76 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A child and its parent on real databases, for the tests of sessions.
+
+A test module says which tables and scopes they have: ``TABLES`` and ``SCOPES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from offline_world import Couple, make_tables, target
+
+from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
+from ansible_collections.axops.retail.plugins.module_utils._sync import session
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
+
+
+class Killed(BaseException):
+    """A kill, as far as a test in the same process can give one."""
+
+
+class World(Couple):
+    """A register (child) and its store server (parent)."""
+
+    def run(self, scope: Scope) -> Session:
+        return session.run(Pair(self.child, self.parent), scope)
+
+    def settle(self) -> None:
+        """Sessions until nothing is pending; then one more of each must move nothing."""
+        self.synchronise(rounds=5)
+        pair = Pair(self.child, self.parent)
+        assert session.pending(pair, pair.scopes) == []
+        assert [session.run(pair, scope).noteworthy for scope in pair.scopes] == [False] * len(pair.scopes)
+
+
+def rows(db: Database, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    """All rows of a table in schema ax, in order."""
+    return sorted(tuple(row) for row in db.query('SELECT %s FROM ax."%s"' % (columns, table)))
+
+
+@pytest.fixture
+def world(scratch_pair: tuple[dict[str, Any], dict[str, Any]], request: pytest.FixtureRequest) -> Iterator[World]:
+    """The parent has its tables; the child has nothing yet."""
+    child, parent = (connect(target(facts)) for facts in scratch_pair)
+    make_tables(parent, request.module.TABLES)
+    yield World(child, parent)
+    child.close()
+    parent.close()
+
+
+@pytest.fixture
+def pair(world: World, request: pytest.FixtureRequest) -> World:
+    """The world, provisioned and loaded with nothing."""
+    world.provision(request.module.SCOPES)
+    world.settle()
+    return world
+
+
+@pytest.fixture
+def other_client(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[Callable[[str], Database]]:
+    """More connections, as the POS has them: ``other_client("child")``."""
+    opened: list[Database] = []
+
+    def make(side: str) -> Database:
+        opened.append(connect(target(scratch_pair[0 if side == "child" else 1])))
+        return opened[-1]
+
+    yield make
+    for db in opened:
+        db.close()
