@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -54,43 +53,3 @@ def command_lines() -> str:
             except OSError:
                 continue
     return b"\n".join(found).decode("utf-8", "replace")
-
-
-class Playbook:
-    """Runs one task of the module on this host, as a playbook would."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def task(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
-        """The module's result; ``flags`` for ansible-playbook, such as ``--check``."""
-        results = self.folder / "result.json"
-        keep = {"content": "{{ result | to_json }}", "dest": str(results), "mode": "0600"}
-        play = {
-            "hosts": "localhost",
-            "gather_facts": False,
-            "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
-            "tasks": [
-                {"name": "The task", f"axops.retail.{module}": options, "register": "result", "ignore_errors": True},
-                {"name": "Keep the result", "ansible.builtin.copy": keep, "check_mode": False, "diff": False},
-            ],
-        }
-        book = self.folder / "play.yml"
-        book.write_text(json.dumps([play]), encoding="utf-8")
-        environment = {
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(_collections()),
-            "ANSIBLE_LOCALHOST_WARNING": "0",
-            "ANSIBLE_NOCOLOR": "1",
-        }
-        executable = Path(sys.executable).with_name("ansible-playbook")
-        line = [str(executable), "-i", "localhost,", *flags, str(book)]
-        done = subprocess.run(line, capture_output=True, text=True, env=environment, timeout=300, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
-        return {**result, "printed": done.stdout + done.stderr}
-
-
-def _collections() -> Path:
-    """The folder that ansible_collections is in."""
-    return Path(_service_archive.__file__).parents[5]

@@ -14,7 +14,7 @@ from typing import Any
 import pgserver
 import pytest
 from offline_world import connection
-from service_hosts import Playbook
+from playbook_world import Playbook
 
 MODULE = "retail_channel_db"
 #: A run that changes nothing may ask this much of the server.
@@ -51,16 +51,11 @@ def contoso(tmp_path: Path) -> str:
 
 
 def succeed(playbook: Playbook, *flags: str, **options: Any) -> dict[str, Any]:
-    result = playbook.task(MODULE, *flags, **options)
-    assert not result.get("failed"), result
-    return result
+    return playbook.succeed(MODULE, *flags, **options)
 
 
 def fail(playbook: Playbook, **options: Any) -> str:
-    result = playbook.task(MODULE, **options)
-    assert result.get("failed"), result
-    assert not result["changed"]
-    return result["msg"]
+    return playbook.fail(MODULE, **options)["msg"]
 
 
 def query(server: pgserver.PgServer, options: dict[str, Any], sql: str) -> list[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import service_hosts as hosts
+from playbook_world import Playbook
 from service_pairs import REGISTER, ProvisionedPair, price, sale, target
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
@@ -92,7 +92,7 @@ def test_a_bare_database(scratch_database: Any) -> None:
 
 def test_the_module_reads_and_changes_nothing(pair: ProvisionedPair, tmp_path: Path) -> None:
     facts = pair.parent_facts
-    result = hosts.Playbook(tmp_path).task(
+    result = Playbook(tmp_path).task(
         "retail_sync_info", engine="postgresql", encrypt="no", server=facts["host"], port=facts["port"],
         database=facts["database"], login_user=facts["user"], login_password=facts["password"],
     )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import service_hosts as hosts
+from playbook_world import Playbook
 from service_pairs import REGISTER, ProvisionedPair, sale, sales
 
 from ansible_collections.axops.retail.plugins.module_utils._sync import supervise
@@ -26,7 +27,7 @@ class Host:
     def __init__(self, pair: ProvisionedPair, folder: Path) -> None:
         self.pair = pair
         self.folder = folder
-        self.playbook = hosts.Playbook(folder)
+        self.playbook = Playbook(folder)
         self.pid_file = folder / "state" / f"{REGISTER}.pid"
         self.config = folder / "etc" / f"{REGISTER}.json"
         self.archive = folder / "opt" / "retail-sync.pyz"

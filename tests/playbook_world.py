@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One task of a module on this host, run by ansible-playbook as a user would run it; for the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.axops.retail.plugins.plugin_utils import _service_archive
+
+
+class Playbook:
+    """Runs one task of a module.
+
+    :param folder: where the playbook and the result are written; one at a time.
+    :param environment: variables of ansible-playbook, and so of the module, besides this process's own.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.environment = dict(environment or {})
+
+    def task(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
+        """The module's result, and what was ``printed``; ``flags`` for ansible-playbook, such as ``--check``."""
+        process = self.start(module, *flags, **options)
+        try:
+            printed, _nothing = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        assert process.returncode == 0, printed
+        result: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
+        return {**result, "printed": printed}
+
+    def succeed(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
+        """The result of a task that must not fail."""
+        result = self.task(module, *flags, **options)
+        assert not result.get("failed"), result
+        return result
+
+    def fail(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
+        """The result of a task that must fail, with a message and advice, and say that it has changed nothing."""
+        result = self.task(module, *flags, **options)
+        assert result.get("failed"), result
+        assert not result.get("changed"), result
+        assert "Traceback" not in result["msg"], result
+        return result
+
+    def start(self, module: str, *flags: str, **options: Any) -> subprocess.Popen[str]:
+        """ansible-playbook, leader of a session of its own, so that a test can interrupt it."""
+        self.result_file.unlink(missing_ok=True)
+        book = self.folder / "play.yml"
+        book.write_text(json.dumps([self._play(module, options)]), encoding="utf-8")
+        executable = Path(sys.executable).with_name("ansible-playbook")
+        return subprocess.Popen(
+            [str(executable), "-i", "localhost,", *flags, str(book)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment(),
+            start_new_session=True,
+        )
+
+    @property
+    def result_file(self) -> Path:
+        return self.folder / "result.json"
+
+    def _play(self, module: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        keep = {"content": "{{ result | to_json }}", "dest": str(self.result_file), "mode": "0600"}
+        return {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+            "tasks": [
+                {"name": "The task", f"axops.retail.{module}": options, "register": "result", "ignore_errors": True},
+                {"name": "Keep the result", "ansible.builtin.copy": keep, "check_mode": False, "diff": False},
+            ],
+        }
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(_collections()),
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_NOCOLOR": "1",
+            **self.environment,
+        }
+
+
+def _collections() -> Path:
+    """The folder that ansible_collections is in."""
+    return Path(_service_archive.__file__).parents[5]
