@@ -105,9 +105,28 @@ def _run(group: list[Step], open_database: Callable[[str], Any] | None) -> None:
     if not first.atomic:
         _execute(db, first)
         return
+    if len(group) > 1 and _execute_together(db, group):
+        return
     with db.transaction():
         for step in group:
             _execute(db, step)
+
+
+def _execute_together(db: Any, group: list[Step]) -> bool:
+    """Run the steps in as few round trips as the engine allows; False where the server refused something.
+
+    All is rolled back then, and the steps have to run one by one: that tells which of them it was.
+    """
+    statements = db.engine.scripts.together([statement for step in group for statement in step.statements])
+    try:
+        with db.transaction():
+            for sql, parameters in statements:
+                db.execute(sql, *parameters)
+    except StatementFailed as error:
+        if error.kind == "lost":
+            raise
+        return False
+    return True
 
 
 def _execute(db: Any, step: Step) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._access import plan as access
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError, StatementFailed
-from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
+from ansible_collections.axops.retail.plugins.module_utils._plan import Plan, Step
 from ansible_collections.axops.retail.plugins.module_utils._schema import channel, package, versions
 
 ENGINE = _engine.speaker("postgresql")
@@ -194,7 +194,7 @@ tests.apply(tests.make_plan(at, schema, tests.access.Wanted("channel")), at)
 """
 
 
-@pytest.mark.parametrize("statements", [1, 3, 250])
+@pytest.mark.parametrize("statements", [1, 3, 8])
 def test_a_killed_run_is_completed_by_the_next(pg_server, repository, schema, statements):
     facts = pg_server.facts("killed_" + secrets.token_hex(4))
     folder, here = str(repository / "schemas" / "ax2012r3"), str(repository / "tests" / "integration")
@@ -211,6 +211,15 @@ def test_a_killed_run_is_completed_by_the_next(pg_server, repository, schema, st
             assert str(versions.read(db)) == "6.3.158.0"
     finally:
         pg_server.drop_database(at.database)
+
+
+def test_the_step_that_fails_is_named_and_its_transaction_leaves_nothing(scratch_database):
+    statements = {"One": "CREATE TABLE one (a int)", "Two": "CREATE TABLE two (a nonsense)", "Three": "SELECT 1"}
+    plan = Plan([Step(title, (title,), database="db", statements=[sql]) for title, sql in statements.items()])
+    with _engine.connect(target(scratch_database)) as db:
+        with pytest.raises(StatementFailed, match='^Two: the database refused: .*type "nonsense" does not exist'):
+            plan.apply(lambda _key: db)
+        assert db.value("SELECT to_regclass('one')") is None
 
 
 def test_tables_are_read_back_as_they_were_declared(shop, schema):

@@ -28,6 +28,7 @@ SUBJECTS = (
     "locks",
     "marks",
     "names",
+    "scripts",
     "tables",
     "tracking",
     "types",

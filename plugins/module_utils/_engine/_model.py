@@ -10,6 +10,7 @@ translates it to its own engine and back; two tables are compared after ``engine
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -41,6 +42,16 @@ class TableName(NamedTuple):
         return TableName(self.schema, self.name + suffix)
 
 
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> tuple[str, bool, str | None, bool] | None:
+    """Type, nullable, default and identity: thousands of columns are declared in some dozens of ways."""
+    match = _COLUMN.match(text.strip())
+    if not match:
+        return None
+    default = None if match.group("default") in (None, "NULL") else match.group("default")
+    return match.group("type"), match.group("null") != " not null", default, bool(match.group("identity"))
+
+
 @dataclass(frozen=True)
 class Column:
     """One column. ``default`` is the neutral expression (``''``, ``0``, ``getutcdate()``), None where there is none."""
@@ -66,19 +77,13 @@ class Column:
 
         :raises RetailError: the text is not of that form.
         """
-        match = _COLUMN.match(text.strip())
-        if not match:
+        facts = _parsed(text)
+        if facts is None:
             raise RetailError(
                 "Column %s: %r is not a column definition." % (name, text),
                 "Write it as 'type [identity] [not null] [default expression]', for example nvarchar(20) not null default ''.",
             )
-        return cls(
-            name=name,
-            type=match.group("type"),
-            nullable=match.group("null") != " not null",
-            default=None if match.group("default") in (None, "NULL") else match.group("default"),
-            identity=bool(match.group("identity")),
-        )
+        return cls(name, *facts)
 
     def __str__(self) -> str:
         words = [self.type]

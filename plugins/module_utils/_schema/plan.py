@@ -82,6 +82,8 @@ def _step(
 
 def _changes(engine: Any, actual: Table, desired: Table, database: str) -> Plan:
     plan = Plan()
+    if actual == desired:
+        return plan
     there = {column.name: column for column in actual.columns}
     missing = [column for column in desired.columns if column.name not in there]
     plan.add(_added_columns(engine, desired, missing, database))
@@ -114,17 +116,17 @@ def _added_columns(engine: Any, table: Table, missing: list[Column], database: s
 
 
 def _altered_column(engine: Any, table: Table, actual: Column, desired: Column, database: str) -> Step | None:
-    place = "column %s of table %s" % (desired.name, table.name)
     has, wants = _normal(engine, actual.type), _normal(engine, desired.type)
     relation = widening.compare(has, wants)
+    null = desired.nullable and not actual.nullable and desired.name not in table.primary_key
+    if relation in (widening.SAME, widening.NARROWER) and not null:
+        return None
+    place = "column %s of table %s" % (desired.name, table.name)
     if relation == widening.OTHER:
         raise RetailError(
             "The %s has type %s here; the release has %s." % (place, has, wants),
             "Such a change cannot be made in place: convert the column by hand, and run again.",
         )
-    null = desired.nullable and not actual.nullable and desired.name not in table.primary_key
-    if relation != widening.WIDER and not null:
-        return None
     kept = desired.type if relation == widening.WIDER else actual.type
     after = replace(actual, type=kept, nullable=actual.nullable or null)
     verb = "Widen %s to %s" % (place, kept) if relation == widening.WIDER else "Allow NULL in %s" % place

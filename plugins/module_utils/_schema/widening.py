@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 SAME, WIDER, NARROWER, OTHER = "same", "wider", "narrower", "other"
@@ -20,6 +21,7 @@ _SIZED = re.compile(r"^(nvarchar|varchar|nchar|char|varbinary|numeric)\(([^)]*)\
 _MAX = 1 << 31
 
 
+@functools.lru_cache(maxsize=4096)
 def compare(actual: str, desired: str) -> str:
     """How ``desired`` stands to ``actual``: the same, wider (a change loses nothing), narrower, or something else."""
     if actual == desired:

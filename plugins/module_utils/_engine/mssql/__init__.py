@@ -6,7 +6,21 @@
 
 from __future__ import annotations
 
-from . import access, applying, changes, connect, databases, errors, locks, marks, names, tables, tracking, types
+from . import (
+    access,
+    applying,
+    changes,
+    connect,
+    databases,
+    errors,
+    locks,
+    marks,
+    names,
+    scripts,
+    tables,
+    tracking,
+    types,
+)
 
 __all__ = [
     "access",
@@ -18,6 +32,7 @@ __all__ = [
     "locks",
     "marks",
     "names",
+    "scripts",
     "tables",
     "tracking",
     "types",

@@ -11,12 +11,16 @@ as true and false.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from .._errors import UnsupportedType
 from .._model import Column
 
 _PARTS = re.compile(r"^([a-z0-9]+)(?:\((.+)\))?$")
+
+#: A schema has thousands of columns, of some dozens of types and defaults: each of those is worked out once.
+_DISTINCT = 4096
 
 _PLAIN: dict[str, str] = {
     "int": "int",
@@ -46,6 +50,7 @@ _BINARY = ("varbinary", "binary", "image")
 _DEFAULT_SIZE = {"sysname": "128", "nchar": "1", "char": "1"}
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def native(neutral: str) -> str:
     """The type as SQL Server's DDL takes it.
 
@@ -65,6 +70,7 @@ def native(neutral: str) -> str:
     raise UnsupportedType("There is no counterpart for the column type %s." % neutral, "Choose another type.")
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def normalize(neutral: str) -> str:
     """The neutral type that remains after a round trip through this engine; equal texts mean equal columns."""
     text = native(neutral)
@@ -73,6 +79,7 @@ def normalize(neutral: str) -> str:
     return text[: -len("(7)")] if text in ("datetime2(7)", "time(7)") else text
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def neutral(format_type: str) -> str:
     """The neutral type of what the catalog said; an unknown one comes back in brackets and is not touched."""
     try:
@@ -138,6 +145,7 @@ def default(column: Column) -> str | None:
     return column.default
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def neutral_default(expression: str | None) -> str | None:
     """The neutral spelling of a default read from the catalog: ``((0))`` is ``0``, ``(N'x')`` is ``'x'``."""
     if expression is None:

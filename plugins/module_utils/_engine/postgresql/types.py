@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from .._errors import UnsupportedType
 from .._model import Column
 
 _PARTS = re.compile(r"^([a-z0-9]+)(?:\((.+)\))?$")
+
+#: A schema has thousands of columns, of some dozens of types and defaults: each of those is worked out once.
+_DISTINCT = 4096
 
 _PLAIN: dict[str, str] = {
     "int": "integer",
@@ -69,6 +73,7 @@ _BACK: dict[str, str] = {
 }
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def native(neutral: str) -> str:
     """The PostgreSQL type, spelled as ``format_type`` spells it.
 
@@ -86,6 +91,7 @@ def native(neutral: str) -> str:
     raise UnsupportedType("PostgreSQL has no counterpart for the column type %s." % neutral, "Choose another type.")
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def normalize(neutral: str) -> str:
     """The neutral type that remains after a round trip through this engine; equal texts mean equal columns."""
     name, size = _split(neutral)
@@ -101,6 +107,7 @@ def normalize(neutral: str) -> str:
     return name
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def neutral(format_type: str) -> str:
     """The neutral type of what ``format_type`` said; an unknown one comes back in brackets and is not touched."""
     if format_type in _BACK:
@@ -151,6 +158,7 @@ def default(column: Column) -> str | None:
     return text
 
 
+@functools.lru_cache(maxsize=_DISTINCT)
 def neutral_default(expression: str | None) -> str | None:
     """The neutral spelling of a default read from the catalog (``pg_get_expr``)."""
     if expression is None:
