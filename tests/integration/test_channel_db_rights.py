@@ -217,7 +217,7 @@ def test_the_step_that_fails_is_named_and_its_transaction_leaves_nothing(scratch
     statements = {"One": "CREATE TABLE one (a int)", "Two": "CREATE TABLE two (a nonsense)", "Three": "SELECT 1"}
     plan = Plan([Step(title, (title,), database="db", statements=[sql]) for title, sql in statements.items()])
     with _engine.connect(target(scratch_database)) as db:
-        with pytest.raises(StatementFailed, match='^Two: the database refused: .*type "nonsense" does not exist'):
+        with pytest.raises(StatementFailed, match=r'^Two: the database refused: .*type "nonsense" does not exist'):
             plan.apply(lambda _key: db)
         assert db.value("SELECT to_regclass('one')") is None
 
