@@ -88,13 +88,13 @@ class RetailModule:
 
     :param argument_spec: the module's own options; they win over connection options of the same name.
     :param connections: the prefixes of its connections; the plain options (``""``) are always there, since they are
-        the defaults of the prefixed ones.
+        the defaults of the prefixed ones. None: the module connects to nothing, and has none of these options.
     :param rules: what else AnsibleModule takes (``required_if`` …).
     """
 
-    def __init__(self, argument_spec: dict[str, Any], connections: Sequence[str] = (), **rules: Any) -> None:
+    def __init__(self, argument_spec: dict[str, Any], connections: Sequence[str] | None = (), **rules: Any) -> None:
         spec: dict[str, Any] = {}
-        for prefix in ("", *connections):
+        for prefix in () if connections is None else ("", *connections):
             spec.update(connection_spec(prefix))
         spec.update(argument_spec)
         self.ansible = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)

@@ -48,7 +48,7 @@ class Shape:
 
     def own(self, path: str) -> None:
         if self.user or self.group:
-            shutil.chown(path, self.user or None, self.group or None)
+            shutil.chown(path, _account(self.user), _account(self.group))
 
     def give(self, path: str) -> None:
         self.own(path)
@@ -138,11 +138,24 @@ def remove_step(path: str, before: Any) -> Step | None:
     return Step("Remove %s" % path, ("files", path), before, None, action=remove)
 
 
+def user_of(facts: os.stat_result) -> str:
+    return _user(facts.st_uid)
+
+
+def group_of(facts: os.stat_result) -> str:
+    return _group(facts.st_gid)
+
+
 def _user(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def _account(name: str) -> str | int | None:
+    """What chown takes: a number where the account has no name."""
+    return int(name) if name.isdigit() else name or None
 
 
 def _group(number: int) -> str:
