@@ -61,7 +61,7 @@ _PAIR = re.compile(
     % {"control": _CONTROL},
     re.VERBOSE,
 )
-_BARE = re.compile(r"^[^\"'=;\s%s]+$" % _CONTROL)
+_BARE = re.compile(r"[^\"'=;\s%s]+\Z" % _CONTROL)
 
 
 class NotUnderstood(RetailError):
