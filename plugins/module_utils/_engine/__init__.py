@@ -24,6 +24,7 @@ SUBJECTS = (
     "changes",
     "connect",
     "databases",
+    "digests",
     "errors",
     "locks",
     "marks",

@@ -1,0 +1,240 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Digests of rows that every engine computes alike; the spelling is described in ``_canonical``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .._canonical import Bucket, Digest, Form, Seen, numbered
+from .._model import Column, Table
+from .._wire import Extract
+from . import marks, names, tracking, types
+
+_FAMILIES: dict[str, Form] = {
+    "int": Form("integer"),
+    "bigint": Form("integer"),
+    "smallint": Form("integer"),
+    "bit": Form("bit"),
+    "numeric": Form("exact"),
+    "date": Form("date"),
+    "datetime": Form("moment", 1_000),
+    "smalldatetime": Form("moment", 1),
+    "datetime2": Form("moment", 1_000_000),
+    "time": Form("time", 1_000_000),
+    "uniqueidentifier": Form("guid"),
+    "float": Form("double"),
+    "real": Form("single"),
+    "nvarchar": Form("text"),
+    "nchar": Form("fixed"),
+    "varbinary": Form("binary"),
+}
+#: A function takes at most 100 arguments.
+_MOST_ARGUMENTS = 90
+
+
+def form(column: Column) -> Form:
+    """How the column is spelled as far as this engine is concerned."""
+    return _FAMILIES[types.normalize(column.type).partition("(")[0]]
+
+
+def buckets(db: Any, digest: Digest, number: int) -> dict[int, Bucket]:
+    """The table in ``number`` buckets (a power of two up to 65,536) by the first digits of each row's digest."""
+    rows = db.query(
+        "SELECT {bucket}, count(*), sum({first}), sum({second}) FROM (SELECT {row} AS h FROM {base} r{wanted}) q GROUP BY 1".format(
+            bucket=_bucket("h", number),
+            first=_part("h", 5),
+            second=_part("h", 13),
+            row=_row(digest),
+            base=names.quote(*digest.table.name),
+            wanted=_wanted(digest),
+        )
+    )
+    return {int(row[0]): Bucket(int(row[1]), int(row[2]), int(row[3])) for row in rows}
+
+
+def members(db: Any, digest: Digest, number: int, wanted: Iterable[int]) -> list[tuple[str, str, str]]:
+    """The rows of some buckets: the key's spelling, the row's digest, and the key as a wire object (``k0``, ``k1`` …)."""
+    rows = db.query(
+        "SELECT q.k, q.h, q.w FROM (SELECT {key} AS k, {row} AS h, {wire} AS w FROM {base} r{wanted}) q "
+        "WHERE {bucket} IN ({numbers})".format(
+            key=_joined(digest.keys),
+            row=_row(digest),
+            wire=_wire_key(digest.table),
+            base=names.quote(*digest.table.name),
+            wanted=_wanted(digest),
+            bucket=_bucket("q.h", number),
+            numbers=", ".join(str(int(one)) for one in wanted),
+        )
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) -> list[Seen]:
+    """What is here of each key, a wire object as :func:`members` gives it.
+
+    :param extract: what this side would send; None where nothing goes that way.
+    """
+    waits = "false"
+    if extract is not None:
+        waits = "(%s AND (t.origin IS NULL OR t.origin <> %d)%s)" % (
+            marks.newer_than("t.version", extract.low or 0, extract.seen),
+            int(extract.not_origin),
+            "" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0",
+        )
+    key_names = [names.quote(column.name) for column in digest.table.key_columns]
+    rows = db.query(
+        "SELECT q.p, CASE WHEN r.{first} IS NOT NULL THEN {row} END, t.version IS NOT NULL, coalesce(t.sync_row_is_tombstone, 0), "
+        "coalesce({waits}, false), CASE WHEN t.source_transaction IS NULL THEN t.version ELSE t.source_transaction END "
+        "FROM {keys} LEFT JOIN {base} r ON {present} LEFT JOIN {tracking} t ON {tracked}".format(
+            first=key_names[0],
+            row=_row(digest),
+            waits=waits,
+            keys=keys_from_json(digest.table),
+            base=names.quote(*digest.table.name),
+            present=tracking.matching("r", "q", key_names),
+            tracking=names.quote(*tracking.tracking_name(digest.table.name)),
+            tracked=tracking.matching("t", "q", key_names),
+        ),
+        numbered(keys),
+    )
+    found = {int(row[0]): Seen(row[1], _true(row[2]), bool(row[3]), _true(row[4]), row[5]) for row in rows}
+    return [found[position] for position in range(len(keys))]
+
+
+def keys_from_json(table: Table) -> str:
+    """SQL: the keys of one bound parameter (see ``_canonical.numbered``) as alias q, under their own names, with their place p."""
+    read = ", ".join("k%d %s" % (place, types.read_as(column)) for place, column in enumerate(table.key_columns))
+    values = ", ".join(
+        "%s AS %s" % (types.from_wire(column, "j.k%d" % place), names.quote(column.name))
+        for place, column in enumerate(table.key_columns)
+    )
+    return "(SELECT j.p, %s FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS j (p integer, %s)) q" % (
+        values,
+        read,
+    )
+
+
+def _true(value: Any) -> bool:
+    # psqlodbc gives booleans as texts, unless it is told otherwise.
+    return value in (True, 1, "1", "t", "true")
+
+
+def _wanted(digest: Digest) -> str:
+    if digest.origin is None:
+        return ""
+    keys = [names.quote(column.name) for column in digest.table.key_columns]
+    return " WHERE EXISTS (SELECT 1 FROM %s t WHERE %s AND t.origin = %d)" % (
+        names.quote(*tracking.tracking_name(digest.table.name)),
+        tracking.matching("t", "r", keys),
+        int(digest.origin),
+    )
+
+
+def _wire_key(table: Table) -> str:
+    members = ", ".join(
+        "%s AS k%d" % (types.to_wire(column, "r." + names.quote(column.name)), place)
+        for place, column in enumerate(table.key_columns)
+    )
+    return "CAST(row_to_json((SELECT o FROM (SELECT %s) o)) AS text)" % members
+
+
+def _row(digest: Digest) -> str:
+    return "md5(%s)" % _joined(list(zip(digest.columns, digest.forms)))
+
+
+def _joined(columns: Sequence[tuple[Column, Form]]) -> str:
+    texts = [_text(one, "r." + names.quote(column.name)) for column, one in columns]
+    parts = [texts[start : start + _MOST_ARGUMENTS] for start in range(0, len(texts), _MOST_ARGUMENTS)]
+    return " || '|' || ".join("concat_ws('|', %s)" % ", ".join(part) for part in parts)
+
+
+def _bucket(digest: str, number: int) -> str:
+    return "(CAST(CAST('x' || left(%s, 4) AS bit(16)) AS integer) & %d)" % (digest, number - 1)
+
+
+def _part(digest: str, start: int) -> str:
+    return "CAST(CAST('x' || substr(%s, %d, 8) AS bit(32)) AS bigint)" % (digest, start)
+
+
+def _text(one: Form, value: str) -> str:
+    return "coalesce(%s, '')" % _SPELLINGS[one.family](value, one.unit)
+
+
+def _number(value: str, _unit: int) -> str:
+    return "CAST(%s AS text)" % value
+
+
+def _bit(value: str, _unit: int) -> str:
+    return "CASE WHEN %s THEN '1' WHEN NOT %s THEN '0' END" % (value, value)
+
+
+def _exact(value: str, _unit: int) -> str:
+    text = "CAST(trim_scale(%s) AS text)" % value
+    return "%s || CASE WHEN scale(trim_scale(%s)) = 0 THEN '.' ELSE '' END" % (text, value)
+
+
+def _date(value: str, _unit: int) -> str:
+    return "CAST(%s - DATE '1970-01-01' AS text)" % value
+
+
+def _moment(value: str, unit: int) -> str:
+    seconds = "extract(epoch FROM %s)" % value
+    if not unit:
+        return "CAST(floor((%s + 30) / 60) AS text)" % seconds
+    return "CAST(floor(%s * %d + 0.5) AS text)" % (seconds, unit)
+
+
+def _guid(value: str, _unit: int) -> str:
+    return "CAST(%s AS text)" % value
+
+
+def _double(value: str, _unit: int) -> str:
+    return "encode(float8send(%s), 'hex')" % value
+
+
+def _single(value: str, _unit: int) -> str:
+    return "encode(float4send(%s), 'hex')" % value
+
+
+def _string(value: str, _unit: int) -> str:
+    return (
+        "CASE WHEN {value} COLLATE \"C\" ~ '^[ -~]*$' THEN CAST(length({value}) AS text) || ':' || {value} ELSE 'u' || ("
+        "SELECT string_agg(CASE WHEN c < 65536 THEN {low} ELSE {high} END, '' ORDER BY n) FROM ("
+        "SELECT ascii(s.c) AS c, s.n FROM regexp_split_to_table({value}, '') WITH ORDINALITY AS s(c, n)) AS p) END"
+    ).format(
+        value=value,
+        low=_code_unit("c"),
+        high="%s || %s" % (_code_unit("(55296 + ((c - 65536) >> 10))"), _code_unit("(56320 + ((c - 65536) & 1023))")),
+    )
+
+
+def _code_unit(number: str) -> str:
+    return "lpad(to_hex((({0} & 255) << 8) | ({0} >> 8)), 4, '0')".format(number)
+
+
+def _fixed(value: str, unit: int) -> str:
+    return _string("rtrim(%s, ' ')" % value, unit)
+
+
+def _binary(value: str, _unit: int) -> str:
+    return "md5(%s)" % value
+
+
+_SPELLINGS = {
+    "integer": _number,
+    "bit": _bit,
+    "exact": _exact,
+    "date": _date,
+    "time": _moment,
+    "moment": _moment,
+    "guid": _guid,
+    "double": _double,
+    "single": _single,
+    "text": _string,
+    "fixed": _fixed,
+    "binary": _binary,
+}
