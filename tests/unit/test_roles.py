@@ -29,7 +29,18 @@ VIEWS = {
         "groups",
         "hq_sync_login_password",
     ],
-    "pos_register": ["server", "channel_server", "channel_database", "channel_engine", "service_name", "store_server"],
+    "pos_register": [
+        "server",
+        "channel_server",
+        "channel_database",
+        "channel_engine",
+        "service_name",
+        "store_server",
+        "on_control_node",
+        "config_managed",
+        "config_path",
+        "config_offline_server",
+    ],
 }
 #: What a role reads but its README leaves to others: how a neighbour's database is reached, and what a playbook notes.
 ELSEWHERE = {
@@ -56,6 +67,9 @@ all:
         boston-01: {retail_store_id: BOSTON, retail_register_id: "000001", ansible_host: 192.0.2.3,
                     retail_run_on_control_node: true}
         boston-02: {retail_store_id: BOSTON, retail_register_id: "000002", retail_channel_server: other.example.com}
+        boston-03: {retail_store_id: BOSTON, retail_register_id: "000003", ansible_connection: winrm, ansible_host: 192.0.2.4}
+        boston-04: {retail_store_id: BOSTON, retail_register_id: "000004", ansible_shell_type: powershell,
+                    retail_pos_config_path: /mnt/boston-04/POS.exe.config}
 """
 
 
@@ -150,7 +164,8 @@ def play(repository: Path, folder: Path, name: str) -> dict[str, Any]:
                     "content": "{{ {%s} | to_json }}" % pairs,
                     "dest": "%s/{{ inventory_hostname }}.json" % folder,
                     "mode": "0600",
-                }
+                },
+                "delegate_to": "localhost",
             },
         ],
     }
@@ -201,3 +216,21 @@ def test_a_register_is_reached_from_where_the_work_is_done(seen: dict[str, dict[
 
 def test_what_a_register_says_itself_comes_first(seen: dict[str, dict[str, Any]]) -> None:
     assert seen["boston-02"]["channel_server"] == "other.example.com"
+
+
+def test_a_windows_register_is_looked_after_from_the_control_node(seen: dict[str, dict[str, Any]]) -> None:
+    for host in ("boston-03", "boston-04"):
+        assert seen[host]["on_control_node"] is True, host
+    assert seen["boston-03"]["server"] == "192.0.2.4"
+    assert seen["houston-01"]["on_control_node"] is False
+
+
+def test_the_settings_of_a_register_are_written_where_its_pos_can_read_them(seen: dict[str, dict[str, Any]]) -> None:
+    houston = seen["houston-01"]
+    assert (houston["config_managed"], houston["config_path"]) == (True, "/etc/retail-pos/HOUSTON-000001.json")
+    assert seen["boston-03"]["config_managed"] is False, "nobody said where the folder of the POS is mounted"
+    assert (seen["boston-04"]["config_managed"], seen["boston-04"]["config_path"]) == (
+        True,
+        "/mnt/boston-04/POS.exe.config",
+    )
+    assert {each["config_offline_server"] for each in seen.values() if "config_path" in each} == {"localhost"}

@@ -101,7 +101,11 @@ class Stage:
         known = json.loads(self.inventory.read_text(encoding="utf-8")) if self.inventory.exists() else {}
         password = known.get("all", {}).get("vars", {}).get("retail_sync_login_password") or secrets.token_urlsafe(24)
         registers = {
-            host: {"retail_store_id": STORE, "retail_register_id": register}
+            host: {
+                "retail_store_id": STORE,
+                "retail_register_id": register,
+                "retail_pos_config_path": str(self.settings / "pos" / (STORE + "-" + register + ".json")),
+            }
             for host, register in zip(list(SERVERS)[2:], REGISTERS, strict=True)
         }
         groups = {
