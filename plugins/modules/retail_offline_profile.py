@@ -50,7 +50,10 @@ options:
         choices: [download, upload, bidirectional]
         required: true
       frequency:
-        description: Seconds between two sessions, 0 for the sync service's own interval.
+        description:
+          - Seconds between two sessions of the scope, 0 for the sync service's own interval.
+          - This is C(SYNCFREQUENCY), a field that AX keeps and never implemented. The service honours it, but for its floor;
+            see O(axops.retail.retail_sync_service#module:frequency_floor).
         type: int
         default: 0
       tables:

@@ -45,6 +45,9 @@ options:
     description:
       - How many seconds the service rests between two looks at the databases. A look at which nothing has changed
         costs each database one short question.
+      - A scope that its profile gives a frequency has its turn every so many seconds instead, which may be more often or less.
+      - Each pause is up to a tenth longer or shorter by chance, and the first one up to a half, by the name of the service, so
+        that the registers of a chain do not come at the same moment.
     type: float
     default: 10
   heartbeat:
@@ -53,6 +56,13 @@ options:
         service lives.
     type: float
     default: 300
+  frequency_floor:
+    description:
+      - The least number of seconds between two sessions of a scope, whatever frequency its offline profile gives it. The
+        profile is made at headquarters for many stores; this protects their servers.
+      - A scope of frequency 0 follows O(interval), and this does not concern it.
+    type: float
+    default: 5
   log_level:
     description:
       - From which level on messages are written.
@@ -269,6 +279,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": list(install.STATES), "default": "started"},
     "interval": {"type": "float", "default": 10},
     "heartbeat": {"type": "float", "default": 300},
+    "frequency_floor": {"type": "float", "default": config.FREQUENCY_FLOOR},
     "log_level": {"type": "str", "choices": list(config.LEVELS), "default": "info"},
     "install_dir": {"type": "path", "default": "/opt/axops-retail-sync"},
     "config_dir": {"type": "path", "default": "/etc/retail-offline-sync"},
@@ -309,6 +320,7 @@ def config_of(module: RetailModule, manager: Any) -> config.ServiceConfig:
         parent=dataclasses.replace(module.target(PARENT), application_name=config.APPLICATION_NAME),
         interval=params["interval"],
         heartbeat=params["heartbeat"],
+        frequency_floor=params["frequency_floor"],
         log_file=manager.log_file,
         log_level=params["log_level"],
         state_file=manager.places.state,

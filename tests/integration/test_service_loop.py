@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from service_pairs import DOWN, UP, ProvisionedPair, price, prices, sale, sales
 
 from ansible_collections.axops.retail.plugins.module_utils._sync import config as configuration
 from ansible_collections.axops.retail.plugins.module_utils._sync import log, metadata, once, status, verify
+from ansible_collections.axops.retail.plugins.module_utils._sync import service as service_module
 from ansible_collections.axops.retail.plugins.module_utils._sync.messages import LOGGER
 from ansible_collections.axops.retail.plugins.module_utils._sync.service import Service
 
@@ -85,17 +88,42 @@ def test_heartbeats_return(pair: ProvisionedPair, config: configuration.ServiceC
     service.run()
 
 
-def test_frequency_is_honoured(scratch_pair: Any) -> None:
-    pair = ProvisionedPair(*scratch_pair, scopes=(dataclasses.replace(DOWN, frequency=3600), UP))
-    service = Service(configuration.parse(json.dumps(pair.configuration())))
+def test_each_scope_has_its_turn_as_often_as_its_frequency_says(
+    scratch_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes in which something waits at every look; the service's clock is ours, so they take no time."""
+    scopes = (dataclasses.replace(DOWN, frequency=60), dataclasses.replace(UP, frequency=1))
+    pair = ProvisionedPair(*scratch_pair, scopes=scopes)
+    service = Service(configuration.parse(json.dumps(pair.configuration(interval=45, frequency_floor=20))))
+    now, turns = 1000.0, Counter[str]()
+    monkeypatch.setattr(service_module, "time", SimpleNamespace(monotonic=lambda: now))
     with pair.child() as register, pair.parent() as store:
-        price(store, 1, "1")
-        service.cycle()
-        price(store, 2, "2")
-        sale(register, "T1")
-        service.cycle()
-        assert prices(register) == {1: "1"}, "the hour is not over"
-        assert sales(store) == {"T1"}
+        while now < 1600:
+            price(store, 1, str(now))
+            sale(register, "T%f" % now)
+            before = prices(register), sales(store)
+            now += service.cycle()
+            turns["Prices"] += prices(register) != before[0]
+            turns["Sales"] += sales(store) != before[1]
+    assert 9 <= turns["Prices"] <= 12, "every minute"
+    assert 27 <= turns["Sales"] <= 31, "every second is what it is declared to have, and 20 seconds are the floor"
+    monkeypatch.undo()
+    service.stop()
+    service.run()
+
+
+def test_a_quiet_scope_waits_for_its_turn_and_the_service_does_not_spin(
+    scratch_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = ProvisionedPair(*scratch_pair, scopes=(dataclasses.replace(DOWN, frequency=30), UP))
+    service = Service(configuration.parse(json.dumps(pair.configuration(interval=10))))
+    now, pauses = 1000.0, []
+    monkeypatch.setattr(service_module, "time", SimpleNamespace(monotonic=lambda: now))
+    while now < 1300:
+        pauses.append(service.cycle())
+        now += pauses[-1]
+    assert 27 <= len(pauses) <= 45, "each ten seconds, and each thirty"
+    monkeypatch.undo()
     service.stop()
     service.run()
 

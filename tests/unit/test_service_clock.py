@@ -5,9 +5,65 @@
 
 from __future__ import annotations
 
-from ansible_collections.axops.retail.plugins.module_utils._sync.clock import LONGEST_PAUSE, Absence, Clock
+import random
+from collections import Counter
+
+import pytest
+
+from ansible_collections.axops.retail.plugins.module_utils._sync.clock import LONGEST_PAUSE, Absence, Clock, Rhythm
 
 MARKS = ("child 1", "parent 1")
+
+
+CHAIN = ["STORE%02d-%06d" % (store, till) for store in range(31) for till in range(20)]
+
+
+def steady(_low: float, _high: float) -> float:
+    return 1.0
+
+
+def test_no_scope_has_its_turn_below_the_floor() -> None:
+    for name in CHAIN[:50]:
+        rhythm = Rhythm(name, interval=1, floor=5)
+        for _look in range(20):
+            assert rhythm.turn(1) == rhythm.turn(3) == 5
+            assert rhythm.turn(6) >= 5
+            assert rhythm.turn(0) == rhythm.turn(-1) == 0, "each look"
+            rhythm.look()
+
+
+def test_a_pause_is_the_declared_one_but_for_a_tenth() -> None:
+    rhythm = Rhythm("HOUSTON-000001", interval=10, floor=5)
+    rhythm.look()
+    pauses = []
+    for _look in range(1000):
+        turn = rhythm.turn(60)
+        pauses.append(rhythm.look())
+        assert turn == pytest.approx(6 * pauses[-1]), "what is due together stays together"
+    assert min(pauses) >= 9 and max(pauses) <= 11
+    assert 9.9 < sum(pauses) / len(pauses) < 10.1
+
+
+def test_a_services_phase_is_its_own_and_always_the_same() -> None:
+    first = {name: Rhythm(name, interval=10, floor=5).look() for name in CHAIN}
+    assert first == {name: Rhythm(name, interval=10, floor=5).look() for name in CHAIN}
+    assert min(first.values()) >= 5 and max(first.values()) <= 15
+    assert len(set(first.values())) > 600
+
+
+def test_a_chain_that_starts_at_once_does_not_come_at_once() -> None:
+    """620 registers, started by the same power: how many come in the busiest second of ten minutes, but for the first."""
+    chance = random.Random(1).uniform
+    seconds: Counter[int] = Counter()
+    for name in CHAIN:
+        rhythm, now = Rhythm(name, interval=10, floor=5, chance=chance), 0.0
+        while (now := now + rhythm.look()) < 600:
+            seconds[int(now)] += 1
+    assert sum(seconds.values()) > 0.95 * 60 * len(CHAIN)
+    assert max(seconds.values()) < 2 * len(CHAIN) / 10, "in step, it would be all of them"
+    # The phase alone spreads them, before chance has a part in it.
+    calm = Counter(int(Rhythm(name, interval=10, floor=5, chance=steady).look()) for name in CHAIN)
+    assert max(calm.values()) < 2 * len(CHAIN) / 10
 
 
 def test_frequency_counts_from_the_last_turn() -> None:

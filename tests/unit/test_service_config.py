@@ -29,6 +29,7 @@ def parse(**more: Any) -> config.ServiceConfig:
 def test_the_least_that_is_needed() -> None:
     parsed = parse()
     assert (parsed.interval, parsed.heartbeat, parsed.log_level, parsed.log_file) == (10, 300, "info", "")
+    assert parsed.frequency_floor == 5
     assert parsed.child.application_name == parsed.parent.application_name == "Retail Offline Sync Service"
 
 
@@ -46,6 +47,7 @@ def test_text_and_back() -> None:
         ({"interval": True}, "'interval'"),
         ({"interval": "10"}, "'interval'"),
         ({"heartbeat": 0}, "'heartbeat'"),
+        ({"frequency_floor": 0}, "'frequency_floor'"),
         ({"log_level": "loud"}, "loud"),
         ({"log_file": 1}, "'log_file'"),
         ({"color": "blue"}, "color"),

@@ -6,13 +6,48 @@
 
 from __future__ import annotations
 
+import random
+import zlib
 from dataclasses import dataclass
+from typing import Callable
 
 Marks = tuple[str, str]
 
 #: A scope that keeps failing is tried again after this many seconds at the latest.
 LONGEST_PAUSE = 300.0
 _SOON = 1.0
+#: The random share of each pause: registers that came into step, by a store server that was away, fall out of it again.
+_SHARE = 0.1
+
+
+class Rhythm:
+    """How long one service rests, so that those of a chain, started at the same moment, do not come at the same moment.
+
+    The first pause is made longer or shorter by a phase that depends on nothing but the service's name, each later one by
+    a random share. The share is one for all scopes of a look: what is due together stays together, and costs one question.
+
+    :param interval: the seconds between two looks, and between two turns of a scope that has no frequency.
+    :param floor: the least seconds between two turns of a scope that has one.
+    :param chance: gives a random number between two.
+    """
+
+    def __init__(
+        self, name: str, interval: float, floor: float, chance: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self.interval = interval
+        self.floor = floor
+        self._chance = chance
+        self._factor = 0.5 + zlib.crc32(name.encode("utf-8")) / 2**32
+
+    def look(self) -> float:
+        """The seconds until the next look, where no scope has to follow sooner. Called once for each look, at its end."""
+        pause = self.interval * self._factor
+        self._factor = self._chance(1 - _SHARE, 1 + _SHARE)
+        return pause
+
+    def turn(self, frequency: float) -> float:
+        """The seconds until a scope's next turn: those of its frequency, but not below the floor; 0 for the next look."""
+        return max(self.floor, frequency * self._factor) if frequency > 0 else 0.0
 
 
 @dataclass
@@ -34,15 +69,15 @@ class Clock:
     def is_due(self, now: float) -> bool:
         return now >= self.due_at
 
-    def settled(self, now: float, frequency: float, marks: Marks) -> None:
-        """Nothing was pending."""
-        self._well(now, frequency)
+    def settled(self, now: float, pause: float, marks: Marks) -> None:
+        """Nothing was pending: the next turn is after the pause, or at the next look."""
+        self._well(now, pause)
         self.quiet_at = marks
         self.hurries = 0
 
-    def ran(self, now: float, frequency: float, waiting: bool, interval: float) -> None:
+    def ran(self, now: float, pause: float, waiting: bool, interval: float) -> None:
         """A session was run; where it left something, the next follows soon, and less soon each time."""
-        self._well(now, frequency)
+        self._well(now, pause)
         self.quiet_at = None
         self.hurries = self.hurries + 1 if waiting else 0
         if waiting:
@@ -55,10 +90,10 @@ class Clock:
         self.due_at = now + min(LONGEST_PAUSE, interval * 2 ** min(self.failures, 10))
         self.failures += 1
 
-    def _well(self, now: float, frequency: float) -> None:
+    def _well(self, now: float, pause: float) -> None:
         self.failures = 0
         self.error = ""
-        self.due_at = now + frequency if frequency else now
+        self.due_at = now + pause
 
 
 @dataclass

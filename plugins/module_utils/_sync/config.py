@@ -30,6 +30,8 @@ HIDDEN = "********"
 
 LEVELS = ("debug", "info", "warning", "error")
 SMALLEST_INTERVAL = 1
+#: The profile is made once for all stores, and 620 registers that came every second would be all that a server does.
+FREQUENCY_FLOOR = 5
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 _ADVICE = "Correct the file, or run the module retail_sync_service, which writes it."
@@ -43,8 +45,9 @@ class ConfigError(RetailError):
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """One pair. ``interval`` and ``heartbeat`` are in seconds; an empty ``log_file`` means standard error.
+    """One pair. ``interval``, ``heartbeat`` and ``frequency_floor`` are in seconds; an empty ``log_file`` means standard error.
 
+    ``frequency_floor``: the least time between two turns of a scope, whatever frequency its profile gives it.
     ``state_file``: where the service writes at its start what it runs with, for whoever installed it.
     """
 
@@ -53,6 +56,7 @@ class ServiceConfig:
     parent: Target
     interval: float = 10
     heartbeat: float = 300
+    frequency_floor: float = FREQUENCY_FLOOR
     log_file: str = ""
     log_level: str = "info"
     state_file: str = ""
@@ -102,6 +106,7 @@ def parse(text: str) -> ServiceConfig:
         parent=_target(document, "parent"),
         interval=_seconds(document, "interval", 10, SMALLEST_INTERVAL),
         heartbeat=_seconds(document, "heartbeat", 300, SMALLEST_INTERVAL),
+        frequency_floor=_seconds(document, "frequency_floor", FREQUENCY_FLOOR, SMALLEST_INTERVAL),
         log_file=_text(document, "log_file", ""),
         log_level=_level(document),
         state_file=_text(document, "state_file", ""),

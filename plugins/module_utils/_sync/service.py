@@ -18,7 +18,7 @@ from typing import Any
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
 from . import log, metadata, session
-from .clock import Absence, Clock, Marks
+from .clock import Absence, Clock, Marks, Rhythm
 from .config import ServiceConfig
 from .link import Link
 from .messages import LOGGER
@@ -43,6 +43,7 @@ class Service:
         self.summary = "starting"
         self._link = Link(config, self._check)
         self._clocks: dict[str, Clock] = {}
+        self._rhythm = _rhythm(config)
         self._absence = Absence()
         self._connected = False
         self._doubtful = False
@@ -120,14 +121,14 @@ class Service:
             self._link = Link(config, self._check)
             self._connected = False
         self.config = config
+        self._rhythm = _rhythm(config)
         self._clocks.clear()
 
     def _pause(self, pair: Pair) -> float:
-        """The interval, unless a scope has to follow sooner; with jitter, lest all registers come at once."""
+        """The interval, unless a scope has to follow sooner."""
         now = time.monotonic()
-        interval = self.config.interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
-        hurried = [self._clock(scope).due_at - now for scope in pair.scopes if self._clock(scope).hurries]
-        return max(0.05, min([interval, *hurried]))
+        own = [scope for scope in pair.scopes if scope.frequency > 0 or self._clock(scope).hurries]
+        return max(0.05, min([self._rhythm.look(), *[self._clock(scope).due_at - now for scope in own]]))
 
     # ---- coming and going
 
@@ -189,7 +190,10 @@ class Service:
         self._notice_changed_scopes(pair, marks)
         now = time.monotonic()
         due = [scope for scope in pair.scopes if self._clock(scope).is_due(now)]
-        pending = self._pending(pair, [scope for scope in due if self._clock(scope).quiet_at != marks], marks)
+        quiet = [scope for scope in due if self._clock(scope).quiet_at == marks]
+        for scope in quiet:
+            self._clock(scope).settled(now, self._rhythm.turn(scope.frequency), marks)
+        pending = self._pending(pair, [scope for scope in due if scope not in quiet], marks)
         self._beat(pair)
         if pending:
             # A side may have been upgraded since the tables were read: new columns have to travel from now on.
@@ -222,7 +226,7 @@ class Service:
         names = {scope.name for scope in pending}
         for scope in scopes:
             if scope.name not in names:
-                self._clock(scope).settled(time.monotonic(), scope.frequency, marks)
+                self._clock(scope).settled(time.monotonic(), self._rhythm.turn(scope.frequency), marks)
                 self._clear(pair, scope)
         return pending
 
@@ -242,7 +246,7 @@ class Service:
             self._failed(pair, scope, error)
             return
         clock = self._clock(scope)
-        clock.ran(time.monotonic(), scope.frequency, done.waiting, self.config.interval)
+        clock.ran(time.monotonic(), self._rhythm.turn(scope.frequency), done.waiting, self.config.interval)
         self._clear(pair, scope)
         if done.noteworthy:
             clock.beat_at = time.monotonic()
@@ -299,6 +303,10 @@ class Service:
 
     def _clock(self, scope: Scope) -> Clock:
         return self._clocks.setdefault(scope.name, Clock())
+
+
+def _rhythm(config: ServiceConfig) -> Rhythm:
+    return Rhythm(config.name, config.interval, config.frequency_floor)
 
 
 def terminal_of(pair: Pair) -> str:
