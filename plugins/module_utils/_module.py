@@ -13,7 +13,7 @@ A module's main program::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
@@ -114,32 +114,41 @@ class RetailModule:
     def check_mode(self) -> bool:
         return self.ansible.check_mode
 
-    def option(self, name: str, prefix: str = "") -> Any:
-        """The value of a connection option: the prefixed one, else the plain one."""
-        value = self.params.get(prefix + name)
-        if value is None and not (name == "login_password" and self.params.get(prefix + "login_user")):
-            return self.params.get(name)
-        return value
+    def option(self, name: str, prefix: str = "", given: Mapping[str, Any] | None = None) -> Any:
+        """The value of a connection option: the prefixed one, in ``given`` first, else the plain one."""
+        for source in (given or {}, self.params):
+            value = source.get(prefix + name)
+            # A login that is named goes with its own password, or with none.
+            if value is not None or (name == "login_password" and source.get(prefix + "login_user")):
+                return value
+        return self.params.get(name)
 
-    def target(self, prefix: str = "") -> Target:
-        """The database that the options behind ``prefix`` declare."""
-        host, _backslash, instance = self.option("server", prefix).partition("\\")
+    def target(self, prefix: str = "", given: Mapping[str, Any] | None = None) -> Target:
+        """The database that the options behind ``prefix`` declare.
+
+        :param given: options that come before the module's own, such as an entry of a list of databases.
+        """
+        host, _backslash, instance = self.option("server", prefix, given).partition("\\")
         return Target(
-            engine=self.option("engine", prefix),
+            engine=self.option("engine", prefix, given),
             host=host,
             instance=instance,
-            port=self.option("port", prefix),
-            database=self.params.get(prefix + "database") or "",
-            user=self.option("login_user", prefix) or "",
-            password=self.option("login_password", prefix) or "",
-            driver=self.option("driver", prefix) or "",
-            encrypt=self.option("encrypt", prefix),
-            trust_server_certificate=self.option("trust_server_certificate", prefix),
-            ca_file=self.option("ca_file", prefix) or "",
-            hostname_in_certificate=self.option("hostname_in_certificate", prefix) or "",
-            login_timeout=self.option("login_timeout", prefix),
-            options=_texts(self.option("connection_options", prefix)),
+            port=self.option("port", prefix, given),
+            database=(given or {}).get(prefix + "database") or self.params.get(prefix + "database") or "",
+            user=self.option("login_user", prefix, given) or "",
+            password=self.option("login_password", prefix, given) or "",
+            driver=self.option("driver", prefix, given) or "",
+            encrypt=self.option("encrypt", prefix, given),
+            trust_server_certificate=self.option("trust_server_certificate", prefix, given),
+            ca_file=self.option("ca_file", prefix, given) or "",
+            hostname_in_certificate=self.option("hostname_in_certificate", prefix, given) or "",
+            login_timeout=self.option("login_timeout", prefix, given),
+            options=_texts(self.option("connection_options", prefix, given)),
         )
+
+    @property
+    def diff_mode(self) -> bool:
+        return bool(self.ansible._diff)  # noqa: SLF001 - Ansible's documented way to ask for diff mode
 
     def access(self, tier: str) -> Wanted:
         """The groups and logins that the options of ``ACCESS`` declare.
@@ -185,13 +194,17 @@ class RetailModule:
         """
         if not self.check_mode:
             plan.apply(open_database)
-        if self.ansible._diff:  # noqa: SLF001 - Ansible's documented way to ask for diff mode
+        if self.diff_mode:
             result["diff"] = plan.diff()
         self.ansible.exit_json(changed=plan.changed, steps=plan.titles, statements=self.statements, **result)
 
-    def fail(self, error: RetailError) -> None:
-        """End the module with the error's message and advice."""
-        self.ansible.fail_json(msg=str(error), error=error.message, advice=error.advice)
+    def fail(self, error: RetailError, exception: str = "") -> None:
+        """End the module with the error's message and advice.
+
+        :param exception: the trace of an error that nobody foresaw.
+        """
+        more = {"exception": exception} if exception else {}
+        self.ansible.fail_json(msg=str(error), error=error.message, advice=error.advice, **more)
 
 
 def _texts(values: dict[Any, Any] | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ just what is left.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, Union
@@ -34,7 +35,7 @@ class Step:
     :param database: which of the module's databases the statements run on (a key the module chose), for SQL steps.
     :param statements: SQL texts, or pairs of SQL text and parameters, for SQL steps.
     :param atomic: False for what cannot run in a transaction (CREATE DATABASE).
-    :param action: what to call, for steps that are not SQL (files, services).
+    :param action: what to call, for steps that are not SQL alone (files, services, two databases).
     """
 
     title: str
@@ -72,15 +73,21 @@ class Plan:
         """Ansible's diff: the touched part of the state before and after."""
         return {"before": _document(self.steps, "before"), "after": _document(self.steps, "after")}
 
-    def apply(self, open_database: Callable[[str], Any] | None = None) -> None:
+    def apply(
+        self,
+        open_database: Callable[[str], Any] | None = None,
+        guard: Callable[[str], contextlib.AbstractContextManager] | None = None,
+    ) -> None:
         """Run the steps in order.
 
         :param open_database: gives the connection for a step's ``database``; asked when the first such step comes, since an
             earlier step may have created the database.
+        :param guard: what to hold while a step runs on its ``database``, where several threads apply plans.
         :raises RetailError: a step failed; its title is in the message, and everything before it is done.
         """
         for group in self._groups():
-            _run(group, open_database)
+            with guard(group[0].database) if guard else contextlib.nullcontext():
+                _run(group, open_database)
 
     def _groups(self) -> Iterator[list[Step]]:
         group: list[Step] = []

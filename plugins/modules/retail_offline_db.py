@@ -7,17 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: retail_offline_db
-short_description: Creates and provisions a register's offline database
+short_description: Creates, provisions and removes registers' offline databases
 version_added: 0.1.0
 description:
   - Creates the offline database of a register and provisions it against its store's channel database; does what
     I(Create or reprovision offline database) of the Retail Channel Configuration Utility does.
   - Which tables the database holds, and which way they synchronise, stands in the store's offline profile, as the
-    channel database has it.
+    channel database has it. Where the profile names columns of a table, these and the key are all that moves of it.
   - On both sides it puts a tracking table and triggers beside each of these tables, and writes C(dbo.sync_peer) and
     C(dbo.scope_info). Rows are moved by the sync service afterwards, not by this module.
   - A changed profile changes the difference only, and the register can go on selling offline meanwhile.
   - Creates the groups C(RetailOfflineSyncUsers) and C(POSUsers), logins and grants of the offline database.
+  - With O(state=absent), it drops the database, and the channel database forgets the register.
+  - With O(targets), it looks after many registers of one channel database at once.
 author:
   - the axops.retail contributors (@axops)
 extends_documentation_fragment:
@@ -28,18 +30,32 @@ extends_documentation_fragment:
   - axops.retail.attributes
 options:
   state:
-    description: With V(present), the database exists and is provisioned.
+    description:
+      - With V(present), the database exists and is provisioned.
+      - With V(absent), the database does not exist, and the channel database does not know the register. This is refused
+        while rows of it have not been acknowledged by the channel database, unless O(force=true). A database that is
+        not this register's is refused, too. Logins and groups of the server stay, and so do the register's rows in the
+        channel database, with the tracking tables there.
     type: str
-    choices: [present]
+    choices: [present, absent]
     default: present
+  side:
+    description:
+      - Which side O(state=absent) clears.
+      - V(offline) drops the database and leaves the channel database alone, such as one that cannot be reached. How much
+        of the register's rows has arrived is then told by what was acknowledged last.
+      - V(channel) unregisters the register and leaves its database alone, such as one on a server that is gone. Rows that
+        it has and the channel database has not are not looked for.
+    type: str
+    choices: [both, offline, channel]
+    default: both
   store_id:
     description: The store's number, as it is at HQ; at most 10 characters.
     type: str
     required: true
   register_id:
-    description: The register's number; at most 10 characters.
+    description: The register's number; at most 10 characters. Either this or O(targets) is needed.
     type: str
-    required: true
   profile:
     description:
       - The name of the offline profile, at most 10 characters.
@@ -51,23 +67,99 @@ options:
     type: str
     required: true
   offline_database:
-    description: The name of the offline database.
+    description: The name of the offline database. It is needed, unless each of O(targets) has its own.
     type: str
-    required: true
   reprovision:
     description:
-      - Provision anew where the pair cannot just go on; the database is a new one although its register is known to the
+      - Whether the pair begins anew.
+      - V(never) refuses a pair that cannot just go on; the database is a new one although its register is known to the
         channel database, or one of the two was restored or moved.
-      - All scopes begin again with a load of what the channel database has, and with sending all that the register has;
-        the register gets a new number. Where the pair is in order, this changes nothing.
-    type: bool
-    default: false
+      - V(if_needed) begins such a pair anew. All scopes begin again with a load of what the channel database has, and
+        with sending all that the register has; the register gets a new number. Where the pair is in order, this changes
+        nothing.
+      - V(always) drops the offline database and makes a new one, at each run. This is refused while rows have not been
+        acknowledged by the channel database, unless O(force=true). If it is cut off, the next run goes on with it,
+        whatever it is told here.
+    type: str
+    choices: [never, if_needed, always]
+    default: never
   force:
     description:
-      - Remove a scope or table that is no longer in the profile even while rows of it wait to go to the channel
-        database. These rows stay in the offline database and go nowhere.
+      - Go on although rows wait to go to the channel database. With O(state=absent) and O(reprovision=always), they are
+        lost.
+      - Where a scope or table is no longer in the profile, they stay in the offline database and go nowhere.
     type: bool
     default: false
+  targets:
+    description:
+      - The registers of one channel database, to be looked after in one call, several at a time.
+      - What an entry does not say is taken from the option of the same name.
+      - A register that fails does not stop the others; the module fails at the end and names it.
+    type: list
+    elements: dict
+    suboptions:
+      register_id:
+        description: As O(register_id).
+        type: str
+        required: true
+      store_id:
+        description: As O(store_id).
+        type: str
+      profile:
+        description: As O(profile).
+        type: str
+      reprovision:
+        description: As O(reprovision).
+        type: str
+        choices: [never, if_needed, always]
+      force:
+        description: As O(force).
+        type: bool
+      offline_engine:
+        description: As O(offline_engine).
+        type: str
+        choices: [mssql, postgresql]
+      offline_server:
+        description: As O(offline_server).
+        type: str
+      offline_port:
+        description: As O(offline_port).
+        type: int
+      offline_database:
+        description: As O(offline_database).
+        type: str
+      offline_login_user:
+        description: As O(offline_login_user).
+        type: str
+      offline_login_password:
+        description: As O(offline_login_password).
+        type: str
+      offline_driver:
+        description: As O(offline_driver).
+        type: str
+      offline_encrypt:
+        description: As O(offline_encrypt).
+        type: str
+        choices: ['yes', 'no', optional, strict]
+      offline_trust_server_certificate:
+        description: As O(offline_trust_server_certificate).
+        type: bool
+      offline_ca_file:
+        description: As O(offline_ca_file).
+        type: path
+      offline_hostname_in_certificate:
+        description: As O(offline_hostname_in_certificate).
+        type: str
+      offline_login_timeout:
+        description: As O(offline_login_timeout).
+        type: int
+      offline_connection_options:
+        description: As O(offline_connection_options).
+        type: dict
+  workers:
+    description: How many of O(targets) are looked after at a time.
+    type: int
+    default: 4
   lock_timeout:
     description: How many seconds to wait for another run against the same channel database, or for a running session.
     type: int
@@ -78,6 +170,7 @@ notes:
   - Tables that leave the profile stay in the offline database, with their rows; they are no longer synchronised.
   - In check mode, while the channel database does not exist yet, only the creation of the offline database can be
     foretold.
+  - When the last register of a store is gone, its tables in the channel database stay tracked, for the next one.
 seealso:
   - module: axops.retail.retail_channel_db
   - module: axops.retail.retail_offline_profile
@@ -114,24 +207,53 @@ EXAMPLES = r"""
     offline_database: RetailOffline
     login_user: retail_admin
     login_password: "{{ vault_admin_password }}"
-    reprovision: true
+    reprovision: if_needed
+
+- name: All registers of a store, from the control node
+  axops.retail.retail_offline_db:
+    store_id: HOUSTON
+    channel_server: houston-db.example.com
+    channel_database: RetailChannel
+    offline_database: RetailOffline
+    login_user: retail_admin
+    login_password: "{{ vault_admin_password }}"
+    targets:
+      - register_id: "000001"
+        offline_server: houston-01.example.com
+      - register_id: "000002"
+        offline_server: houston-02.example.com
+    workers: 8
+
+- name: A register is given away
+  axops.retail.retail_offline_db:
+    state: absent
+    store_id: HOUSTON
+    register_id: "000002"
+    channel_server: houston-db.example.com
+    channel_database: RetailChannel
+    offline_server: houston-02.example.com
+    offline_database: RetailOffline
+    login_user: retail_admin
+    login_password: "{{ vault_admin_password }}"
 """
 
 RETURN = r"""
 steps:
-  description: What was done, or would be done in check mode, in order, in sentences.
+  description:
+    - What was done, or would be done in check mode, in order, in sentences.
+    - With O(targets), only what was done at the channel database for all of them together.
   returned: success
   type: list
   elements: str
   sample: ["Create database RetailOffline", "Register HOUSTON-000001 in the channel database"]
 profile:
-  description: The name of the offline profile; null where it could not be read in check mode.
-  returned: success
+  description: The name of the offline profile; null where it could not be read in check mode, and with O(state=absent).
+  returned: without O(targets)
   type: str
   sample: Default pr
 scopes:
   description: The scopes of the profile, in order.
-  returned: success
+  returned: without O(targets)
   type: list
   elements: dict
   contains:
@@ -154,15 +276,55 @@ scopes:
       sample: [ax.RETAILTRANSACTIONTABLE]
 tables:
   description: All tables that synchronise, in alphabetical order.
-  returned: success
+  returned: without O(targets)
   type: list
   elements: str
   sample: [ax.CURRENCY, ax.CUSTTABLE]
 peer_guid:
   description: The GUID under which both databases know this pair; null where it is yet to be made in check mode.
-  returned: success
+  returned: without O(targets)
   type: str
   sample: 0f6c9a52-6c1c-4a39-8a5e-1d3b5fd6c8d1
+targets:
+  description: What became of each of O(targets), in their order.
+  returned: with O(targets), also where one has failed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The register, as the channel database calls it.
+      type: str
+      sample: HOUSTON-000001
+    changed:
+      description: Whether something was changed.
+      type: bool
+      sample: true
+    failed:
+      description: Whether it failed.
+      type: bool
+      sample: false
+    msg:
+      description: What it failed with, and what to do about it; empty where it did not.
+      type: str
+      sample: ""
+    steps:
+      description: What was done, in order, in sentences.
+      type: list
+      elements: str
+      sample: ["Create database RetailOffline", "Register HOUSTON-000001 in the channel database"]
+    profile:
+      description: The name of its offline profile.
+      type: str
+      sample: Default pr
+    tables:
+      description: All tables that synchronise, in alphabetical order.
+      type: list
+      elements: str
+      sample: [ax.CURRENCY, ax.CUSTTABLE]
+    peer_guid:
+      description: The GUID under which both databases know this pair.
+      type: str
+      sample: 0f6c9a52-6c1c-4a39-8a5e-1d3b5fd6c8d1
 statements:
   description: How many statements were sent to the database servers.
   returned: success
@@ -170,76 +332,131 @@ statements:
   sample: 31
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..module_utils import _engine
-from ..module_utils._module import ACCESS, RetailModule
-from ..module_utils._offline import offline_db
+from ..module_utils._engine import RetailError
+from ..module_utils._module import ACCESS, RetailModule, connection_spec
+from ..module_utils._offline import offline_db, registers
+from ..module_utils._offline.registers import Register, Report
 from ..module_utils._plan import Plan
 
-SPEC: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["present"], "default": "present"},
-    "store_id": {"type": "str", "required": True},
+TARGET: dict[str, Any] = {
     "register_id": {"type": "str", "required": True},
+    "store_id": {"type": "str"},
+    "profile": {"type": "str"},
+    "reprovision": {"type": "str", "choices": list(offline_db.REPROVISION)},
+    "force": {"type": "bool"},
+    **connection_spec("offline_"),
+}
+
+SPEC: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "side": {"type": "str", "choices": list(registers.SIDES), "default": registers.BOTH},
+    "store_id": {"type": "str", "required": True},
+    "register_id": {"type": "str"},
     "profile": {"type": "str"},
     "channel_database": {"type": "str", "required": True},
-    "offline_database": {"type": "str", "required": True},
-    "reprovision": {"type": "bool", "default": False},
+    "reprovision": {"type": "str", "choices": list(offline_db.REPROVISION), "default": offline_db.NEVER},
     "force": {"type": "bool", "default": False},
+    "targets": {"type": "list", "elements": "dict", "options": TARGET},
+    "workers": {"type": "int", "default": 4},
     "lock_timeout": {"type": "int", "default": 300},
     **ACCESS,
 }
 
 
 def main() -> None:
-    with RetailModule(SPEC, connections=("channel_", "offline_")) as module:
-        converge(module)
+    rules = {"mutually_exclusive": [("register_id", "targets")], "required_one_of": [("register_id", "targets")]}
+    with RetailModule(SPEC, connections=("channel_", "offline_"), **rules) as module:
+        if module.params["targets"] is None:
+            converge_one(module)
+        else:
+            converge_all(module)
 
 
-def converge(module: RetailModule) -> None:
-    """Read what is there, compare it with what was declared, and end with the plan's result."""
-    params = module.params
-    identity = offline_db.identity(params["store_id"], params["register_id"])
-    wanted = module.access("offline")
-    targets = {"channel": module.target("channel_"), "offline": module.target("offline_")}
-    targets["server"] = module.maintenance(targets["offline"])
-    name = targets["offline"].database
-    _engine.speaker(targets["offline"].engine).names.check(name)
-    server = module.connect(targets["server"])
-    server.engine.databases.check_server(server)
-    there = server.engine.databases.exists(server, name)
-    if there:
-        server.engine.databases.check_server(module.connect(targets["offline"]))  # it may behave like an older server's
-    if module.check_mode and not channel_exists(module):
-        foretell(module, None if there else offline_db.creation(server.engine, name))
-    request = offline_db.Request(
-        identity=identity,
-        channel=module.connect(targets["channel"]),
-        server=server,
-        name=name,
-        offline=module.connect(targets["offline"]) if there else None,
-        open_database=lambda key: module.connect(targets[key]),
-        profile=params["profile"] or "",
-        access=wanted,
+def declared(module: RetailModule, given: Mapping[str, Any]) -> Register:
+    """What is wanted of one register.
+
+    :param given: what comes before the module's own options.
+    :raises RetailError: something about it cannot be.
+    """
+    params = {**module.params, **{name: value for name, value in given.items() if value is not None}}
+    offline = module.target("offline_", given)
+    if not offline.database:
+        raise RetailError("There is no name for the offline database.", "Set the option offline_database.")
+    if params["side"] != registers.BOTH and params["state"] == "present":
+        raise RetailError("The option side goes with state: absent.", "Leave it out.")
+    return Register(
+        identity=offline_db.identity(params["store_id"], params["register_id"]),
+        channel=module.target("channel_"),
+        offline=offline,
+        access=module.access("offline"),
+        present=params["state"] == "present",
+        side=params["side"],
+        profile=offline_db.profile_name(params["profile"] or ""),
         reprovision=params["reprovision"],
         force=params["force"],
+        lock_timeout=params["lock_timeout"],
     )
-    with offline_db.planned(request, module.check_mode, params["lock_timeout"]) as result:
-        module.finish(result.plan, request.open_database, **result.facts(module.check_mode))
 
 
-def channel_exists(module: RetailModule) -> bool:
-    target = module.target("channel_")
-    server = module.connect(module.maintenance(target))
-    return server.engine.databases.exists(server, target.database)
+def converge_one(module: RetailModule) -> None:
+    register = declared(module, {})
+    registers.check([register])
+    report = registers.converge(register, module.check_mode)
+    if report.error is not None:
+        module.fail(report.error, exception=report.trace)
+    for text in report.warnings:
+        module.ansible.warn(text)
+    if module.diff_mode:
+        report.facts["diff"] = report.plan.diff()
+    module.ansible.exit_json(
+        changed=report.changed, steps=report.plan.titles, statements=report.statements, **report.facts
+    )
 
 
-def foretell(module: RetailModule, creation: Any) -> None:
-    """End check mode without a channel database: an earlier task would have made it."""
-    module.ansible.warn("The channel database does not exist yet, so what the offline database would hold is unknown.")
-    plan = Plan()
-    plan.add(creation)
-    module.finish(plan, None, profile=None, scopes=[], tables=[], peer_guid=None)
+def converge_all(module: RetailModule) -> None:
+    if not module.params["targets"]:
+        module.ansible.exit_json(changed=False, steps=[], targets=[], statements=0)
+    wanted = [declared(module, given) for given in module.params["targets"]]
+    reports, together = registers.converge_all(wanted, module.check_mode, module.params["workers"])
+    for report in reports:
+        for text in report.warnings:
+            module.ansible.warn("%s: %s" % (report.register.identity.name, text))
+    result: dict[str, Any] = {
+        "changed": together.changed or any(report.changed for report in reports),
+        "steps": together.titles,
+        "targets": [document(report) for report in reports],
+        "statements": sum(report.statements for report in reports),
+    }
+    if module.diff_mode:
+        result["diff"] = diffs(reports, together)
+    failed = [report for report in reports if report.error is not None]
+    if failed:
+        listed = "; ".join("%s: %s" % (report.register.identity.name, report.error) for report in failed)
+        module.ansible.fail_json(msg="%d of %d registers failed. %s" % (len(failed), len(reports), listed), **result)
+    module.ansible.exit_json(**result)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """One register in the module's result."""
+    return {
+        "name": report.register.identity.name,
+        "changed": report.changed,
+        "failed": report.error is not None,
+        "msg": str(report.error or ""),
+        "exception": report.trace,
+        "steps": report.plan.titles,
+        **{name: report.facts[name] for name in ("profile", "tables", "peer_guid")},
+    }
+
+
+def diffs(reports: Sequence[Report], together: Plan) -> list[dict[str, Any]]:
+    """Ansible's diff, a part for the channel database and one for each register that changes."""
+    parts = [("the channel database", together)]
+    parts += [(report.register.identity.name, report.plan) for report in reports]
+    return [{"before_header": title, "after_header": title, **plan.diff()} for title, plan in parts if plan.changed]
 
 
 if __name__ == "__main__":

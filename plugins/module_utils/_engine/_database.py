@@ -60,6 +60,7 @@ class Database:
         self.target = target
         self.engine = engine
         self.statements = 0
+        self.closed = False
         self._connection = engine.connect.open_connection(target)
         self._in_transaction = False
 
@@ -71,6 +72,7 @@ class Database:
 
     def close(self) -> None:
         """Close; a transaction that is still open is rolled back by the server."""
+        self.closed = True
         with contextlib.suppress(Exception):
             self._connection.close()
 

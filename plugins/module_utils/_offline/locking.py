@@ -2,15 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting for an application lock."""
+"""Waiting for application locks: one run at a time changes a database, and no session runs in a scope that changes."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .._engine._errors import RetailError
+from .._sync import metadata
+from .._sync.metadata import PARENT, PEER
+from .state import Place
+
+PROVISION_LOCK = "axops.retail:provision"
 
 #: Seconds to wait for another run, or for a session, to end.
 LOCK_TIMEOUT = 300.0
@@ -33,3 +39,33 @@ def take(held: contextlib.ExitStack, db: Any, name: str, reason: str, timeout: f
         if time.monotonic() >= deadline:
             raise RetailError("%s, for more than %d seconds." % (reason, timeout), "Run this again when it has ended.")
         time.sleep(_LOOK_AGAIN)
+
+
+def take_provisioning(held: contextlib.ExitStack, places: Iterable[Place], timeout: float) -> None:
+    """Nobody else changes these databases; the parent first: databases form a tree, so nobody can wait for us on the
+    way up.
+
+    :raises RetailError: see :func:`take`.
+    """
+    for place in places:
+        if place.db is not None:
+            take(held, place.db, PROVISION_LOCK, "Another run is changing %s" % place.title, timeout)
+
+
+def take_sessions(held: contextlib.ExitStack, parent: Any, child: Any, scopes: Sequence[str], timeout: float) -> None:
+    """No session of these scopes runs between the two databases.
+
+    :raises RetailError: see :func:`take`.
+    """
+    guid = next((peer.guid for peer in metadata.read_peers(child) if peer.peer_id == PARENT), None) if child else None
+    for scope in sorted(scopes) if guid else ():
+        reason = "A session of the scope %r is running" % scope
+        take(held, parent, "axops.retail:%s:%s" % (guid, scope), reason, timeout)
+
+
+def scopes_of(child: Any) -> list[str]:
+    """The scopes that a database synchronises with its parent; none where it has no books of that yet."""
+    wanted = [metadata.SCOPE, PEER]
+    if child is None or not set(wanted) <= set(child.engine.tables.read(child, wanted)):
+        return []
+    return [scope.name for scope in metadata.read_scopes(child, PARENT)]

@@ -19,12 +19,19 @@ from .._plan import Plan, Step
 from .._schema import channel, versions
 from .._schema.package import Package
 from .._sync import metadata
-from . import pairs
+from .._sync.metadata import PEER
+from . import pairs, removal
 from .pairs import Identity, PairPlan, Place
 from .profiles import Profile, read_profile
+from .relation import VACANT
+from .shared import Shared
 
-#: AX's fields for a store's and a register's number hold so many characters.
+#: AX's fields for a store's and a register's number, and for a profile's name, hold so many characters.
 LONGEST_ID = 10
+
+#: When a pair begins anew: never; where it cannot just go on, keeping the rows that the register has; always, with a new
+#: database.
+REPROVISION = (NEVER, IF_NEEDED, ALWAYS) = ("never", "if_needed", "always")
 
 #: What every database of the product has, whatever its profile says: where its release stands.
 _VERSION_TABLES = (versions.POSISINFO, versions.DBVERSION)
@@ -38,6 +45,9 @@ class Request:
     :param name: the offline database's name; ``offline``: it, open, None where it does not exist yet.
     :param open_database: opens ``channel``, ``offline`` or ``server`` when the plan is applied.
     :param profile: the declared profile's name, "" for none.
+    :param reprovision: one of ``REPROVISION``.
+    :param force: give up rows that the channel database has not acknowledged, where they would be lost.
+    :param shared: the channel database, where several registers are looked after at once.
     """
 
     identity: Identity
@@ -48,8 +58,9 @@ class Request:
     open_database: Callable[[str], Any]
     access: access.Wanted
     profile: str = ""
-    reprovision: bool = False
+    reprovision: str = "never"
     force: bool = False
+    shared: Shared | None = None
 
 
 @dataclass
@@ -92,6 +103,19 @@ def identity(store_id: str, register_id: str) -> Identity:
     return Identity("%s-%s" % (store_id, register_id), store_id, register_id)
 
 
+def profile_name(name: str) -> str:
+    """The name of a profile, checked.
+
+    :raises RetailError: AX cannot hold it.
+    """
+    if len(name) > LONGEST_ID:
+        raise RetailError(
+            "The profile name %r has more than %d characters." % (name, LONGEST_ID),
+            "AX holds no longer ones: give the name that the profile has at HQ.",
+        )
+    return name
+
+
 def creation(engine: ModuleType, name: str) -> Step:
     """The step that makes the database."""
     title, path = "Create database %s" % name, ("offline", "database", "name")
@@ -104,7 +128,27 @@ def planned(request: Request, check_mode: bool, timeout: float = pairs.LOCK_TIME
 
     :raises RetailError: the profile cannot be read, or the databases cannot be made what is wanted.
     """
-    profile = read_profile(request.channel, request.identity.store_id, request.profile)
+    profile = _profile(request)
+    if request.offline is None or request.reprovision != ALWAYS:
+        with _converged(request, profile, check_mode, timeout) as result:
+            if not (result.pair.unfinished and _may_drop(request)):
+                yield result
+                return
+    with _renewed(request, profile, check_mode, timeout) as result:
+        yield result
+
+
+def _profile(request: Request) -> Profile:
+    def read() -> Profile:
+        return read_profile(request.channel, request.identity.store_id, request.profile)
+
+    key = ("profile", request.identity.store_id, request.profile)
+    return request.shared.once(key, read) if request.shared is not None else read()
+
+
+@contextlib.contextmanager
+def _converged(request: Request, profile: Profile, check_mode: bool, timeout: float) -> Iterator[OfflinePlan]:
+    """From what there is to what is wanted."""
     actual = channel.read(request.offline) if request.offline else channel.Actual()
     base = _database_plan(request, actual)
     with pairs.planned(_pair_request(request, profile), check_mode, timeout) as pair:
@@ -112,8 +156,65 @@ def planned(request: Request, check_mode: bool, timeout: float = pairs.LOCK_TIME
         yield OfflinePlan(plan, profile, pair)
 
 
+@contextlib.contextmanager
+def _renewed(request: Request, profile: Profile, check_mode: bool, timeout: float) -> Iterator[OfflinePlan]:
+    """A new database in place of the one that is there.
+
+    Before it is dropped, the channel database notes that the register is going to be made anew. Cut off anywhere, the
+    next run goes on, whatever it was asked for.
+    """
+    with contextlib.ExitStack() as held:
+        away = _removal(request)
+        if not check_mode:
+            removal.lock(held, away, timeout)
+        drop = removal.drop_step(away, removal.find(away), "reprovisioned", lambda: _note_vacant(request))
+        fresh = replace(request, offline=None, reprovision=IF_NEEDED)
+        base = _database_plan(fresh, channel.Actual())
+        pair = pairs.plan_pair(_pair_request(fresh, profile))
+        if request.shared is not None and not check_mode:
+            request.shared.make_ready(pair.tables.values())
+        pair.release = held.close
+        plan = Plan([drop, *base.steps, *pair.plan.steps, *_access_plan(fresh, channel.Actual(), pair).steps])
+        yield OfflinePlan(plan, profile, pair)
+
+
+def _removal(request: Request) -> removal.Request:
+    return removal.Request(
+        identity=request.identity,
+        name=request.name,
+        server=request.server,
+        offline=request.offline,
+        channel=request.channel,
+        open_database=request.open_database,
+        force=request.force,
+        shared=request.shared,
+    )
+
+
+def _may_drop(request: Request) -> bool:
+    """Whether a reprovisioning that was cut off before the old database was dropped can go on."""
+    return request.force or not removal.find(_removal(request)).waiting()
+
+
+def _note_vacant(request: Request) -> None:
+    db = request.open_database("channel")
+    guids = [peer.guid for peer in _peers(request.offline) if peer.peer_id == metadata.PARENT]
+    for guid in guids:
+        db.execute("UPDATE %s SET incarnation = ? WHERE peer_guid = ?" % db.engine.names.quote(*PEER), VACANT, guid)
+
+
+def _peers(db: Any) -> list[metadata.Peer]:
+    return metadata.read_peers(db) if db.engine.tables.read(db, [PEER]) else []
+
+
 def _database_plan(request: Request, actual: channel.Actual) -> Plan:
     """The database itself, its options, and its release, which is the channel database's."""
+    package = request.shared.once("release", lambda: _release(request)) if request.shared else _release(request)
+    engine = request.server.engine
+    return _under("offline", channel.database_plan(engine, request.name, actual, package, "server", "offline"))
+
+
+def _release(request: Request) -> Package:
     source = request.channel.engine.tables.read(request.channel, _VERSION_TABLES)
     release = versions.read_all(request.channel, source).release
     missing = [str(name) for name in _VERSION_TABLES if name not in source]
@@ -122,9 +223,7 @@ def _database_plan(request: Request, actual: channel.Actual) -> Plan:
             "The channel database %s does not say which release it is." % request.channel.target.where,
             "Create or upgrade it with the module retail_channel_db first.",
         )
-    package = Package(release, "offline database", source)
-    engine = request.server.engine
-    return _under("offline", channel.database_plan(engine, request.name, actual, package, "server", "offline"))
+    return Package(release, "offline database", source)
 
 
 def _pair_request(request: Request, profile: Profile) -> pairs.Request:
@@ -137,8 +236,9 @@ def _pair_request(request: Request, profile: Profile) -> pairs.Request:
         identity=request.identity,
         open_database=request.open_database,
         create_tables=True,
-        reprovision=request.reprovision,
+        reprovision=request.reprovision != NEVER,
         force=request.force,
+        shared=request.shared,
     )
 
 

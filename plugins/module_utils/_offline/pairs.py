@@ -18,16 +18,14 @@ from typing import Any
 from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
 from .._plan import Plan
-from .._sync import metadata
-from .._sync.metadata import PARENT, PEER, Scope
+from .._sync.metadata import PARENT, Scope
 from . import tables as pair_tables
 from .checks import check_scopes, check_tables
-from .locking import LOCK_TIMEOUT, take
+from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
 from .relation import Identity, Relation, plan_relation, relate
 from .scopes import plan_scopes
+from .shared import Shared
 from .state import Place, Side, read_side
-
-PROVISION_LOCK = "axops.retail:provision"
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ class Request:
     :param create_tables: the child gets the tables that it lacks, as its parent has them; else they must be there.
     :param reprovision: where the pair cannot go on, since a side is new or was restored, begin it anew.
     :param force: remove scopes even while rows of theirs wait to go up.
+    :param shared: the parent, where several children of it are provisioned at once: it is made ready by all together.
     """
 
     child: Place
@@ -48,6 +47,7 @@ class Request:
     create_tables: bool = False
     reprovision: bool = False
     force: bool = False
+    shared: Shared | None = None
 
 
 @dataclass
@@ -55,8 +55,10 @@ class PairPlan:
     """The plan of one pair.
 
     ``guid``: the child's; ``begins``: it is a new one, which the plan gives it.
-    ``tables``: all that synchronise, as the parent has them.
-    ``touched``: the scopes there are that change. ``release()``: let others provision, once the plan has been applied.
+    ``tables``: all that synchronise, as the parent has them. ``touched``: the scopes there are that change.
+    ``unfinished``: the child was to be made anew, and has not been.
+    ``gone``: the numbers at the parent whose scopes count no more, for they are the child's own.
+    ``release()``: let others provision, once the plan has been applied.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -64,6 +66,8 @@ class PairPlan:
     begins: bool = False
     tables: dict[TableName, Table] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
+    unfinished: bool = False
+    gone: list[int] = field(default_factory=list)
     release: Callable[[], None] = lambda: None
 
 
@@ -74,7 +78,7 @@ def plan_pair(request: Request) -> PairPlan:
     """
     check_scopes(request.scopes)
     wanted = [item.name for scope in request.scopes for item in scope.tables]
-    parent = read_side(request.parent, wanted)
+    parent = request.shared.side(request.parent, wanted) if request.shared else read_side(request.parent, wanted)
     child = read_side(request.child, wanted)
     check_tables(request.scopes, parent.tables, request.parent.db.target.where)
     relation = relate(child, parent, request.identity, request.reprovision)
@@ -84,6 +88,9 @@ def plan_pair(request: Request) -> PairPlan:
     if not request.create_tables and request.child.db is not None:
         pair_tables.check_copies(child, desired)
     result = PairPlan(guid=relation.guid, begins=relation.begins, tables={table.name: table for table in desired})
+    result.unfinished = relation.kept
+    result.gone = [peer.peer_id for peer in relation.replaced]
+    result.gone += [relation.number] if relation.number is not None else []
     _add_steps(request, child, parent, relation, desired, result)
     return result
 
@@ -93,12 +100,15 @@ def _add_steps(
 ) -> None:
     plan, uploading = result.plan, [item.name for scope in request.scopes if scope.uploads for item in scope.tables]
     copies = [child.tables.get(table.name, table) for table in desired]
-    plan.extend(pair_tables.plan_bookkeeping(parent))
+    alone = request.shared is None
+    if alone:
+        plan.extend(pair_tables.plan_bookkeeping(parent))
     plan.extend(pair_tables.plan_bookkeeping(child))
     if request.create_tables:
         plan.extend(pair_tables.plan_tables(child, desired))
     # Tracking comes before the scopes: nothing that changes after the first session may go unnoticed.
-    plan.extend(pair_tables.plan_tracking(parent, desired))
+    if alone:
+        plan.extend(pair_tables.plan_tracking(parent, desired))
     plan.extend(pair_tables.plan_tracking(child, copies, uploading))
     plan.extend(plan_relation(child, parent, relation, request.identity, request.open_database))
     scopes = plan_scopes(child, parent, relation, request.identity, request.scopes, result.tables, request.force)
@@ -106,8 +116,8 @@ def _add_steps(
     result.touched = scopes.touched
     here = set(result.tables)
     plan.extend(pair_tables.plan_untracking(child, here | child.used_by_others([PARENT])))
-    gone = [peer.peer_id for peer in relation.replaced] + ([relation.number] if relation.number is not None else [])
-    plan.extend(pair_tables.plan_untracking(parent, here | parent.used_by_others(gone)))
+    if alone:
+        plan.extend(pair_tables.plan_untracking(parent, here | parent.used_by_others(result.gone)))
 
 
 @contextlib.contextmanager
@@ -125,10 +135,14 @@ def planned(request: Request, check_mode: bool, timeout: float = LOCK_TIMEOUT) -
             result = plan_pair(request)
             done = check_mode or not result.plan.changed
         except RetailError:
-            _lock_all(held, request, timeout)
+            _lock_provisioning(held, request, timeout)
+            with contextlib.suppress(RetailError):
+                take_sessions(held, request.parent.db, request.child.db, scopes_of(request.child.db), timeout)
             result, done = plan_pair(request), True
         if not done:
             result = _plan_locked(held, request, timeout)
+        if request.shared is not None and not check_mode and result.plan.changed:
+            request.shared.make_ready(result.tables.values())
         result.release = held.close
         yield result
 
@@ -137,32 +151,26 @@ def _plan_locked(held: contextlib.ExitStack, request: Request, timeout: float) -
     _lock_provisioning(held, request, timeout)
     result = plan_pair(request)
     if result.touched:
-        _lock_sessions(held, request, result.touched, timeout)
+        take_sessions(held, request.parent.db, request.child.db, result.touched, timeout)
         result = plan_pair(request)
     return result
 
 
-def _lock_all(held: contextlib.ExitStack, request: Request, timeout: float) -> None:
+def lock_all(held: contextlib.ExitStack, request: Request, timeout: float) -> None:
+    """Nobody else provisions on either side, and the pair has no sessions.
+
+    :raises RetailError: somebody was busy for longer than ``timeout`` seconds.
+    """
     _lock_provisioning(held, request, timeout)
-    child = request.child.db
-    if child is not None and {metadata.SCOPE, PEER} <= set(child.engine.tables.read(child, [metadata.SCOPE, PEER])):
-        with contextlib.suppress(RetailError):
-            _lock_sessions(held, request, [scope.name for scope in metadata.read_scopes(child, PARENT)], timeout)
+    take_sessions(held, request.parent.db, request.child.db, scopes_of(request.child.db), timeout)
 
 
 def _lock_provisioning(held: contextlib.ExitStack, request: Request, timeout: float) -> None:
-    """Both sides, the parent first: databases form a tree, so nobody can wait for us on the way up."""
-    for place in (request.parent, request.child):
-        if place.db is not None:
-            take(held, place.db, PROVISION_LOCK, "Another run is changing %s" % place.title, timeout)
-
-
-def _lock_sessions(held: contextlib.ExitStack, request: Request, scopes: Sequence[str], timeout: float) -> None:
-    parent, child = request.parent.db, request.child.db
-    guid = next((peer.guid for peer in metadata.read_peers(child) if peer.peer_id == PARENT), None) if child else None
-    for scope in sorted(scopes) if guid else ():
-        reason = "A session of the scope %r is running" % scope
-        take(held, parent, "axops.retail:%s:%s" % (guid, scope), reason, timeout)
+    if request.shared is not None:
+        request.shared.begin()
+        take_provisioning(held, [request.child], timeout)
+    else:
+        take_provisioning(held, [request.parent, request.child], timeout)
 
 
 __all__ = ["LOCK_TIMEOUT", "Identity", "PairPlan", "Place", "Request", "plan_pair", "planned"]

@@ -17,6 +17,10 @@ from .._sync.metadata import PARENT, PEER, PEER_TABLE, SCOPE, STAGING, WINDOW, P
 from . import rows
 from .state import Entry, Side, read_low
 
+#: Stands at the parent in place of a child's incarnation from the moment in which the child is going to be made anew. No
+#: session runs then, and the next run of provisioning goes on with it.
+VACANT = "reprovisioning"
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -35,6 +39,7 @@ class Relation:
     :param number: the child's number at its parent, None where it has to be registered.
     :param begins: the child gets its place anew, and all scopes begin anew.
     :param replaced: earlier registrations at the parent that this one takes the place of.
+    :param kept: the child was to be made anew, and is to stay: the parent takes it as what it was.
     """
 
     guid: str
@@ -42,6 +47,7 @@ class Relation:
     begins: bool = False
     replaced: list[Peer] = field(default_factory=list)
     known_name: str = ""
+    kept: bool = False
     child_entries: dict[str, Entry] = field(default_factory=dict)
     parent_entries: dict[str, Entry] = field(default_factory=dict)
 
@@ -56,10 +62,12 @@ def relate(child: Side, parent: Side, identity: Identity, reprovision: bool) -> 
             "%s and %s are the same database." % (_sentence(child.title), parent.title), "Name two different databases."
         )
     own = child.parent
-    _refuse_somebody_else(child, own, identity)
+    refuse_somebody_else(child, own, identity)
     known = next((peer for peer in parent.children if own is not None and peer.guid == own.guid), None)
     namesakes = [peer for peer in parent.children if peer is not known and _is_namesake(peer, identity)]
-    relation = Relation(own.guid if own else "", known.peer_id if known else None, own is None)
+    vacant = [peer for peer in namesakes if peer.incarnation == VACANT]
+    namesakes = [peer for peer in namesakes if peer not in vacant]
+    relation = Relation(own.guid if own else "", known.peer_id if known else None, own is None, vacant)
     relation.child_entries = child.entries(PARENT if own else None)
     relation.parent_entries = parent.entries(relation.number)
     read_low(child)
@@ -71,13 +79,14 @@ def relate(child: Side, parent: Side, identity: Identity, reprovision: bool) -> 
             "If that is intended, run again with the option reprovision; rows that only a lost database had stay lost.",
         )
     if reason or own is None or own.incarnation != parent.incarnation:
-        replaced = namesakes + ([known] if known else [])
+        replaced = namesakes + vacant + ([known] if known else [])
         return Relation(str(uuid.uuid4()), None, True, replaced)
     relation.known_name = known.name if known else ""
+    relation.kept = known is not None and known.incarnation == VACANT
     return relation
 
 
-def _refuse_somebody_else(child: Side, own: Peer | None, identity: Identity) -> None:
+def refuse_somebody_else(child: Side, own: Peer | None, identity: Identity) -> None:
     if own is None or (own.store_id, own.register_id) == (identity.store_id, identity.register_id):
         return
     raise RetailError(
@@ -102,7 +111,7 @@ def _reason_to_begin_again(
         )  # fmt: skip
     if own is None:
         return ""
-    if known is not None and known.incarnation != child.incarnation:
+    if known is not None and known.incarnation not in (child.incarnation, VACANT):
         return "%s is not the database that was provisioned: it was restored, moved or cloned." % _sentence(child.title)
     if not (known or relation.child_entries):
         return ""
@@ -150,7 +159,13 @@ def plan_relation(
         title = "Register %s in %s" % (identity.name, parent.title)
         # The old registration and the new one may look the same; that it is another number is what changes.
         after = dict(after, number="a new one") if relation.replaced else after
-        plan.add(Step(title, (parent.key, "peers", identity.name), before, after, action=register))
+        plan.add(Step(title, (parent.key, "peers", identity.name), before, after, parent.key, action=register))
+    elif relation.kept:
+        sql = "UPDATE %s SET incarnation = ? WHERE peer_id = ?" % parent.engine.names.quote(*PEER)
+        title = "Keep %s in %s as it is" % (identity.name, parent.title)
+        keep: list[Statement] = [(sql, (child.incarnation, relation.number))]
+        path = (parent.key, "peers", identity.name, "incarnation")
+        plan.add(Step(title, path, VACANT, child.incarnation, parent.key, keep))
     elif relation.known_name != identity.name:
         sql = "UPDATE %s SET peer_name = ? WHERE peer_id = ?" % parent.engine.names.quote(*PEER)
         title = "Rename %s to %s in %s" % (relation.known_name, identity.name, parent.title)

@@ -18,12 +18,12 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
-from .._engine._wire import Extract
 from .._plan import Plan, Statement, Step
 from .._sync.metadata import PARENT, PEER, SCOPE_TABLE, STAGING_TABLE, WINDOW_TABLE, Scope
 from . import rows
 from .relation import Identity, Relation
 from .state import Entry, Side
+from .waiting import waiting
 
 #: How far a table was taken already, by name; None: nothing of it, so it begins with a load.
 Marks = dict
@@ -279,31 +279,16 @@ def _check_nothing_waits(pair: _Pair, scopes: Sequence[Scope]) -> None:
         if not ours.scope.uploads or theirs is None:
             continue
         leaving = [table for table in sorted(_names(ours.scope) - upwards) if table in pair.child.tracked]
-        waiting = _waiting(pair.child, ours.scope, theirs, leaving)
-        if waiting:
+        counts = waiting(pair.child, {name: ours}, {name: theirs}, leaving)
+        if counts:
             raise RetailError(
                 "%d rows of the scope %r in %s have not reached %s yet, and would never (tables: %s)."
-                % (waiting, name, pair.child.title, pair.parent.title, ", ".join(str(table) for table in leaving[:5])),
+                % (
+                    sum(counts.values()), name, pair.child.title, pair.parent.title,
+                    ", ".join(str(table) for table in leaving[:5]),
+                ),
                 "Let the sync service run until they have, or set the option force to give them up.",
-            )
-
-
-def _waiting(child: Side, scope: Scope, theirs: Entry, leaving: Sequence[TableName]) -> int:
-    there = child.engine.tables.read(child.place.db, leaving) if leaving else {}
-    extracts = [
-        Extract(
-            table=there[name],
-            columns=(),
-            low=int(theirs.state.landing.get(str(name)) or theirs.state.anchor_in or 0),
-            seen=theirs.state.anchor_seen,
-            not_origin=PARENT,
-            with_deletes=scope.uploads_deletes,
-            base=0,
-        )
-        for name in leaving
-        if name in there
-    ]
-    return sum(count for count, _age in child.engine.changes.backlog(child.place.db, extracts))
+            )  # fmt: skip
 
 
 # ---- helpers

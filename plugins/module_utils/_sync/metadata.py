@@ -38,7 +38,8 @@ def _table(name: TableName, key: str, indexes: tuple[tuple[str, ...], ...], **co
 
 
 #: Who synchronises with this database. ``peer_guid`` is made at provisioning and known to both sides; ``incarnation`` is that of
-#: the peer's database, so a restored or moved one is noticed.
+#: the peer's database, so a restored or moved one is noticed. A row without a GUID stands for nobody: it keeps the number of
+#: a child that was taken away from being given again.
 PEER_TABLE = _table(
     PEER,
     "peer_id",
@@ -284,8 +285,8 @@ class Peer:
 def read_peers(db: Any) -> list[Peer]:
     """Everybody who synchronises with this database."""
     rows = db.query(
-        "SELECT peer_id, peer_name, peer_guid, incarnation, store_id, register_id FROM %s ORDER BY peer_id"
-        % db.engine.names.quote(*PEER)
+        "SELECT peer_id, peer_name, peer_guid, incarnation, store_id, register_id FROM %s WHERE peer_guid <> '' "
+        "ORDER BY peer_id" % db.engine.names.quote(*PEER)
     )
     return [Peer(*row) for row in rows]
 
