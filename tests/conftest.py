@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
-pytest_plugins = ["databases", "session_world"]
+pytest_plugins = ["databases", "session_world", "register_world"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

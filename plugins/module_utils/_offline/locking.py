@@ -57,7 +57,8 @@ def take_sessions(held: contextlib.ExitStack, parent: Any, child: Any, scopes: S
 
     :raises RetailError: see :func:`take`.
     """
-    guid = next((peer.guid for peer in metadata.read_peers(child) if peer.peer_id == PARENT), None) if child else None
+    peers = metadata.read_peers(child) if scopes and child is not None else []
+    guid = next((peer.guid for peer in peers if peer.peer_id == PARENT), None)
     for scope in sorted(scopes) if guid else ():
         reason = "A session of the scope %r is running" % scope
         take(held, parent, "axops.retail:%s:%s" % (guid, scope), reason, timeout)

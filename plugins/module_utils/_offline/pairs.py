@@ -22,7 +22,7 @@ from .._sync.metadata import PARENT, Scope
 from . import tables as pair_tables
 from .checks import check_scopes, check_tables
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
-from .relation import Identity, Relation, plan_relation, relate
+from .relation import Identity, Relation, SameDatabase, plan_relation, relate
 from .scopes import plan_scopes
 from .shared import Shared
 from .state import Place, Side, read_side
@@ -134,6 +134,8 @@ def planned(request: Request, check_mode: bool, timeout: float = LOCK_TIMEOUT) -
         try:
             result = plan_pair(request)
             done = check_mode or not result.plan.changed
+        except SameDatabase:
+            raise
         except RetailError:
             _lock_provisioning(held, request, timeout)
             with contextlib.suppress(RetailError):

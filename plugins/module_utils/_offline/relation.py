@@ -57,10 +57,7 @@ def relate(child: Side, parent: Side, identity: Identity, reprovision: bool) -> 
 
     :raises RetailError: the child is somebody else, or has to be provisioned again and ``reprovision`` does not say so.
     """
-    if child.incarnation and child.incarnation == parent.incarnation:
-        raise RetailError(
-            "%s and %s are the same database." % (_sentence(child.title), parent.title), "Name two different databases."
-        )
+    check_two_databases(child, parent)
     own = child.parent
     refuse_somebody_else(child, own, identity)
     known = next((peer for peer in parent.children if own is not None and peer.guid == own.guid), None)
@@ -84,6 +81,21 @@ def relate(child: Side, parent: Side, identity: Identity, reprovision: bool) -> 
     relation.known_name = known.name if known else ""
     relation.kept = known is not None and known.incarnation == VACANT
     return relation
+
+
+class SameDatabase(RetailError):
+    """One database cannot synchronise with itself."""
+
+
+def check_two_databases(child: Side, parent: Side) -> None:
+    """See that a pair are two.
+
+    :raises SameDatabase: they are one; its locks would wait for themselves.
+    """
+    if child.incarnation and child.incarnation == parent.incarnation:
+        raise SameDatabase(
+            "%s and %s are the same database." % (_sentence(child.title), parent.title), "Name two different databases."
+        )
 
 
 def refuse_somebody_else(child: Side, own: Peer | None, identity: Identity) -> None:

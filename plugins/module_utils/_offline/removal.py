@@ -23,7 +23,7 @@ from .._schema import versions
 from .._sync.metadata import PARENT, PEER, PEER_TABLE, SCOPE, STAGING, WINDOW, Peer
 from . import rows
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
-from .relation import Identity, refuse_somebody_else
+from .relation import Identity, SameDatabase, check_two_databases, refuse_somebody_else
 from .shared import Shared
 from .state import Entry, Place, Side, read_side
 from .waiting import refuse, waiting
@@ -72,7 +72,7 @@ class Found:
     parent: Side | None = None
     peers: list[Peer] = field(default_factory=list)
     ours: Mapping[str, Entry] = field(default_factory=dict)
-    theirs: Mapping[str, Entry] = field(default_factory=dict)
+    theirs: Mapping[str, Entry] | None = None
 
     def waiting(self) -> dict[TableName, int]:
         """The rows that the channel database has not acknowledged."""
@@ -93,6 +93,8 @@ def planned(request: Request, check_mode: bool, timeout: float = LOCK_TIMEOUT) -
         try:
             plan = plan_removal(request, find(request))
             done = check_mode or not plan.changed
+        except SameDatabase:
+            raise
         except RetailError:
             done = False
         if not done:
@@ -119,13 +121,14 @@ def find(request: Request) -> Found:
     """
     sides = {place.key: read_side(place, ()) for place in request.places}
     found = Found(sides.get("offline"), sides.get("channel"))
-    _check_two_databases(found)
+    if found.child is not None and found.parent is not None:
+        check_two_databases(found.child, found.parent)
     if found.child is not None:
         _check_is_a_registers(found.child, request.identity)
         found.ours = found.child.entries(PARENT if found.child.parent else None)
     if found.parent is not None:
         found.peers = _registrations(found.parent, found.child, request.identity)
-        found.theirs = found.parent.entries(found.peers[0].peer_id if found.peers else None)
+        found.theirs = _theirs(found)
     return found
 
 
@@ -140,13 +143,6 @@ def plan_removal(request: Request, found: Found) -> Plan:
     for peer in found.peers:
         plan.add(_unregister(found.parent, peer))
     return plan
-
-
-def _check_two_databases(found: Found) -> None:
-    if found.child is not None and found.parent is not None and found.child.incarnation == found.parent.incarnation:
-        raise RetailError(
-            "The offline database and the channel database are the same database.", "Name two different databases."
-        )
 
 
 def _check_is_a_registers(child: Side, identity: Identity) -> None:
@@ -189,6 +185,16 @@ def _registrations(parent: Side, child: Side | None, identity: Identity) -> list
             "Give one of them another register ID; or take this one away with state: absent and side: offline.",
         )
     return known
+
+
+def _theirs(found: Found) -> Mapping[str, Entry] | None:
+    """How far the channel database has taken the register's rows; None: what it acknowledged last decides."""
+    if found.parent is None:
+        return None
+    own = found.child.parent if found.child is not None else None
+    if not found.peers and own is not None and own.incarnation == found.parent.incarnation:
+        return None  # it has been unregistered, by the very database that had acknowledged
+    return found.parent.entries(found.peers[0].peer_id if found.peers else None)
 
 
 # ---- the database

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
 from .._engine._wire import Extract
-from .._sync.metadata import PARENT, Scope, ScopeState
+from .._sync.acknowledged import extract_of
+from .._sync.metadata import PARENT
 from .state import Entry, Side
 
 #: More tables than this are counted, not listed.
@@ -19,44 +20,36 @@ _LISTED = 5
 
 
 def waiting(
-    child: Side, ours: Mapping[str, Entry], theirs: Mapping[str, Entry], only: Collection[TableName] | None = None
+    child: Side,
+    ours: Mapping[str, Entry],
+    theirs: Mapping[str, Entry] | None,
+    only: Collection[TableName] | None = None,
 ) -> dict[TableName, int]:
     """How many rows of each table wait to go up; tables of which none waits are left out.
 
     :param ours: the child's rows of ``scope_info``.
-    :param theirs: the parent's rows for this child: how far it has taken each scope. Where it has none, or cannot be
-        asked, what it acknowledged last decides, so that rows it has may be counted too, and none is forgotten.
+    :param theirs: the parent's rows for this child; None: the parent cannot be asked, and what it acknowledged last
+        decides.
     :param only: look at these tables of the scopes alone, and at no others.
     """
     db = child.place.db
-    wanted: dict[TableName, tuple[Scope, ScopeState, bool]] = {}
-    for name, entry in ours.items():
-        known = theirs.get(name)
-        state = known.state if known else entry.state
-        for item in entry.scope.tables if entry.scope.uploads else ():
-            wanted[item.name] = (entry.scope, state, known is not None)
-    listed = {item.name for entry in ours.values() for item in entry.scope.tables}
+    owners = {item.name: name for name, entry in ours.items() for item in entry.scope.tables}
+    uploads = {name for name, owner in owners.items() if ours[owner].scope.uploads}
     # A run that was killed between two steps may have left tracked tables in no scope.
-    strays = set(child.tracked) - listed if only is None else set()
-    names = sorted(name for name in {*wanted, *strays} if name in child.tracked and (only is None or name in only))
-    tables = db.engine.tables.read(db, names) if names else {}
-    asked = [name for name in names if name in tables]
-    extracts = [_extract(tables[name], *wanted.get(name, (None, None, False))) for name in asked]
+    asked = uploads | (set(child.tracked) - set(owners)) if only is None else uploads & set(only)
+    tables = db.engine.tables.read(db, sorted(asked & set(child.tracked))) if asked else {}
+    states = None if theirs is None else {name: entry.state for name, entry in theirs.items()}
+    extracts = [
+        extract_of(table, ours[owners[name]].scope, ours[owners[name]].state, states) if name in owners else _all(table)
+        for name, table in tables.items()
+    ]
     counts = db.engine.changes.backlog(db, extracts)
-    return {name: count for name, (count, _age) in zip(asked, counts) if count}
+    return {name: count for name, (count, _age) in zip(tables, counts) if count}
 
 
-def _extract(table: Table, scope: Scope | None, state: ScopeState | None, known: bool) -> Extract:
-    low, seen = 0, None
-    if state is not None and known:
-        anchor = state.anchor_in or 0
-        # What has landed is not taken yet; and of a table that came to the scope later, less was taken than of the others.
-        low = min(anchor, state.landing.get(str(table.name), anchor) or 0)
-        seen = state.anchor_seen if low == anchor else None
-    elif state is not None:
-        low = state.acked_out or 0
-    deletes = scope is not None and scope.uploads_deletes
-    return Extract(table=table, columns=(), low=low, seen=seen, not_origin=PARENT, with_deletes=deletes, base=0)
+def _all(table: Table) -> Extract:
+    """Every row that was written here."""
+    return Extract(table=table, columns=(), low=0, seen=None, not_origin=PARENT, with_deletes=False, base=0)
 
 
 def refuse(counts: Mapping[TableName, int], who: str, where: str, verb: str) -> None:

@@ -50,7 +50,7 @@ def _waiting(db: Any, upwards: Peer, parent: Any) -> list[Unacknowledged]:
     for scope in scopes:
         for item in scope.tables:
             if item.name in tables:
-                extracts.append(_extract(tables[item.name], scope, ours[scope.name], theirs))
+                extracts.append(extract_of(tables[item.name], scope, ours[scope.name], theirs))
                 owners.append(scope.name)
     counts: dict[str, int] = {}
     for name, (rows, _age) in zip(owners, db.engine.changes.backlog(db, extracts)):
@@ -66,7 +66,11 @@ def _states_of_parent(parent: Any, guid: str) -> dict[str, ScopeState]:
     return {} if number is None else metadata.read_states(parent, number)
 
 
-def _extract(table: Table, scope: Scope, ours: ScopeState, theirs: dict[str, ScopeState] | None) -> Extract:
+def extract_of(table: Table, scope: Scope, ours: ScopeState, theirs: dict[str, ScopeState] | None) -> Extract:
+    """The rows of a table that wait to go up.
+
+    :param theirs: the parent's rows of ``scope_info`` for this child; None where the parent cannot be asked.
+    """
     low, seen = ours.acked_out or 0, None
     if theirs is not None:
         state = theirs.get(scope.name)
