@@ -1,0 +1,208 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service: what it costs while nothing happens, how much memory it takes, how fast it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pgserver
+import tree
+import yaml
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline import pairs, profiles
+from ansible_collections.axops.retail.plugins.module_utils._schema import channel, package
+from ansible_collections.axops.retail.plugins.module_utils._sync import config, service
+from ansible_collections.axops.retail.plugins.plugin_utils import _service_archive
+
+from .figures import Figure
+from .modules import connect
+
+SUBJECT = "The synchronisation service"
+JOBS = tree.TREE / "roles" / "hq" / "defaults" / "main" / "jobs.yml"
+LINES = TableName("ax", "RETAILTRANSACTIONSALESTRANS")
+#: What a line of the bench has in the columns of each type; the others keep their defaults.
+_FILLING = {"nvarchar": "'text'", "bigint": "n", "int": "n", "numeric": "12.34"}
+CYCLES = 300
+#: Rows that go up in one session; the second is what shows that memory does not grow with them.
+FEW, MANY = 20_000, 200_000
+
+
+class ServiceBench:
+    """A register with all tables of the scheduler's jobs, and its channel database, on one server."""
+
+    def __init__(self, server: pgserver.PgServer, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        for name in ("channel", "offline"):
+            server.create_database(name)
+        self.parent, self.child = connect(server, "channel"), connect(server, "offline")
+        self.scopes = _scopes()
+        self._provision()
+        self.configuration = self._configure()
+        self.program = folder / "retail-sync.pyz"
+        self.program.write_bytes(_service_archive.build(_service_archive.module_utils()))
+
+    def run(self, rounds: int) -> list[Figure]:
+        self._once()
+        return [*self._idle(), *self._uploads(rounds)]
+
+    def _provision(self) -> None:
+        schema = package.load([str(tree.TREE / "schemas" / "ax2012r3")])
+        plan = channel.database_plan(
+            self.parent.engine, "channel", channel.read(self.parent), schema, "server", "database"
+        )
+        plan.apply(lambda _key: self.parent)
+        sides = {"offline": self.child, "channel": self.parent}
+        places = [pairs.Place(key, key, db.engine, db) for key, db in sides.items()]
+        identity = pairs.Identity("HOUSTON-000001", "HOUSTON", "000001")
+        request = pairs.Request(*places, self.scopes, identity, sides.__getitem__, create_tables=True)
+        pairs.plan_pair(request).plan.apply(sides.__getitem__)
+
+    def _configure(self) -> Path:
+        path = self.folder / "HOUSTON-000001.json"
+        document: dict[str, Any] = {"name": "HOUSTON-000001"}
+        for side, db in (("child", self.child), ("parent", self.parent)):
+            names = ("engine", "host", "port", "database", "user", "password", "encrypt")
+            document[side] = {name: getattr(db.target, name) for name in names}
+        path.touch(0o600)
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return path
+
+    # ---- nothing happens
+
+    def _idle(self) -> list[Figure]:
+        tables = sum(len(scope.tables) for scope in self.scopes)
+        how = (
+            "%d cycles of the service's loop over %d scopes with %d tables. Processor time is that of the channel database's process that "
+            "serves the register. *Something else was written*: before each cycle, another client wrote a row of a table that no scope "
+            "has, so the service had to ask; otherwise it knows without asking." % (CYCLES, len(self.scopes), tables)
+        )
+        return [
+            Figure(SUBJECT, "processor at the channel database, a cycle, nothing was written", self._cycles(False), "ms", 3, how),
+            Figure(SUBJECT, "the same, something else was written", self._cycles(True), "ms", 3),
+        ]  # fmt: skip
+
+    def _cycles(self, busy: bool) -> float:
+        """Milliseconds of processor that a cycle costs the server's process of the parent's connection."""
+        loop = service.Service(config.load(str(self.configuration)))
+        self.parent.execute("CREATE TABLE IF NOT EXISTS public.elsewhere (n integer)")
+        for _warm_up in range(10):
+            loop.cycle()
+        process = self._backend()
+        before = _processor(process)
+        for _cycle in range(CYCLES):
+            if busy:
+                self.parent.execute("INSERT INTO public.elsewhere VALUES (1)")
+            loop.cycle()
+        spent = _processor(process) - before
+        loop.stop()
+        loop.run()
+        return 1000 * spent / CYCLES
+
+    def _backend(self) -> int:
+        sql = "SELECT pid FROM pg_stat_activity WHERE datname = ? AND application_name = ?"
+        return int(self.parent.value(sql, "channel", config.APPLICATION_NAME))
+
+    # ---- sales go up
+
+    def _uploads(self, rounds: int) -> list[Figure]:
+        few = self._upload(FEW)
+        many = self._upload(MANY)
+        speed = [self._upload(FEW) for _round in range(rounds)]
+        limit = [self._insert_select(FEW) for _round in range(rounds)]
+        ours, theirs = statistics.median(run["seconds"] for run in speed), statistics.median(limit)
+        how = (
+            "``retail-sync once`` uploads rows of ax.%s, in a process of its own: its peak of resident memory, and its time, start "
+            "included. INSERT … SELECT copies the same rows within the channel database, without tracking: the limit of any way."
+            % LINES.name
+        )
+        return [
+            Figure(SUBJECT, "memory, %s rows" % "{:,}".format(FEW), few["memory"], "MB", 60, how),
+            Figure(SUBJECT, "memory, %s rows" % "{:,}".format(MANY), many["memory"], "MB", 60),
+            Figure(SUBJECT, "memory for ten times the rows, in proportion", many["memory"] / few["memory"], "", 1.1),
+            Figure(SUBJECT, "rows a second, uploaded", MANY / many["seconds"], ""),
+            Figure(
+                SUBJECT, "time for %s rows, in proportion to INSERT … SELECT" % "{:,}".format(FEW), ours / theirs, ""
+            ),
+        ]
+
+    def _upload(self, rows: int) -> dict[str, float]:
+        self._sell(rows)
+        before = self._count()
+        done = self._once()
+        if self._count() != before + rows:
+            raise RuntimeError("%d rows were to arrive, and %d did." % (rows, self._count() - before))
+        return done
+
+    def _sell(self, rows: int) -> None:
+        """Lines of sales at the register: ten to a sale, a transaction for each thousand sales."""
+        first = int(self.child.value("SELECT count(*) FROM %s" % self._table()))
+        for start in range(first, first + rows, 10_000):
+            stop = min(start + 10_000, first + rows)
+            self.child.execute(
+                "INSERT INTO %s (%s) SELECT %s FROM generate_series(%d, %d) n"
+                % (self._table(), *self._filled(), start, stop - 1)
+            )
+
+    def _filled(self) -> tuple[str, str]:
+        """The columns that get a value, and their values: every one that has to, and the texts of a real line."""
+        table = self.child.engine.tables.read(self.child, [LINES])[LINES]
+        key = {"LINENUM": "n % 10", "TRANSACTIONID": "'HOUSTON-000001-' || n / 10", "STORE": "'HOUSTON'"}
+        kinds = {column.name: column.type.partition("(")[0] for column in table.travelling_columns}
+        values = {name: key.get(name, _FILLING[kind]) for name, kind in kinds.items() if kind in _FILLING}
+        quote = self.child.engine.names.quote
+        return ", ".join(quote(name) for name in values), ", ".join(values.values())
+
+    def _insert_select(self, rows: int) -> float:
+        """Seconds that the channel database needs to copy as many of its own rows."""
+        self.parent.execute("DROP TABLE IF EXISTS public.copied")
+        self.parent.execute("CREATE TABLE public.copied (LIKE %s INCLUDING ALL)" % self._table())
+        started = time.perf_counter()
+        self.parent.execute("INSERT INTO public.copied SELECT * FROM %s LIMIT %d" % (self._table(), rows))
+        return time.perf_counter() - started
+
+    def _table(self) -> str:
+        return self.child.engine.names.quote(*LINES)
+
+    def _count(self) -> int:
+        return int(self.parent.value("SELECT count(*) FROM %s" % self._table()))
+
+    def _once(self) -> dict[str, float]:
+        """All scopes until nothing is pending, in a process; its seconds, and its peak of memory in MB."""
+        command = [sys.executable, str(self.program), "once", "--config", str(self.configuration), "--json"]
+        started = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            said = process.stdout.read() if process.stdout else ""
+            _pid, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(said)
+        return {"seconds": time.perf_counter() - started, "memory": usage.ru_maxrss / 1024}
+
+
+def _scopes() -> list[Any]:
+    """Every job of the role's defaults as a scope, in its direction."""
+    jobs = yaml.safe_load(JOBS.read_text(encoding="utf-8"))["hq_jobs"]
+    seen: set[str] = set()
+    scopes = []
+    for number, job in enumerate(jobs, 1):
+        tables = [name for name in job["tables"] if name not in seen]
+        seen.update(tables)
+        names = [TableName.parse(name) for name in tables]
+        scopes.append(profiles.make_scope(job["name"], job["direction"], names, 0, number, number))
+    return scopes
+
+
+def _processor(pid: int) -> float:
+    """Seconds of processor that a process has had."""
+    fields = Path("/proc/%d/stat" % pid).read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
