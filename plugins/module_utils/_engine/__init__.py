@@ -29,6 +29,7 @@ SUBJECTS = (
     "locks",
     "marks",
     "names",
+    "repairs",
     "scripts",
     "tables",
     "tracking",

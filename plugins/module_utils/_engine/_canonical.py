@@ -8,7 +8,7 @@ A row is the texts of its columns, joined by ``|``; NULL is an empty text. The t
 
 * ``integer``, ``bit``, ``date`` (days since 1970), ``time`` and ``moment``: a whole number; times in ``unit`` parts of a
   second, a moment since 1970, rounded half up. Unit 0: whole minutes.
-* ``exact``: digits, always a point, no zeros at the end
+* ``exact``: digits, with a point where there is a fraction, which does not end with a zero
 * ``guid``: lower case; ``single`` and ``double``: the bytes of the IEEE number in hexadecimal digits
 * ``text``: ``5:Pizza`` where all of it is printable ASCII, else ``u`` and its UTF-16 code units, low byte first, in
   hexadecimal digits; ``fixed`` likewise, without the blanks at the end

@@ -19,6 +19,7 @@ from typing import Callable
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
 from . import config as configuration
 from . import once, report, status, verify
+from .compare import LIMIT
 from .runner import Runner
 from .status import Document
 from .supervise import Supervisor
@@ -34,12 +35,12 @@ _COMMANDS = {
     "supervise": "run in the background, and again whenever it ends; for hosts without an init system",
     "once": "run all scopes until nothing is pending, and say what moved",
     "status": "what waits in each direction, what went last, what is wrong; works while a database is down",
-    "verify": "check tracking, keys, sessions, row counts and the log on both sides",
+    "verify": "check tracking, keys, sessions, row counts and the log on both sides; with --digest the rows themselves",
 }
-_LOOKS: dict[str, Callable[[configuration.ServiceConfig], Document]] = {
-    "once": once.run,
-    "status": status.look,
-    "verify": verify.check,
+_LOOKS: dict[str, Callable[[configuration.ServiceConfig, argparse.Namespace], Document]] = {
+    "once": lambda config, _options: once.run(config),
+    "status": lambda config, _options: status.look(config),
+    "verify": lambda config, options: verify.check(config, _rows(options)),
 }
 _TEXTS: dict[str, Callable[[Document], list[str]]] = {
     "once": report.once,
@@ -79,14 +80,40 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name in _LOOKS:
             command.add_argument("--json", action="store_true", help="print JSON")
+        if name == "verify":
+            _add_rows(command)
         if name == "supervise":
             command.add_argument("--pid-file", required=True, metavar="FILE", help="where to write who runs")
             command.add_argument("--output", required=True, metavar="FILE", help="what is printed is appended here")
     return parser
 
 
+def _add_rows(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--digest", action="store_true", help="compare the rows of both sides, by digests of them")
+    command.add_argument(
+        "--repair", action="store_true",
+        help="make rows that differ travel again: downwards those of download scopes, upwards those of upload scopes, "
+        "and by the policy for conflicts where they go both ways; with --digest",
+    )  # fmt: skip
+    command.add_argument(
+        "--scope", action="append", default=[], metavar="NAME", help="compare this scope; may be repeated"
+    )
+    command.add_argument(
+        "--table", action="append", default=[], metavar="ax.NAME", help="compare this table; may be repeated"
+    )
+    command.add_argument(
+        "--limit", type=int, default=LIMIT, metavar="N", help="name at most N rows a table (%(default)s)"
+    )
+
+
+def _rows(options: argparse.Namespace) -> verify.Rows | None:
+    if not (options.digest or options.repair):
+        return None
+    return verify.Rows(options.repair, tuple(options.scope), tuple(options.table), max(1, options.limit))
+
+
 def _look(options: argparse.Namespace) -> int:
-    document = _LOOKS[options.command](configuration.load(options.config))
+    document = _LOOKS[options.command](configuration.load(options.config), options)
     if options.json:
         text = json.dumps(document, indent=2, ensure_ascii=False)
     else:

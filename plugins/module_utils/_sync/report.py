@@ -39,7 +39,44 @@ def verify(document: Document) -> list[str]:
     lines.append(
         "%d tables have %d rows at the child" % (len(counted), sum(table["rows"]["child"] for table in counted))
     )
-    return lines + _problems(document)
+    return lines + _comparison(document) + _repaired(document) + _problems(document)
+
+
+def _comparison(document: Document) -> list[str]:
+    found = document.get("comparison", ())
+    names = ("different", "waiting", "conflict", "quarantined", "purged")
+    table = [("TABLE", "SCOPE", "CHILD ROWS", "PARENT ROWS", *(name.upper() for name in names))]
+    lines = []
+    for one in found:
+        if any(one[name] for name in names):
+            sizes = [str(one["rows"][side]) for side in SIDES]
+            table.append((one["table"], one["scope"], *sizes, *(str(one[name]) for name in names)))
+        lines += [
+            "%s %s: %s (%s)" % (one["table"], _key(row["key"]), row["what"], row["status"])
+            for row in one["differences"]
+        ]
+        lines += ["%s: and more" % one["table"]] if one["more"] else []
+        left_out = ", ".join(one["columns_left_out"])
+        lines += ["%s: not compared: %s" % (one["table"], left_out)] if left_out else []
+    rows = sum(one["rows"]["child"] for one in found)
+    head = ["%d tables with %d rows at the child were compared" % (len(found), rows)] if found else []
+    return head + (_columns(table) if len(table) > 1 else []) + lines
+
+
+def _repaired(document: Document) -> list[str]:
+    lines = [
+        "travels again from the %s: %s %s" % (row["side"], row["table"], _key(row["key"]))
+        for row in document.get("repaired", ())
+    ]
+    lines += [
+        "%s: %d truncated rows count as deleted at the %s now" % (row["table"], row["rows"], row["side"])
+        for row in document.get("buried", ())
+    ]
+    return lines + (["the next session moves them; verify again after it"] if lines else [])
+
+
+def _key(key: Document) -> str:
+    return ", ".join("%s=%s" % item for item in key.items())
 
 
 def once(document: Document) -> list[str]:

@@ -5,17 +5,19 @@
 """Whether a pair is whole.
 
 Tracking on both sides of every table, the same keys and scopes, sessions that continue each other, anchors that the
-sender can know, the same number of rows, and a log that is alive.
+sender can know, the same number of rows, and a log that is alive. On request the same rows, by their digests; and those that
+differ are made to travel again.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._model import TableName
-from . import log, metadata, session
+from . import compare, log, metadata, repair, session
 from .config import ServiceConfig
 from .link import SIDES, Link, reach
 from .metadata import PARENT, Scope
@@ -24,8 +26,27 @@ from .service import terminal_of
 from .status import Document
 
 
-def check(config: ServiceConfig) -> Document:
-    """Everything about one pair, as plain values; ``problems`` is empty where all is well."""
+@dataclass(frozen=True)
+class Rows:
+    """Which rows are compared, and whether those that differ travel again. Empty: all scopes, all tables. ``limit``: how many
+    are named a table."""
+
+    repair: bool = False
+    scopes: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    limit: int = compare.LIMIT
+
+    def __contains__(self, place: tuple[str, str]) -> bool:
+        scope, table = place
+        return (not self.scopes or scope in self.scopes) and (not self.tables or table in self.tables)
+
+
+def check(config: ServiceConfig, rows: Rows | None = None) -> Document:
+    """Everything about one pair, as plain values; ``problems`` is empty where all is well.
+
+    :param rows: compare the rows, too.
+    :raises RetailError: a connection was lost; or ``rows`` names a scope or table that the pair does not have.
+    """
     with Link(config) as link:
         _there, missing = reach(link)
         document: Document = {"name": config.name, "unreachable": sorted(missing), "problems": [], "tables": []}
@@ -42,7 +63,52 @@ def check(config: ServiceConfig) -> Document:
         document["tables"] = _tables(pair)
         document["problems"] += tracking(pair) + _definitions(pair) + _sessions(pair)
         document["problems"] += _differences(pair, document["tables"]) + _silence(pair, config)
+        if rows is not None:
+            _compare(pair, rows, document)
         return document
+
+
+def _compare(pair: Pair, rows: Rows, document: Document) -> None:
+    _check_names(pair, rows)
+    found = compare.compare(
+        pair, lambda scope, table: (scope.name, table) in rows, repair.MOST if rows.repair else rows.limit
+    )
+    orphans = _orphans(pair, found)
+    document["comparison"] = [{**one.document(rows.limit), "without_row": lost} for one, lost in zip(found, orphans)]
+    if rows.repair:
+        document["repaired"] = repair.repair(pair, found)
+        document["buried"] = repair.bury(pair, found)
+        return
+    document["problems"] += [
+        "The table %s has %s%d rows that differ, and nothing of them waits."
+        % (one.shared.name, "more than " if one.more else "", one.count(compare.DIFFERENT))
+        for one in found
+        if one.count(compare.DIFFERENT)
+    ]
+    document["problems"] += [
+        "The table %s has lost %d rows at the %s that its tracking has: it was truncated."
+        % (one.shared.name, lost[side], side)
+        for one, lost in zip(found, orphans)
+        for side in SIDES
+        if lost[side]
+    ]
+
+
+def _check_names(pair: Pair, rows: Rows) -> None:
+    for wanted, known, what in (
+        (rows.scopes, {scope.name for scope in pair.scopes}, "scope"),
+        (rows.tables, {str(name) for name in _wanted(pair)}, "table"),
+    ):
+        for name in wanted:
+            if name not in known:
+                raise RetailError("The pair has no %s %s." % (what, name), "It has: %s." % ", ".join(sorted(known)))
+
+
+def _orphans(pair: Pair, found: list[compare.Comparison]) -> list[dict[str, int]]:
+    """Tracking rows of live rows that are not there, a pair of numbers a table."""
+    child = pair.child.engine.repairs.orphans(pair.child, [one.shared.child for one in found])
+    parent = pair.parent.engine.repairs.orphans(pair.parent, [one.shared.parent for one in found])
+    return [{"child": ours, "parent": theirs} for ours, theirs in zip(child, parent)]
 
 
 def count_tracked(pair: Pair) -> dict[str, int]:

@@ -236,9 +236,14 @@ def _bit(value: str, _unit: int) -> str:
 
 
 def _exact(value: str, _unit: int) -> str:
+    # No TRIM of other characters before 2017. A number without a point keeps its zeros.
     text = "CONVERT(varchar(60), %s)" % value
     trimmed = "REPLACE(RTRIM(REPLACE(%s, '0', ' ')), ' ', '0')" % text
-    return "CASE WHEN CHARINDEX('.', %s) > 0 THEN %s ELSE %s + '.' END" % (text, trimmed, text)
+    return (
+        "CASE WHEN CHARINDEX('.', {0}) = 0 THEN {0} ELSE REPLACE(RTRIM(REPLACE({1}, '.', ' ')), ' ', '.') END".format(
+            text, trimmed
+        )
+    )
 
 
 def _date(value: str, _unit: int) -> str:

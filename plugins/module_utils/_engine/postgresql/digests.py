@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Callable
 
 from .._canonical import Bucket, Digest, Form, Seen, numbered
 from .._model import Column, Table
@@ -34,6 +34,9 @@ _FAMILIES: dict[str, Form] = {
 }
 #: A function takes at most 100 arguments.
 _MOST_ARGUMENTS = 90
+_PRINTABLE = "COLLATE \"C\" ~ '^[ -~]*$'"
+#: Makes the SQL of a value's spelling from the SQL of the value and the form's unit.
+Spelling = Callable[[str, int], str]
 
 
 def form(column: Column) -> Form:
@@ -143,11 +146,20 @@ def _wire_key(table: Table) -> str:
 
 
 def _row(digest: Digest) -> str:
-    return "md5(%s)" % _joined(list(zip(digest.columns, digest.forms)))
+    # Most rows are plain from end to end: one look at all of it is three times as fast as one at each column.
+    columns = list(zip(digest.columns, digest.forms))
+    return "(SELECT CASE WHEN f.plain %s THEN md5(f.plain) ELSE md5(%s) END FROM (SELECT %s AS plain OFFSET 0) f)" % (
+        _PRINTABLE,
+        _joined(columns),
+        _joined(columns, {"text": _plain, "fixed": _plain_fixed}),
+    )
 
 
-def _joined(columns: Sequence[tuple[Column, Form]]) -> str:
-    texts = [_text(one, "r." + names.quote(column.name)) for column, one in columns]
+def _joined(columns: Sequence[tuple[Column, Form]], instead: Mapping[str, Spelling] | None = None) -> str:
+    spellings = {**_SPELLINGS, **(instead or {})}
+    texts = [
+        "coalesce(%s, '')" % spellings[one.family]("r." + names.quote(column.name), one.unit) for column, one in columns
+    ]
     parts = [texts[start : start + _MOST_ARGUMENTS] for start in range(0, len(texts), _MOST_ARGUMENTS)]
     return " || '|' || ".join("concat_ws('|', %s)" % ", ".join(part) for part in parts)
 
@@ -160,10 +172,6 @@ def _part(digest: str, start: int) -> str:
     return "CAST(CAST('x' || substr(%s, %d, 8) AS bit(32)) AS bigint)" % (digest, start)
 
 
-def _text(one: Form, value: str) -> str:
-    return "coalesce(%s, '')" % _SPELLINGS[one.family](value, one.unit)
-
-
 def _number(value: str, _unit: int) -> str:
     return "CAST(%s AS text)" % value
 
@@ -173,8 +181,7 @@ def _bit(value: str, _unit: int) -> str:
 
 
 def _exact(value: str, _unit: int) -> str:
-    text = "CAST(trim_scale(%s) AS text)" % value
-    return "%s || CASE WHEN scale(trim_scale(%s)) = 0 THEN '.' ELSE '' END" % (text, value)
+    return "CAST(trim_scale(%s) AS text)" % value
 
 
 def _date(value: str, _unit: int) -> str:
@@ -200,13 +207,23 @@ def _single(value: str, _unit: int) -> str:
     return "encode(float4send(%s), 'hex')" % value
 
 
+def _plain(value: str, _unit: int) -> str:
+    return "length({0}) || ':' || {0}".format(value)
+
+
+def _plain_fixed(value: str, unit: int) -> str:
+    return _plain("rtrim(%s, ' ')" % value, unit)
+
+
 def _string(value: str, _unit: int) -> str:
     return (
-        "CASE WHEN {value} COLLATE \"C\" ~ '^[ -~]*$' THEN CAST(length({value}) AS text) || ':' || {value} ELSE 'u' || ("
+        "CASE WHEN {value} {printable} THEN {plain} ELSE 'u' || ("
         "SELECT string_agg(CASE WHEN c < 65536 THEN {low} ELSE {high} END, '' ORDER BY n) FROM ("
         "SELECT ascii(s.c) AS c, s.n FROM regexp_split_to_table({value}, '') WITH ORDINALITY AS s(c, n)) AS p) END"
     ).format(
         value=value,
+        printable=_PRINTABLE,
+        plain=_plain(value, 0),
         low=_code_unit("c"),
         high="%s || %s" % (_code_unit("(55296 + ((c - 65536) >> 10))"), _code_unit("(56320 + ((c - 65536) & 1023))")),
     )
@@ -224,7 +241,7 @@ def _binary(value: str, _unit: int) -> str:
     return "md5(%s)" % value
 
 
-_SPELLINGS = {
+_SPELLINGS: dict[str, Spelling] = {
     "integer": _number,
     "bit": _bit,
     "exact": _exact,

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rows that have to travel although nobody has written them, and tracking that has lost its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._canonical import numbered
+from .._model import Table
+from . import names, probes, tracking
+from .digests import keys_from_json
+
+
+def touch(db: Any, table: Table, keys: Sequence[str], born: bool, alone: bool) -> None:
+    """Make rows, or the deletion of those that are not here, a change of this database; in the caller's transaction.
+
+    :param keys: wire objects.
+    :param born: the other side has never had them.
+    :param alone: each row is a unit of its own; else all that the transaction touches stand or fall together.
+    """
+    own = [names.quote(column.name) for column in table.key_columns]
+    parts = {
+        "base": names.quote(*table.name),
+        "tracking": names.quote(*tracking.tracking_name(table.name)),
+        "keys": keys_from_json(table),
+        "present": tracking.matching("r", "q", own),
+        "tracked": tracking.matching("t", "q", own),
+        "names": ", ".join(own),
+        "values": ", ".join("q." + key for key in own),
+        "first": own[0],
+        "born": int(born),
+        # Without a transaction's number the row's own version stands for it, and no two rows have the same.
+        "source": "NULL" if alone else _transaction(db),
+        "now": tracking.NOW,
+    }
+    # Base before tracking: so do all who write both.
+    db.value(
+        "SELECT COUNT(*) FROM {keys} JOIN {base} AS r WITH (UPDLOCK, HOLDLOCK) ON {present}".format(**parts),
+        numbered(keys),
+    )
+    db.execute(
+        "UPDATE t SET origin = NULL, created_here = CASE WHEN {born} = 1 THEN 1 ELSE t.created_here END, "
+        "sync_row_is_tombstone = CASE WHEN r.{first} IS NULL THEN 1 ELSE 0 END, source_transaction = {source}, "
+        "earlier_transaction = NULL, last_change_datetime = {now} FROM {tracking} AS t JOIN {keys} ON {tracked} "
+        "LEFT JOIN {base} AS r ON {present}".format(**parts),
+        numbered(keys),
+    )
+    db.execute(
+        "INSERT INTO {tracking} ({names}, origin, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime) "
+        "SELECT {values}, NULL, {born}, CASE WHEN r.{first} IS NULL THEN 1 ELSE 0 END, {source}, {now} FROM {keys} "
+        "LEFT JOIN {base} AS r ON {present} WHERE NOT EXISTS (SELECT 1 FROM {tracking} AS t WHERE {tracked})".format(
+            **parts
+        ),
+        numbered(keys),
+    )
+
+
+def orphans(db: Any, tables: Sequence[Table]) -> list[int]:
+    """For each table: how many rows are alive in its tracking and gone from the table, as TRUNCATE leaves them."""
+    parts = [
+        "SELECT %d AS n, COUNT_BIG(*) AS number FROM %s" % (place, _lost(table)) for place, table in enumerate(tables)
+    ]
+    found = {int(row[0]): int(row[1]) for row in db.query(" UNION ALL ".join(parts))} if parts else {}
+    return [found[place] for place in range(len(tables))]
+
+
+def bury(db: Any, table: Table) -> int:
+    """Make rows that are alive in tracking alone deletions, as a DELETE of them would have; returns how many."""
+    return db.execute(
+        "UPDATE t SET origin = NULL, sync_row_is_tombstone = 1, source_transaction = %s, earlier_transaction = NULL, "
+        "last_change_datetime = %s FROM %s" % (_transaction(db), tracking.NOW, _lost(table))
+    )
+
+
+def _lost(table: Table) -> str:
+    own = [names.quote(column.name) for column in table.key_columns]
+    return "%s AS t WHERE t.sync_row_is_tombstone = 0 AND NOT EXISTS (SELECT 1 FROM %s AS r WHERE %s)" % (
+        names.quote(*tracking.tracking_name(table.name)), names.quote(*table.name), tracking.matching("r", "t", own),
+    )  # fmt: skip
+
+
+def _transaction(db: Any) -> str:
+    known = probes.works(db, "SELECT " + tracking.TRANSACTION)
+    return tracking.TRANSACTION if known else "pg_catalog.txid_current()"

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rows that differ travel again, in the direction that their scope has, through the normal session.
+
+Nothing is copied here. Rows are made changes of the side that is right, or of both where both have an image: then the rule of
+conflicts decides, and the image that loses is kept in sync_conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .._engine._model import Table
+from .compare import DIFFERENT, Comparison, Difference
+from .metadata import Scope
+from .pair import Pair
+
+Document = dict[str, Any]
+
+#: Rows of one table that one run makes travel; another run goes on.
+MOST = 50_000
+_KEYS_A_STATEMENT = 500
+
+
+def repair(pair: Pair, comparisons: list[Comparison]) -> list[Document]:
+    """Make what differs travel again; returns what was done, an entry a row and side.
+
+    What one transaction wrote is touched in one again. Interrupted, it may be run anew.
+    """
+    done = []
+    for scope in pair.scopes:
+        found = [one for one in comparisons if one.scope.name == scope.name]
+        wanted = [
+            (side, comparison, one)
+            for comparison in found
+            for one in comparison.found
+            if one.status == DIFFERENT
+            for side in sides_of(scope, one)
+        ]
+        for side in ("child", "parent"):
+            _touch(pair, side, [(comparison, one) for at, comparison, one in wanted if at == side])
+        done += [_described(side, comparison, one) for side, comparison, one in wanted]
+    return done
+
+
+def bury(pair: Pair, comparisons: list[Comparison]) -> list[Document]:
+    """Rows of the child that were truncated before they went up: nobody has them any more, and they need not wait."""
+    done = []
+    for one in comparisons:
+        table = one.shared.child
+        if not one.scope.downloads and pair.child.engine.repairs.orphans(pair.child, [table])[0]:
+            rows = pair.child.engine.repairs.bury(pair.child, table)
+            done.append({"scope": one.scope.name, "table": str(table.name), "side": "child", "rows": rows})
+    return done
+
+
+def sides_of(scope: Scope, one: Difference) -> tuple[str, ...]:
+    """Of which sides the row, or its deletion, has to be a change now."""
+    if not scope.downloads:
+        # What the parent has in its place is to be judged, not just written over.
+        return ("child",) if one.parent.digest is None else ("child", "parent")
+    if one.child.digest is None and not one.child.tombstone:
+        return ("parent",)
+    if scope.uploads and one.parent.digest is None and not one.parent.tombstone:
+        return ("child",)
+    return ("child", "parent")
+
+
+def _touch(pair: Pair, side: str, rows: list[tuple[Comparison, Difference]]) -> None:
+    db = pair.child if side == "child" else pair.parent
+    units: dict[Any, list[tuple[Comparison, Difference]]] = {}
+    for comparison, one in rows:
+        units.setdefault((one.child if side == "child" else one.parent).unit, []).append((comparison, one))
+    for unit, members in units.items():
+        if unit is not None and unit > 0:
+            with db.transaction():
+                for group in _groups(side, members, None):
+                    db.engine.repairs.touch(db, *group, alone=False)
+            continue
+        # Nobody knows what was written together: each row stands alone, so that a bad one does not hold others up.
+        for group in _groups(side, members, _KEYS_A_STATEMENT):
+            with db.transaction():
+                db.engine.repairs.touch(db, *group, alone=True)
+
+
+def _groups(
+    side: str, rows: list[tuple[Comparison, Difference]], size: int | None
+) -> Iterator[tuple[Table, list[str], bool]]:
+    """The arguments of touch: the table, keys and whether the other side never had them, in parts of ``size`` keys."""
+    groups: dict[tuple[str, bool], tuple[Table, list[str]]] = {}
+    for comparison, one in rows:
+        table = comparison.shared.child if side == "child" else comparison.shared.parent
+        other = one.parent if side == "child" else one.child
+        born = other.digest is None and not other.tracked
+        groups.setdefault((str(table.name), born), (table, []))[1].append(one.wire)
+    for (_name, born), (table, keys) in groups.items():
+        for start in range(0, len(keys), size or len(keys)):
+            yield table, sorted(keys[start : start + (size or len(keys))]), born
+
+
+def _described(side: str, comparison: Comparison, one: Difference) -> Document:
+    return {
+        "scope": comparison.scope.name,
+        "table": str(comparison.shared.name),
+        "key": comparison.key_of(one),
+        "what": one.what,
+        "side": side,
+    }

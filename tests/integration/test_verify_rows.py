@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Comparing the rows of a pair, and repairing them: what differs is named, what is on its way is not, and nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from session_world import World, rows
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import compare, repair
+from ansible_collections.axops.retail.plugins.module_utils._sync.compare import Comparison
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+
+
+def _table(name: str, key: str, **columns: str) -> Table:
+    parsed = tuple(Column.parse(column, text) for column, text in columns.items())
+    return Table(TableName("ax", name), parsed, tuple(key.split()))
+
+
+ITEM = _table("ITEM", "ID", ID="bigint not null", NAME="nvarchar(20)", PRICE="numeric(32,16)")
+SALE = _table("SALE", "STORE ID", STORE="nvarchar(10) not null", ID="bigint not null", AMOUNT="int")
+CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(20)")
+TABLES = (ITEM, SALE, CUSTOMER)
+DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
+UP = make_scope("sales", "upload", [SALE.name], 0, 2, 12)
+BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
+SCOPES = (DOWN, UP, BOTH)
+
+
+@pytest.fixture
+def sold(pair: World) -> World:
+    """100 items went down, 100 sales up, 10 customers both ways."""
+    pair.parent.execute("""INSERT INTO ax."ITEM" SELECT g, 'n' || g, g * 1.5 FROM generate_series(1, 100) g""")
+    pair.child.execute("""INSERT INTO ax."SALE" SELECT 'H', g, g FROM generate_series(1, 100) g""")
+    pair.child.execute("""INSERT INTO ax."CUSTOMER" SELECT g, 'c' || g FROM generate_series(1, 10) g""")
+    pair.settle()
+    return pair
+
+
+@contextmanager
+def untracked(db: Database) -> Iterator[None]:
+    """What no trigger sees."""
+    with db.transaction():
+        db.execute("SET LOCAL session_replication_role = replica")
+        yield
+
+
+def compared(world: World, most: int = 1000) -> dict[str, Comparison]:
+    pair = Pair(world.child, world.parent)
+    return {one.shared.name.name: one for one in compare.compare(pair, lambda *_place: True, most, 0)}
+
+
+def found(one: Comparison) -> list[tuple[Any, ...]]:
+    return sorted((*one.key_of(row).values(), row.what, row.status) for row in one.found)
+
+
+def repaired(world: World) -> list[dict[str, Any]]:
+    return repair.repair(Pair(world.child, world.parent), list(compared(world).values()))
+
+
+def test_equal_sides_have_no_difference(sold: World) -> None:
+    results = compared(sold)
+    assert {name: (one.child_rows, one.parent_rows, one.found) for name, one in results.items()} == {
+        "ITEM": (100, 100, []), "SALE": (100, 100, []), "CUSTOMER": (10, 10, []),
+    }  # fmt: skip
+
+
+def test_rows_that_differ_are_named(sold: World) -> None:
+    with untracked(sold.child):
+        sold.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'ø' WHERE "ID" = 7""")
+        sold.child.execute("""DELETE FROM ax."ITEM" WHERE "ID" = 8""")
+        sold.child.execute("""INSERT INTO ax."ITEM" VALUES (900, 'own', 1)""")
+    with untracked(sold.parent):
+        sold.parent.execute("""DELETE FROM ax."SALE" WHERE "ID" IN (1, 2)""")
+    results = compared(sold)
+    assert found(results["ITEM"]) == [
+        (7, "another image", "different"), (8, "missing at the child", "different"), (900, "missing at the parent", "different"),
+    ]  # fmt: skip
+    assert found(results["SALE"]) == [
+        ("H", 1, "missing at the parent", "different"),
+        ("H", 2, "missing at the parent", "different"),
+    ]
+    document = results["ITEM"].document(2)
+    assert (document["different"], document["more"], len(document["differences"])) == (3, True, 2)
+
+
+def test_what_is_on_its_way_is_no_difference(sold: World) -> None:
+    sold.parent.execute("""UPDATE ax."ITEM" SET "PRICE" = 0 WHERE "ID" = 7""")
+    sold.parent.execute("""DELETE FROM ax."ITEM" WHERE "ID" = 8""")
+    sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 500, 1)""")
+    results = compared(sold)
+    assert [row[-1] for row in found(results["ITEM"]) + found(results["SALE"])] == ["waiting"] * 3
+    assert repaired(sold) == []
+
+
+def test_a_row_that_changes_between_the_looks_does_not_count(sold: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with untracked(sold.child):
+        sold.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'x' WHERE "ID" IN (1, 2)""")
+    looked = compare._look_again
+
+    def meanwhile(later: Any, result: Comparison) -> None:
+        monkeypatch.undo()
+        looked(later, result)
+
+    monkeypatch.setattr(compare, "_look_again", meanwhile)
+    slept = []
+
+    def sleep(_seconds: float) -> None:
+        slept.append(1)
+        with untracked(sold.child):
+            sold.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'n1' WHERE "ID" = 1""")
+            sold.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'y' WHERE "ID" = 2""")
+
+    monkeypatch.setattr(compare.time, "sleep", sleep)
+    assert found(compared(sold)["ITEM"]) == [(2, "another image", "waiting")]
+    assert slept == [1]
+
+
+def test_purged_sales_and_other_registers_sales_are_no_difference(sold: World) -> None:
+    sold.child.execute("""DELETE FROM ax."SALE" WHERE "ID" <= 30""")
+    sold.parent.execute("""INSERT INTO ax."SALE" VALUES ('OTHER', 1, 1)""")
+    sold.settle()
+    result = compared(sold)["SALE"]
+    assert (result.found, result.child_rows, result.purged) == ([], 70, 30)
+
+
+def test_what_was_put_aside_is_told_apart(sold: World) -> None:
+    sold.parent.execute('ALTER TABLE ax."SALE" ADD CONSTRAINT positive CHECK ("AMOUNT" >= 0)')
+    sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 700, -1)""")
+    sold.settle()
+    assert found(compared(sold)["SALE"]) == [("H", 700, "missing at the parent", "quarantined")]
+    assert repaired(sold) == []
+
+
+def test_only_columns_that_both_sides_have_are_compared(sold: World) -> None:
+    sold.parent.execute("""ALTER TABLE ax."ITEM" ADD COLUMN "NEW" int DEFAULT 5""")
+    assert compared(sold)["ITEM"].found == []
+
+
+def test_many_differences_are_cut_off(sold: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "_ROWS_A_PORTION", 5)
+    with untracked(sold.child):
+        sold.child.execute("""UPDATE ax."ITEM" SET "PRICE" = -1""")
+    monkeypatch.setattr(compare, "_ROWS_A_BUCKET", 1)
+    few, all_of_them = compared(sold, 10)["ITEM"], compared(sold)["ITEM"]
+    assert few.more and 10 <= len(few.found) < 100
+    assert not all_of_them.more
+    assert sorted(row[0] for row in found(all_of_them)) == list(range(1, 101))
+
+
+def test_a_repair_brings_each_scope_in_step_and_keeps_what_loses(sold: World) -> None:
+    with untracked(sold.child):
+        sold.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'wrong' WHERE "ID" = 7""")
+        sold.child.execute("""DELETE FROM ax."ITEM" WHERE "ID" = 8""")
+        sold.child.execute("""INSERT INTO ax."ITEM" VALUES (900, 'own', 1)""")
+        sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 800, 1)""")
+        sold.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'loses' WHERE "ID" = 1""")
+    with untracked(sold.parent):
+        sold.parent.execute("""DELETE FROM ax."SALE" WHERE "ID" = 5""")
+        sold.parent.execute("""UPDATE ax."SALE" SET "AMOUNT" = 0 WHERE "ID" = 6""")
+        sold.parent.execute("""DELETE FROM ax."CUSTOMER" WHERE "ID" = 2""")
+    done = repaired(sold)
+    assert {row["side"] for row in done if row["table"] == "ax.SALE"} == {"child", "parent"}
+    assert repaired(sold) == [], "what travels already is left alone"
+    sold.settle()
+    assert all(one.found == [] for one in compared(sold).values())
+    assert rows(sold.child, "ITEM") == rows(sold.parent, "ITEM")
+    assert len(rows(sold.parent, "ITEM")) == 100
+    assert rows(sold.child, "SALE") == rows(sold.parent, "SALE")
+    assert len(rows(sold.parent, "SALE")) == 101
+    assert rows(sold.child, "CUSTOMER") == rows(sold.parent, "CUSTOMER")
+    assert len(rows(sold.parent, "CUSTOMER")) == 10
+    images = " ".join(
+        row[0]
+        for db in (sold.child, sold.parent)
+        for row in db.query("SELECT coalesce(incoming_image, '') || coalesce(local_image, '') FROM dbo.sync_conflict")
+    )
+    assert all(word in images for word in ('"wrong"', '"own"', '"loses"', '"AMOUNT":0'))
+
+
+def test_a_repaired_sale_is_one_unit_again(sold: World) -> None:
+    with sold.child.transaction():
+        sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 601, 1)""")
+        sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 602, 1)""")
+    sold.settle()
+    with untracked(sold.parent):
+        sold.parent.execute("""DELETE FROM ax."SALE" WHERE "ID" IN (50, 601, 602)""")
+    repaired(sold)
+    versions = dict(sold.child.query("""SELECT "ID", version FROM ax."SALE_tracking" WHERE "ID" IN (50, 601, 602)"""))
+    assert versions[601] == versions[602] != versions[50]
+
+
+def test_sales_that_were_truncated_before_they_went_up_do_not_wait_for_ever(sold: World) -> None:
+    sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 900, 1)""")
+    with untracked(sold.child):
+        sold.child.execute('DELETE FROM ax."SALE"')
+    pair = Pair(sold.child, sold.parent)
+    table = sold.child.engine.tables.read(sold.child, [SALE.name])[SALE.name]
+    assert sold.child.engine.repairs.orphans(sold.child, [table]) == [101]
+    results = list(compared(sold).values())
+    assert [one["rows"] for one in repair.bury(pair, results)] == [101]
+    assert repair.bury(pair, results) == []
+    sold.settle()
+    assert len(rows(sold.parent, "SALE")) == 100
