@@ -28,6 +28,7 @@ SUBJECTS = (
     "errors",
     "locks",
     "marks",
+    "moves",
     "names",
     "repairs",
     "scripts",

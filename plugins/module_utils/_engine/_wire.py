@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
+from ._filter import Filter
 from ._model import Column, Table
 
 
@@ -35,6 +36,10 @@ class Extract:
     ``low`` None reads the whole table (a load); else what :func:`marks.newer_than` (``low``, ``seen``) says.
     Rows whose tracking has ``origin == not_origin`` stay: they came from the receiver. ``base`` is given for uploads only: the
     base version of rows that the parent never sent. ``with_deletes`` False leaves deletions out.
+
+    ``filter``: only rows under it travel, and keys of those that left it, as deletions. ``sends_strays``: also keys of changed rows
+    that never were under it, since the receiver may have made or changed them itself. ``removes`` (loads): keys of all rows that
+    are not under it, since the receiver may have some of them.
     """
 
     table: Table
@@ -44,6 +49,9 @@ class Extract:
     not_origin: int
     with_deletes: bool = True
     base: int | None = None
+    filter: Filter = ()
+    sends_strays: bool = False
+    removes: bool = False
 
     @property
     def uploads(self) -> bool:

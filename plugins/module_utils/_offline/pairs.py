@@ -19,6 +19,7 @@ from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
 from .._plan import Plan
 from .._sync.metadata import PARENT, Scope
+from . import filters
 from . import tables as pair_tables
 from .checks import check_scopes, check_tables
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
@@ -110,14 +111,19 @@ def _add_steps(
     if alone:
         plan.extend(pair_tables.plan_tracking(parent, desired))
     plan.extend(pair_tables.plan_tracking(child, copies, uploading))
+    logs = filters.plan_moves(parent, request.scopes, result.tables)
+    plan.extend(logs.plan)
     plan.extend(plan_relation(child, parent, relation, request.identity, request.open_database))
-    scopes = plan_scopes(child, parent, relation, request.identity, request.scopes, result.tables, request.force)
+    scopes = plan_scopes(
+        child, parent, relation, request.identity, request.scopes, result.tables, request.force, logs.unlogged
+    )
     plan.extend(scopes.plan)
     result.touched = scopes.touched
     here = set(result.tables)
     plan.extend(pair_tables.plan_untracking(child, here | child.used_by_others([PARENT])))
     if alone:
         plan.extend(pair_tables.plan_untracking(parent, here | parent.used_by_others(result.gone)))
+        plan.extend(filters.plan_dropping(parent, logs.needed, result.gone))
 
 
 @contextlib.contextmanager

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._engine import _filter
 from .._engine._errors import RetailError
+from .._engine._filter import Filter
 from .._engine._model import Table, TableName
 from .._plan import Plan, Statement, Step
 from .._sync.metadata import PARENT, PEER, SCOPE_TABLE, STAGING_TABLE, WINDOW_TABLE, Scope
@@ -46,6 +48,7 @@ class _Pair:
     relation: Relation
     identity: Identity
     tables: dict[TableName, Table]
+    unlogged: Collection[TableName] = ()
 
     def has_peer(self, name: str) -> tuple[str, tuple]:
         """A condition on rows of the parent that belong to this child in the scope ``name``, with its parameters."""
@@ -68,14 +71,16 @@ def plan_scopes(
     scopes: Sequence[Scope],
     tables: dict[TableName, Table],
     force: bool,
+    unlogged: Collection[TableName] = (),
 ) -> ScopePlan:
     """Compare the scopes with the rows of both sides.
 
     :param tables: the definitions of the scopes' tables.
     :param force: let go of rows of a removed scope that the parent has not got.
+    :param unlogged: filtered tables of which moves may have gone unnoticed at the parent; the child takes them anew.
     :raises RetailError: a scope or table would be removed while rows of it wait to go up.
     """
-    pair = _Pair(child, parent, relation, identity, tables)
+    pair = _Pair(child, parent, relation, identity, tables, unlogged)
     if not force:
         _check_nothing_waits(pair, scopes)
     result = ScopePlan()
@@ -166,20 +171,34 @@ def _change_parent(pair: _Pair, scope: Scope, ours: Entry, theirs: Entry) -> Ste
 
 
 def _change_child(pair: _Pair, scope: Scope, ours: Entry) -> Step | None:
-    if ours.scope == scope:
+    new, gone = _names(scope) - _names(ours.scope), _names(ours.scope) - _names(scope)
+    again = _taken_anew(pair, scope, ours)
+    if ours.scope == scope and not again:
         return None
     engine = pair.child.engine
-    new, gone = _names(scope) - _names(ours.scope), _names(ours.scope) - _names(scope)
     marks = _download_marks(pair, scope, ours, new) if scope.downloads else {}
+    marks.update(dict.fromkeys(map(str, sorted(again))))
     condition = "peer_id = %d AND sync_scope_name = ?" % PARENT
     values = {**_values(scope), "landing": _landing(ours, gone, marks)}
-    statements = _forget_staged(engine, gone, condition, (scope.name,))
+    statements = _forget_staged(engine, gone | again, condition, (scope.name,))
     if scope.uploads:
         added = new if ours.scope.uploads else _names(scope)
         statements += pair.track_existing(sorted(added))
     statements.append(rows.update(engine, SCOPE_TABLE, values, condition, scope.name))
     title = "Change the scope %r in %s" % (scope.name, pair.child.title)
     return _step(pair, pair.child, title, scope.name, _document(ours.scope), _document(scope), statements)
+
+
+def _taken_anew(pair: _Pair, scope: Scope, ours: Entry) -> set[TableName]:
+    """Tables of which the child is to receive other rows than so far, or may have missed some."""
+    if not scope.downloads or ours.state.anchor_in is None:
+        return set()
+    before = {item.name: item.filter for item in ours.scope.tables}
+    return {
+        item.name
+        for item in scope.tables
+        if item.name in before and (item.filter != before[item.name] or item.name in pair.unlogged)
+    }
 
 
 def _upload_marks(pair: _Pair, scope: Scope, ours: Entry, theirs: Entry) -> Marks:
@@ -208,6 +227,8 @@ def _moved_mark(
         moves = other.scope.uploads if upload else other.scope.downloads
         if other.scope.name == scope.name or not moves or name not in _names(other.scope):
             continue
+        if not upload and _filter_of(other.scope, name) != _filter_of(scope, name):
+            return None
         mark = other.state.landing.get(str(name), other.state.anchor_in)
         # Below the anchor, since what the anchor's snapshot saw of the scope's other tables was not taken of this one.
         return None if mark is None else max(0, min(int(mark), anchor - 1))
@@ -307,6 +328,7 @@ def _values(scope: Scope) -> dict[str, Any]:
 
 def _document(scope: Scope) -> dict[str, Any]:
     """The scope as people read it in a diff."""
+    filters = {str(item.name): _filter.dump(item.filter) for item in scope.tables if item.filter}
     return {
         "direction": scope.direction,
         "frequency": scope.frequency,
@@ -314,6 +336,7 @@ def _document(scope: Scope) -> dict[str, Any]:
         "scope_id": scope.scope_id,
         "uploads_deletes": scope.uploads_deletes,
         "tables": ["%s (the %s wins)" % (item.name, item.winner) for item in scope.tables],
+        **({"filters": filters} if filters else {}),
     }
 
 
@@ -324,6 +347,10 @@ def _described(scope: Scope) -> str:
 
 def _names(scope: Scope) -> set[TableName]:
     return {item.name for item in scope.tables}
+
+
+def _filter_of(scope: Scope, name: TableName) -> Filter:
+    return next((item.filter for item in scope.tables if item.name == name), ())
 
 
 def _step(

@@ -15,7 +15,7 @@ from typing import Any
 from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
 from .._sync import metadata
-from .._sync.metadata import PARENT, PEER, SCOPE, Peer, Scope, ScopeState
+from .._sync.metadata import PARENT, PEER, SCOPE, Peer, Scope, ScopeState, ScopeTable
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Side:
     place: Place
     tables: dict[TableName, Table] = field(default_factory=dict)
     tracked: dict[TableName, tuple[str, ...]] = field(default_factory=dict)
+    moves: dict[TableName, bool] = field(default_factory=dict)
     schemas: set[str] = field(default_factory=set)
     peers: list[Peer] = field(default_factory=list)
     incarnation: str = ""
@@ -87,6 +88,10 @@ class Side:
 
     def used_by_others(self, but: Iterable[int]) -> set[TableName]:
         """The tables in the scopes of all peers but these."""
+        return {item.name for item in self.tables_of_others(but)}
+
+    def tables_of_others(self, but: Iterable[int]) -> set[ScopeTable]:
+        """What the scopes of all peers but these say of their tables."""
         if SCOPE not in self.tables:
             return set()
         quote = self.engine.names.quote
@@ -94,7 +99,7 @@ class Side:
         # Every register of a store has the same few texts.
         sql = "SELECT DISTINCT config_data FROM %s WHERE peer_id NOT IN (%s)" % (quote(*SCOPE), numbers)
         texts = [json.loads(row[0]) for row in self.place.db.query(sql)]
-        return {TableName.parse(item["table"]) for text in texts for item in text["tables"]}
+        return {ScopeTable.from_document(item) for text in texts for item in text["tables"]}
 
     def is_tracked(self, table: TableName) -> bool:
         """Whether the tracking of a table is complete."""
@@ -113,6 +118,7 @@ def read_side(place: Place, wanted: Sequence[TableName]) -> Side:
         return side
     side.schemas |= engine.tables.schemas(db)
     side.tracked = engine.tracking.read(db)
+    side.moves = engine.moves.read(db)
     names = {table.name for table in metadata.TABLES} | set(wanted)
     foreign = [engine.tracking.tracking_name(name) for name in wanted if name not in side.tracked]
     side.tables = engine.tables.read(db, sorted(names | set(foreign)))

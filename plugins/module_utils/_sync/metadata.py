@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .._engine import _filter
 from .._engine._model import Column, Table, TableName
 
 PARENT = 0
@@ -173,10 +174,23 @@ DIRECTIONS = ("download", "upload", "bidirectional")
 
 @dataclass(frozen=True)
 class ScopeTable:
-    """One table of a scope. ``winner``: ``parent`` or ``child``, whose image stays in a conflict."""
+    """One table of a scope. ``winner``: ``parent`` or ``child``, whose image stays in a conflict. ``filter``: which of the parent's
+    rows this child receives, all of them where it is empty; what goes up is never filtered."""
 
     name: TableName
     winner: str
+    filter: _filter.Filter = ()
+
+    def document(self) -> dict[str, Any]:
+        """The table as JSON has it."""
+        fields: dict[str, Any] = {"table": str(self.name), "winner": self.winner}
+        if self.filter:
+            fields["filter"] = _filter.dump(self.filter)
+        return fields
+
+    @classmethod
+    def from_document(cls, fields: dict[str, Any]) -> ScopeTable:
+        return cls(TableName.parse(fields["table"]), fields["winner"], _filter.load(fields.get("filter", ())))
 
 
 @dataclass(frozen=True)
@@ -205,7 +219,7 @@ class Scope:
 
     def config_data(self) -> str:
         """The tables and policies as the JSON text of ``scope_info.config_data``; equal scopes give equal texts."""
-        tables = [{"table": str(table.name), "winner": table.winner} for table in self.tables]
+        tables = [table.document() for table in self.tables]
         return json.dumps({"tables": tables, "uploads_deletes": self.uploads_deletes}, sort_keys=True)
 
     @classmethod
@@ -213,7 +227,7 @@ class Scope:
         cls, name: str, direction: str, config_data: str, frequency: int, sequence: int, scope_id: int
     ) -> Scope:
         data = json.loads(config_data)
-        tables = tuple(ScopeTable(TableName.parse(item["table"]), item["winner"]) for item in data["tables"])
+        tables = tuple(ScopeTable.from_document(item) for item in data["tables"])
         return cls(name, direction, tables, int(frequency), int(sequence), int(scope_id), bool(data["uploads_deletes"]))
 
 

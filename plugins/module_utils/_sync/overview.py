@@ -140,7 +140,8 @@ def _extracts(scope: Scope, peer: Peer, state: ScopeState, tables: Mapping[Table
     return [
         Extract(
             table=tables[table.name], columns=(), low=state.acked_out or 0, seen=None, not_origin=peer.peer_id,
-            with_deletes=not up or scope.uploads_deletes, base=0 if up else None,
+            with_deletes=not up or scope.uploads_deletes, base=0 if up else None, filter=() if up else table.filter,
+            sends_strays=scope.uploads,
         )
         for table in scope.tables
         if table.name in tables and table.name.with_suffix(_TRACKING_SUFFIX) in tables

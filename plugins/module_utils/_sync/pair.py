@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._engine._errors import RetailError
+from .._engine._filter import Filter
 from .._engine._model import Column, Table, TableName
 from . import metadata
 from .metadata import PARENT, Peer, Scope
@@ -27,13 +28,14 @@ class Restored(RetailError):
 
 @dataclass(frozen=True)
 class SharedTable:
-    """One table as both sides have it; the columns that both know, in the child's order."""
+    """One table as both sides have it; the columns that both know, in the child's order; which rows the child receives."""
 
     name: TableName
     winner: str
     child: Table
     parent: Table
     columns: tuple[str, ...]
+    filter: Filter = ()
 
     def columns_of(self, table: Table) -> tuple[Column, ...]:
         by_name = {column.name: column for column in table.columns}
@@ -140,4 +142,4 @@ def _shared(item: Any, child: dict[TableName, Table], parent: dict[TableName, Ta
         )
     known = {column.name for column in theirs.travelling_columns}
     columns = tuple(column.name for column in ours.travelling_columns if column.name in known)
-    return SharedTable(item.name, item.winner, ours, theirs, columns)
+    return SharedTable(item.name, item.winner, ours, theirs, columns, item.filter)

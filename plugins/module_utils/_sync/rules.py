@@ -50,7 +50,8 @@ def download(upwards: bool) -> Decide:
 
     def decide(identical: str, absent: str, pending: str) -> str:
         changed_here = "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> 0)"
-        seen = ("t.origin = 0 AND t.parent_version = i.v", "seen")
+        # A row can go and come again under a filter without a new version of its own.
+        seen = ("t.origin = 0 AND t.parent_version = i.v AND t.sync_row_is_tombstone = i.d", "seen")
         if upwards:
             return _case(seen, ("%s AND %s" % (changed_here, pending), "held"), (identical, "same"))
         return _case(seen, (identical, "same"), (changed_here, "conflict"))

@@ -210,6 +210,8 @@ def extracts_of(pair: Pair, scope: Scope, upload: bool, state: ScopeState) -> li
             not_origin=PARENT if upload else pair.downwards.peer_id,
             with_deletes=not upload or scope.uploads_deletes,
             base=0 if upload else None,
+            filter=() if upload else shared.filter,
+            sends_strays=scope.uploads,
         )
         for shared in pair.shared_tables(scope)
     ]

@@ -192,6 +192,7 @@ def _extracts_of_one(sender: _Side, scope: Scope, upload: bool) -> list[Extract]
         Extract(
             table=tables[table.name], columns=(), low=(state.acked_out if state else None) or 0, seen=None,
             not_origin=sender.peer_id, with_deletes=not upload or scope.uploads_deletes, base=0 if upload else None,
+            filter=() if upload else table.filter, sends_strays=scope.uploads,
         )
         for table in scope.tables
         if table.name in tables

@@ -195,35 +195,48 @@ def _read(
             not_origin=way.receiver_number,
             with_deletes=not way.upload or way.scope.uploads_deletes,
             base=base(name) if way.upload else None,
+            filter=() if way.upload else shared.filter,
+            sends_strays=way.scope.uploads,
+            removes=not way.upload and start is None and bool(shared.filter) and _has_rows(way.receiver, shared),
         )
         # Cut off, it has to begin before the anchor again: what is left of it may be what the anchor's snapshot saw.
         highest = low if start is None or start >= anchor else anchor - 1
-        for last, batch in _cut(way.sender.engine.changes.stream(way.sender, extract), shared, start is None, acked):
-            if start is not None:
+        for last, batch in _cut(way.sender.engine.changes.stream(way.sender, extract), shared, start, acked):
+            # What comes under a filter or out of it has no version of its own to go on from: cut off, it is read again.
+            if start is not None and not extract.filter:
                 landing.low[name] = min(last, highest)
             yield batch
         landing.low[name] = low
 
 
+def _has_rows(receiver: Any, shared: SharedTable) -> bool:
+    exists = "SELECT CASE WHEN EXISTS (SELECT 1 FROM %s) THEN 1 ELSE 0 END" % _name(receiver, shared.name)
+    return bool(receiver.value(exists))
+
+
 def _cut(
-    rows: Iterator[tuple[int | None, str]], shared: SharedTable, load: bool, acked: Anchor
+    rows: Iterator[tuple[int | None, str]], shared: SharedTable, start: int | None, acked: Anchor
 ) -> Iterator[tuple[int, _Batch]]:
     """Cut a stream of rows into batches, each with the version of its last row."""
     texts: list[str] = []
     size, last = 0, 0
     for version, text in rows:
         if texts and (size + len(text) > BATCH_SIZE or len(texts) >= BATCH_ROWS):
-            yield last, _batch(shared, texts, load, acked)
+            yield last, _batch(shared, texts, start, acked)
             texts, size = [], 0
         texts.append(text)
         size += len(text)
         last = version or 0
     if texts:
-        yield last, _batch(shared, texts, load, acked)
+        yield last, _batch(shared, texts, start, acked)
 
 
-def _batch(shared: SharedTable, texts: list[str], load: bool, acked: Anchor) -> _Batch:
-    header = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts), "load": load}
+def _batch(shared: SharedTable, texts: list[str], start: int | None, acked: Anchor) -> _Batch:
+    header: dict[str, Any] = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts)}
+    header["load"] = start is None
+    if shared.filter and start is not None:
+        # A row that came under the filter, or out of it, may be far older than what made it come.
+        header["floor"] = start
     # Applied by a later session, the batch must not be judged by what the parent has learned since it was read.
     header["acked"] = [acked.low, acked.seen]
     return _Batch(json.dumps(header, ensure_ascii=False), "[%s]" % ",".join(texts), len(texts))
@@ -344,7 +357,10 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
         absent = quarantine.numbers_in(sequence, without)
         shared = _still_there(way, by_name.get(fields["table"]), fields)
         work = _work(way, shared, fields["columns"], mark, known, body, (*key, sequence), absent)
-        total.add(receiver.engine.applying.apply_batch(receiver, replace(work, track_all=track_all)))
+        outcome = receiver.engine.applying.apply_batch(receiver, replace(work, track_all=track_all))
+        if outcome.held_at is not None:
+            outcome.held_at = max(int(outcome.held_at), fields.get("floor", 0))
+        total.add(outcome)
     return total
 
 

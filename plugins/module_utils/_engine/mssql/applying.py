@@ -53,7 +53,7 @@ class _Phrases(Phrases):
     def tracked(self) -> str:
         """SQL: the tracking table as alias t, its version as the number that the rules compare and as the stamp it
         is."""
-        columns = "CAST(version AS bigint) AS version, version AS stamp, origin, parent_version, created_here"
+        columns = "CAST(version AS bigint) AS version, version AS stamp, origin, parent_version, created_here, sync_row_is_tombstone"
         return "(SELECT %s, %s FROM %s) AS t" % (
             self.key_list,
             columns,
@@ -349,7 +349,8 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
 
 def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
     """The parent's image is here already: only its version is new. A tracking row that knows it is left alone, for the
-    server gives every row that is written another version."""
+    server gives every row that is written another version. Where nothing goes up, the deletion of a row that never was
+    here leaves nothing to go further down."""
     known, origin = "t.parent_version IS NULL OR t.parent_version <> i.v", ""
     if work.gives_up:
         known += " OR (t.origin IS NULL OR t.origin <> 0) AND t.sync_row_is_tombstone = i.d"
@@ -363,8 +364,9 @@ def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
     db.execute(
         "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, "
         "source_transaction) "
-        "SELECT {values}, 0, i.v, 0, i.d, i.x FROM {incoming} AS i WHERE i.act = 'same' AND i.v IS NOT NULL "
+        "SELECT {values}, 0, i.v, 0, i.d, i.x FROM {incoming} AS i WHERE i.act = 'same' AND i.v IS NOT NULL{new} "
         "AND {untracked}".format(
+            new=" AND i.d = 0" if work.gives_up else "",
             tracking=sql.tracking,
             keys=sql.key_list,
             values=sql.incoming_keys,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .._filtering import Filtering
 from .._model import Table, TableName
 from .._wire import Extract, key_of
 from . import marks, names, tracking, types
@@ -26,6 +27,9 @@ _SOURCE = (
     "ELSE COALESCE(t.source_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint), t.source_transaction, %s) END"
     % _VERSION
 )
+
+#: A row of the baseline has no transaction: a number of its own.
+_ALONE = "-ROW_NUMBER() OVER (ORDER BY (SELECT NULL))"
 
 #: The transaction that had written the row before, numbered alike.
 _EARLIER = (
@@ -62,28 +66,50 @@ def _order(extract: Extract) -> str:
 
 
 def _load(extract: Extract) -> str:
-    """Every row, and the deletions that are still known: the receiver may have made a row of that key meanwhile."""
+    """Every row, and the deletions that are still known: the receiver may have made a row of that key meanwhile. Of a filtered
+    table the rows under the filter, and deletions of all others if the receiver has any rows."""
     # A row of the baseline has no source transaction: a number of its own lets one bad row be put aside without the
     # others.
-    keys = _keys(extract.table)
-    return (
-        "SELECT {version} AS v, COALESCE({source}, -ROW_NUMBER() OVER (ORDER BY (SELECT NULL))) AS x, 0 AS d{columns} "
-        "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} UNION ALL "
-        "SELECT {version}, {source}, 1{deleted} "
-        "FROM {tracking} AS t LEFT JOIN {base} AS r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
-    ).format(
-        version=_VERSION,
-        source=_SOURCE,
-        columns=_columns(extract, "r"),
-        deleted=_columns(extract, "t"),
-        base=names.quote(*extract.table.name),
-        tracking=_tracking(extract.table),
-        tracked=tracking.matching("t", "r", keys),
-        key=keys[0],
-    )
+    keys, filtering = _keys(extract.table), _filtering(extract)
+    rows = (
+        "SELECT {version} AS v, COALESCE({source}, {alone}) AS x, 0 AS d{columns} "
+        "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} WHERE {matching}"
+    ).format(columns=_columns(extract, "r"), matching=filtering.matching("r"), **_places(extract))
+    if not extract.filter or extract.removes:
+        rows += (
+            " UNION ALL SELECT {version}, {source}, 1{deleted} "
+            "FROM {tracking} AS t LEFT JOIN {base} AS r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
+        ).format(deleted=_columns(extract, "t"), key=keys[0], **_places(extract))
+    if extract.removes:
+        rows += (
+            " UNION ALL SELECT {version}, COALESCE({source}, {alone}), 1{deleted} FROM {base} AS o "
+            "LEFT JOIN {tracking} AS t ON {here} LEFT JOIN {base} AS r ON 1 = 0 "
+            "WHERE CASE WHEN {matching} THEN 1 ELSE 0 END = 0"
+        ).format(
+            deleted=_columns(extract, "o"),
+            here=tracking.matching("t", "o", keys),
+            matching=filtering.matching("o"),
+            **_places(extract),
+        )
+    return rows
+
+
+def _places(extract: Extract) -> dict[str, str]:
+    return {
+        "base": names.quote(*extract.table.name),
+        "tracking": _tracking(extract.table),
+        "tracked": tracking.matching("t", "r", _keys(extract.table)),
+        "source": _SOURCE,
+        "alone": _ALONE,
+        "version": _VERSION,
+    }
 
 
 def _changes(extract: Extract) -> str:
+    if extract.filter:
+        # The keys are sorted by as well, as in any other extract.
+        order = "".join(", c.%s AS k%d" % (key, position) for position, key in enumerate(_keys(extract.table)))
+        return _moves(extract, "%s%s%s" % (_meta_of_moves(extract), _columns(extract, "c"), order))
     keys = _keys(extract.table)
     missing = "r.%s IS NULL" % keys[0]
     meta = [
@@ -103,6 +129,34 @@ def _changes(extract: Extract) -> str:
         _wanted(extract),
         "" if extract.with_deletes else " AND NOT " + missing,
     )
+
+
+def _meta_of_moves(extract: Extract) -> str:
+    return "%s AS v, COALESCE(%s, %s) AS x, CASE WHEN r.%s IS NULL THEN 1 ELSE 0 END AS d" % (
+        _filtering(extract).version % _VERSION,
+        _SOURCE,
+        _ALONE,
+        _keys(extract.table)[0],
+    )
+
+
+def _moves(extract: Extract, columns: str) -> str:
+    """What changed, or came under the extract's filter or out of it: c the keys, r the row where it is under it."""
+    keys, filtering = _keys(extract.table), _filtering(extract)
+    return "SELECT %s FROM (%s) AS c LEFT JOIN %s AS t ON %s LEFT JOIN %s AS r ON %s AND %s WHERE %s" % (
+        columns,
+        filtering.candidates(),
+        _tracking(extract.table),
+        tracking.matching("t", "c", keys),
+        names.quote(*extract.table.name),
+        tracking.matching("r", "c", keys),
+        filtering.matching("r"),
+        filtering.travels(),
+    )
+
+
+def _filtering(extract: Extract) -> Filtering:
+    return Filtering(extract, names, marks, tracking.tracking_name(extract.table.name))
 
 
 def _wanted(extract: Extract) -> str:
@@ -132,8 +186,12 @@ def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
     The anchors are bound, so that the text, and with it the server's plan for hundreds of tables, is the same at each
     cycle.
     """
-    found = [position for position, extract in enumerate(extracts) if extract.low is None]
-    asked = [(position, extract) for position, extract in enumerate(extracts) if extract.low is not None]
+    found = [position for position, extract in enumerate(extracts) if extract.low is None or _moved(db, extract)]
+    asked = [
+        (position, extract)
+        for position, extract in enumerate(extracts)
+        if extract.low is not None and not extract.filter
+    ]
     for start in range(0, len(asked), _MOST_PARAMETERS):
         part = asked[start : start + _MOST_PARAMETERS]
         rows = db.query(
@@ -141,6 +199,20 @@ def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
         )
         found += [int(row[0]) for row in rows]
     return sorted(found)
+
+
+def _moved(db: Any, extract: Extract) -> bool:
+    """Whether a filtered extract has a row. Few tables are filtered, and each in its own way."""
+    if not extract.filter:
+        return False
+    return bool(db.value("SELECT CASE WHEN EXISTS (%s) THEN 1 ELSE 0 END" % _moves(extract, "1 AS n")))
+
+
+def _waiting(extract: Extract, columns: str) -> str:
+    """A SELECT of what waits; t is the tracking row."""
+    if extract.filter:
+        return _moves(extract, columns)
+    return "SELECT %s FROM %s AS t WHERE %s%s" % (columns, _tracking(extract.table), _wanted(extract), _alive(extract))
 
 
 def _asks(position: int, extract: Extract) -> str:
@@ -159,17 +231,10 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
     """For each extract: how many rows wait, and for how many seconds the oldest has."""
     if not extracts:
         return []
-    parts = [
-        "SELECT {n} AS n, COUNT(*) AS waiting, DATEDIFF_BIG(millisecond, MIN(t.last_change_datetime), GETUTCDATE()) "
-        "AS age "
-        "FROM {tracking} AS t WHERE {wanted}{alive}".format(
-            n=position,
-            tracking=_tracking(extract.table),
-            wanted=_wanted(extract),
-            alive=_alive(extract),
-        )
-        for position, extract in enumerate(extracts)
-    ]
+    columns = (
+        "%d AS n, COUNT(*) AS waiting, DATEDIFF_BIG(millisecond, MIN(t.last_change_datetime), GETUTCDATE()) AS age"
+    )
+    parts = [_waiting(extract, columns % position) for position, extract in enumerate(extracts)]
     rows = {
         int(row[0]): (int(row[1]), None if row[2] is None else row[2] / 1000.0)
         for row in db.query(" UNION ALL ".join(parts))

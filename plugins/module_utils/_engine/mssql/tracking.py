@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._model import Table, TableName
-from . import names, types
+from . import companions, names, types
 
 SUFFIX = "_tracking"
 #: While this key of the session's context names a table, statements of ours write it, and write its tracking rows
@@ -150,23 +150,11 @@ def _create_table(table: Table) -> list[str]:
         key_names=key_names,
         index=names.quote(tracking.name + "_version"),
     )
-    return [made, "ALTER TABLE %s SET (LOCK_ESCALATION = DISABLE)" % place, _hand_on_rights(table.name)]
-
-
-def _hand_on_rights(table: TableName) -> str:
-    """Who has rights on the table itself, other than through a role that has them on all tables, must reach its
-    tracking."""
-    place = names.quote(*tracking_name(table))
-    return (
-        "DECLARE @statement nvarchar(max) = N''; SELECT @statement = @statement + N'GRANT SELECT, INSERT, UPDATE, "
-        "DELETE ON ' + {place} "
-        "+ N' TO ' + QUOTENAME(g.name) + N'; ' FROM (SELECT DISTINCT p.name FROM sys.database_permissions d "
-        "JOIN sys.database_principals p ON p.principal_id = d.grantee_principal_id WHERE d.class = 1 AND d.minor_id "
-        "= 0 "
-        "AND d.major_id = OBJECT_ID({base}) AND d.permission_name = N'SELECT' AND d.state IN ('G', 'W') AND p.type = "
-        "'R' "
-        "AND p.name <> N'public') AS g; EXEC (@statement)"
-    ).format(place=names.literal(place), base=names.literal(names.quote(*table)))
+    return [
+        made,
+        "ALTER TABLE %s SET (LOCK_ESCALATION = DISABLE)" % place,
+        companions.hand_on_rights(table.name, tracking),
+    ]
 
 
 def _create_trigger(table: Table, event: str) -> list[str]:

@@ -271,16 +271,23 @@ def _track(db: Any, work: Work, sql: Phrases) -> None:
 
 
 def _adopt(db: Any, work: Work, sql: Phrases) -> None:
-    """The parent's image is here already: only its version is new."""
+    """The parent's image is here already: only its version is new. Where nothing goes up, the deletion of a row that never was
+    here leaves nothing to go further down."""
     # The tombstones are compared for the row that the POS inserts again in this moment: that stays its own.
     mine = "t.sync_row_is_tombstone <> excluded.sync_row_is_tombstone"
     origin = ", origin = CASE WHEN %s THEN t.origin ELSE 0 END" % mine if work.gives_up else ""
+    new = (
+        " AND (i.d = 0 OR EXISTS (SELECT 1 FROM %s k WHERE %s))" % (sql.tracking, sql.match("k"))
+        if work.gives_up
+        else ""
+    )
     db.execute(
         "INSERT INTO {tracking} AS t ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, "
         "source_transaction) SELECT {values}, {version}, 0, i.v, 0, i.d, i.x FROM {incoming} i WHERE i.act = 'same' "
-        "AND i.v IS NOT NULL ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version{origin}".format(
+        "AND i.v IS NOT NULL{new} ORDER BY {values} "
+        "ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version{origin}".format(
             tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, incoming=sql.incoming,
-            origin=origin,
+            origin=origin, new=new,
         )
     )  # fmt: skip
 

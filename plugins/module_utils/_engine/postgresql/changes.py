@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .._filtering import Filtering
 from .._model import Table, TableName
 from .._wire import Extract, key_of
 from . import marks, names, tracking, types
@@ -57,22 +58,42 @@ def query(extract: Extract) -> str:
 
 
 def _load(extract: Extract) -> str:
-    """Every row, and the deletions that are still known: the receiver may have made a row of that key meanwhile."""
+    """Every row, and the deletions that are still known: the receiver may have made a row of that key meanwhile. Of a filtered table
+    the rows under the filter, and deletions of all others if the receiver has any rows."""
     # A row of the baseline has no source transaction: a number of its own lets one bad row be put aside without the others.
-    keys = _keys(extract.table)
-    return (
+    keys, filtering = _keys(extract.table), _filtering(extract)
+    rows = (
         "SELECT t.version AS v, coalesce({source}, -row_number() OVER ()) AS x, 0 AS d, {columns} "
-        "FROM {base} r LEFT JOIN {tracking} t ON {tracked} UNION ALL "
-        "SELECT t.version, {source}, 1, {deleted} "
-        "FROM {tracking} t LEFT JOIN {base} r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
-    ).format(
-        columns=_columns(extract, "r"), deleted=_columns(extract, "t"), base=names.quote(*extract.table.name),
-        tracking=_tracking(extract.table), tracked=tracking.matching("t", "r", keys), key=keys[0],
-        source=_SOURCE,
-    )  # fmt: skip
+        "FROM {base} r LEFT JOIN {tracking} t ON {tracked} WHERE {matching}"
+    ).format(columns=_columns(extract, "r"), matching=filtering.matching("r"), **_places(extract))
+    if not extract.filter or extract.removes:
+        rows += (
+            " UNION ALL SELECT t.version, {source}, 1, {deleted} "
+            "FROM {tracking} t LEFT JOIN {base} r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
+        ).format(deleted=_columns(extract, "t"), key=keys[0], **_places(extract))
+    if extract.removes:
+        rows += (
+            " UNION ALL SELECT t.version, coalesce({source}, -row_number() OVER ()), 1, {deleted} FROM {base} o "
+            "LEFT JOIN {tracking} t ON {here} LEFT JOIN {base} r ON 1 = 0 WHERE NOT coalesce({matching}, false)"
+        ).format(
+            deleted=_columns(extract, "o"), here=tracking.matching("t", "o", keys), matching=filtering.matching("o"),
+            **_places(extract),
+        )  # fmt: skip
+    return rows
+
+
+def _places(extract: Extract) -> dict[str, str]:
+    return {
+        "base": names.quote(*extract.table.name),
+        "tracking": _tracking(extract.table),
+        "tracked": tracking.matching("t", "r", _keys(extract.table)),
+        "source": _SOURCE,
+    }
 
 
 def _changes(extract: Extract) -> str:
+    if extract.filter:
+        return _moves(extract, "%s, %s" % (_meta_of_moves(extract), _columns(extract, "c"))) + " ORDER BY 1"
     keys = _keys(extract.table)
     missing = "r.%s IS NULL" % keys[0]
     meta = ["t.version AS v", "%s AS x" % _SOURCE, "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
@@ -83,6 +104,25 @@ def _changes(extract: Extract) -> str:
         tracking.matching("r", "t", keys), _wanted(extract), "" if extract.with_deletes else " AND NOT " + missing,
         ", ".join("t." + key for key in keys),
     )  # fmt: skip
+
+
+def _meta_of_moves(extract: Extract) -> str:
+    return "%s AS v, coalesce(%s, -row_number() OVER ()) AS x, CASE WHEN r.%s IS NULL THEN 1 ELSE 0 END AS d" % (
+        _filtering(extract).version % "t.version", _SOURCE, _keys(extract.table)[0],
+    )  # fmt: skip
+
+
+def _moves(extract: Extract, columns: str) -> str:
+    """What changed, or came under the extract's filter or out of it: c the keys, r the row where it is under it."""
+    keys, filtering = _keys(extract.table), _filtering(extract)
+    return "SELECT %s FROM (%s) c LEFT JOIN %s t ON %s LEFT JOIN %s r ON %s AND %s WHERE %s" % (
+        columns, filtering.candidates(), _tracking(extract.table), tracking.matching("t", "c", keys),
+        names.quote(*extract.table.name), tracking.matching("r", "c", keys), filtering.matching("r"), filtering.travels(),
+    )  # fmt: skip
+
+
+def _filtering(extract: Extract) -> Filtering:
+    return Filtering(extract, names, marks, tracking.tracking_name(extract.table.name))
 
 
 def _wanted(extract: Extract) -> str:
@@ -106,13 +146,18 @@ def _columns(extract: Extract, key_alias: str) -> str:
 def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
     """Positions of the extracts that have at least one row, in one statement."""
     parts = [
-        "SELECT %d AS n WHERE EXISTS (SELECT 1 FROM %s t WHERE %s%s)"
-        % (position, _tracking(extract.table), _wanted(extract), _alive(extract))
-        if extract.low is not None
-        else "SELECT %d AS n" % position
+        "SELECT %d AS n%s"
+        % (position, " WHERE EXISTS (%s)" % _waiting(extract, "1") if extract.low is not None else "")
         for position, extract in enumerate(extracts)
     ]
     return sorted(int(row[0]) for row in db.query(" UNION ALL ".join(parts))) if parts else []
+
+
+def _waiting(extract: Extract, columns: str) -> str:
+    """A SELECT of what waits; t is the tracking row."""
+    if extract.filter:
+        return _moves(extract, columns)
+    return "SELECT %s FROM %s t WHERE %s%s" % (columns, _tracking(extract.table), _wanted(extract), _alive(extract))
 
 
 def _alive(extract: Extract) -> str:
@@ -124,14 +169,11 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
     """For each extract: how many rows wait, and for how many seconds the oldest has."""
     if not extracts:
         return []
-    parts = [
-        "SELECT {n} AS n, count(*) AS waiting, CAST(extract(epoch FROM (now() AT TIME ZONE 'utc') - min(t.last_change_datetime)) "
-        "AS double precision) AS age FROM {tracking} t WHERE {wanted}{alive}".format(
-            n=position, tracking=_tracking(extract.table), wanted=_wanted(extract),
-            alive=_alive(extract),
-        )
-        for position, extract in enumerate(extracts)
-    ]  # fmt: skip
+    columns = (
+        "%d AS n, count(*) AS waiting, CAST(extract(epoch FROM (now() AT TIME ZONE 'utc') - min(t.last_change_datetime)) "
+        "AS double precision) AS age"
+    )
+    parts = [_waiting(extract, columns % position) for position, extract in enumerate(extracts)]
     rows = {
         int(row[0]): (int(row[1]), None if row[2] is None else float(row[2]))
         for row in db.query(" UNION ALL ".join(parts))
