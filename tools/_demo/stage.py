@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -86,6 +87,14 @@ class Stage:
     def connect(self, host: str) -> Any:
         """A pyodbc connection of the administrator to a host's database."""
         return pgserver.connect(self.servers[host].facts(SERVERS[host]), autocommit=True)
+
+    def databases(self, host: str) -> set[str]:
+        """The names of the databases that a host's server has, but for those that every server has."""
+        with contextlib.closing(pgserver.connect(self.servers[host].facts("postgres"), autocommit=True)) as connection:
+            rows = connection.cursor().execute(
+                "SELECT datname FROM pg_database WHERE datname <> 'postgres' AND NOT datistemplate"
+            )
+            return {row[0] for row in rows.fetchall()}
 
     def _places(self) -> dict[str, str]:
         return {

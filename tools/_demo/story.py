@@ -14,7 +14,7 @@ import pos
 
 from _demo import playbook
 from _demo.report import Report
-from _demo.stage import PROFILE, REGISTERS, STORE, STORES, Stage
+from _demo.stage import PROFILE, REGISTERS, SERVERS, STORE, STORES, Stage
 from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql.names import quote
 
 SALES_OFFLINE = 40
@@ -33,6 +33,8 @@ def play(stage: Stage, report: Report) -> None:
     with report.check("four PostgreSQL servers run: HQ, a store server, two registers") as line:
         stage.create()
         line.found = ", ".join("%s:%d" % (host, server.port) for host, server in stage.servers.items())
+    with report.check("a dry run on the bare servers foretells every database, and makes none") as line:
+        line.found = _dry_run(stage)
     # As in life: headquarters is there, with its stores entered, before a store server is set up.
     with report.check("the site playbook makes headquarters") as line:
         line.found = _converge(stage, "--tags", "hq")
@@ -53,6 +55,20 @@ def play(stage: Stage, report: Report) -> None:
 def _converge(stage: Stage, *arguments: str) -> str:
     changed = playbook.site(stage.inventory, *arguments)
     return "%d hosts, %d tasks changed something" % (len(changed), sum(changed.values()))
+
+
+def _dry_run(stage: Stage) -> str:
+    """The site playbook in check mode; where an earlier demo left databases there may be nothing to foretell."""
+    before = {host: stage.databases(host) for host in SERVERS}
+    changed = playbook.site(stage.inventory, "--check", "--diff", show=False)
+    if {host: stage.databases(host) for host in SERVERS} != before or (
+        stage.settings.exists() and not any(before.values())
+    ):
+        raise CheckFailed("a dry run made something")
+    silent = [host for host, database in SERVERS.items() if database not in before[host] and not changed[host]]
+    if silent:
+        raise CheckFailed("nothing was foretold for %s" % ", ".join(silent))
+    return ", ".join("%s changed=%d" % each for each in changed.items())
 
 
 # ---- master data
