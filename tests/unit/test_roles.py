@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 ROLES = ("hq", "store_server", "pos_register")
+INTERFACES = (*ROLES, "prerequisites")
 VIEWS = {
     "hq": ["hq_server", "hq_channel_databases", "hq_logins"],
     "store_server": [
@@ -47,6 +48,7 @@ ELSEWHERE = {
     "hq": r"retail_hq_engine|retail_channel_\w+|retail_store_id",
     "store_server": r"retail_hq_\w+|retail_registers",
     "pos_register": r"retail_channel_\w+|retail_store_servers",
+    "prerequisites": r"retail_(hq|channel|offline)_login_\w+",
 }
 INVENTORY = """
 all:
@@ -74,9 +76,9 @@ all:
 
 
 def defaults(role: Path) -> dict[str, Any]:
-    """Every variable that the role has a default for."""
+    """Every variable that the role has a default for, or sets itself."""
     found: dict[str, Any] = {}
-    for path in [*role.glob("defaults/*.yml"), *role.glob("defaults/main/*.yml")]:
+    for path in [*role.glob("defaults/*.yml"), *role.glob("defaults/main/*.yml"), *role.glob("vars/*.yml")]:
         found.update(yaml.safe_load(path.read_text(encoding="utf-8")))
     return found
 
@@ -87,13 +89,13 @@ def options(role: Path) -> dict[str, Any]:
     return {name: facts for entry in specs.values() for name, facts in entry["options"].items()}
 
 
-@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize("name", INTERFACES)
 def test_what_the_interface_names_has_a_default(repository: Path, name: str) -> None:
     role = repository / "roles" / name
     assert set(options(role)) <= set(defaults(role))
 
 
-@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize("name", INTERFACES)
 def test_tasks_use_what_has_a_default(repository: Path, name: str) -> None:
     role = repository / "roles" / name
     text = "".join(path.read_text(encoding="utf-8") for path in role.glob("tasks/*.yml"))
@@ -103,13 +105,13 @@ def test_tasks_use_what_has_a_default(repository: Path, name: str) -> None:
     assert used - own - registered <= set(defaults(role))
 
 
-@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize("name", INTERFACES)
 def test_passwords_are_hidden(repository: Path, name: str) -> None:
     for option, facts in options(repository / "roles" / name).items():
         assert bool(facts.get("no_log")) == option.endswith("password"), option
 
 
-@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize("name", INTERFACES)
 def test_the_readme_names_every_variable_of_the_inventory(repository: Path, name: str) -> None:
     role = repository / "roles" / name
     readme = (role / "README.md").read_text(encoding="utf-8")
