@@ -183,6 +183,43 @@ def test_deletes_of_an_upload_scope_stay_where_they_are(loaded: Pair) -> None:
     assert pending(loaded) == []
 
 
+def test_a_key_change_goes_up_and_a_purge_of_what_it_made_does_not(loaded: Pair) -> None:
+    child, parent = loaded.child, loaded.parent
+    world.run(child, "insert into {ax.SALE} ({STORE}, {ID}, {TEXT}) values ('H', 1, 'a'), ('H', 2, 'b'), ('H', 3, 'c')")
+    world.synchronise(loaded)
+    world.run(child, "update {ax.SALE} set {ID} = 12 where {ID} = 2")
+    for key in (13, 23):
+        world.run(child, "update {ax.SALE} set {ID} = %d where {ID} = %d" % (key, key - 10))
+    world.run(child, "delete from {ax.SALE} where {ID} in (1, 23)")
+    world.synchronise(loaded)
+    found = "select {ID}, {TEXT} from {ax.SALE} order by {ID}"
+    assert world.rows(parent, found) == [(1, "a"), (3, "c"), (12, "b")]
+    world.run(child, "delete from {ax.SALE}")
+    world.synchronise(loaded)
+    assert world.rows(parent, found) == [(1, "a"), (3, "c"), (12, "b")]
+    assert pending(loaded) == []
+
+
+def test_three_transactions_over_one_row_are_put_aside_together(loaded: Pair) -> None:
+    child, parent = loaded.child, loaded.parent
+    world.run(parent, "alter table {ax.SALE} add constraint {CK_SALE} check ({ID} <> 101)")
+    world.run(child, "insert into {ax.SALE} ({STORE}, {ID}) values ('H', 0)")
+    for number in (101, 102, 103):
+        with child.transaction():
+            world.run(child, "insert into {ax.SALE} ({STORE}, {ID}) values ('H', %d)" % number)
+            world.run(child, "update {ax.SALE} set {TEXT} = '%d' where {ID} = 0" % number)
+    world.run(child, "insert into {ax.SALE} ({STORE}, {ID}) values ('H', 9)")
+    assert world.rows(child, "select count(*) from {dbo.sync_transaction_link}") == [(3,)]
+    world.synchronise(loaded)
+    assert world.rows(parent, "select {ID} from {ax.SALE}") == [(9,)]
+    assert world.rows(child, "select count(*) from {dbo.sync_transaction_link}") == [(0,)]
+    world.run(parent, "alter table {ax.SALE} drop constraint {CK_SALE}")
+    world.run(child, "update {ax.SALE} set {TEXT} = 'x' where {ID} = 0")
+    world.synchronise(loaded)
+    assert world.rows(parent, "select {ID} from {ax.SALE} order by {ID}") == [(0,), (9,), (101,), (102,), (103,)]
+    assert world.rows(parent, "select count(*) from {dbo.sync_quarantine}") == [(0,)]
+
+
 def test_a_new_key_travels_as_a_deletion_and_a_row(loaded: Pair) -> None:
     world.run(loaded.child, "insert into {ax.CUST} ({ID}, {NAME}) values (1, 'c')")
     world.synchronise(loaded)

@@ -215,8 +215,9 @@ _LITERAL = re.compile(r"N'((?:[^']|'')*)'")
 _RUN = re.compile(r"^EXEC \(N'((?:[^']|'')*)'\)$")
 _PART = re.compile(r"(?:'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|[^';\[])+")
 _TRIGGER = re.compile(r"^(CREATE TRIGGER .*?) AS BEGIN (.*) END$", re.DOTALL)
-#: What sqlglot keeps as text: procedure calls, and DDL that is SQL Server's alone.
+#: What sqlglot keeps as text: procedure calls, the ends of blocks, and DDL that is SQL Server's alone.
 _KEPT_AS_TEXT = (
+    "END",
     "EXEC",
     "SET",
     "DROP TRIGGER",
@@ -434,6 +435,7 @@ def test_triggers_work_on_sets_and_are_silent() -> None:
         assert "TRIGGER_NESTLEVEL() = 1" in batch
         assert "CURRENT_TRANSACTION_ID()" in batch
     assert "FROM deleted AS o WHERE NOT EXISTS" in triggers[1]
+    assert all(batch.count("dbo].[sync_transaction_link") >= 2 for batch in triggers)
 
 
 def test_tracking_tables_have_the_columns_that_every_engine_has() -> None:

@@ -7,14 +7,48 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from types import ModuleType
-from typing import Any
+from typing import Any, Callable
 
 from ._model import Column, TableName
 from ._wire import Outcome, Work, key_of
 
 WINDOW = TableName("dbo", "sync_window")
 CONFLICT = TableName("dbo", "sync_conflict")
+LINK = TableName("dbo", "sync_transaction_link")
+SCOPE = TableName("dbo", "scope_info")
+
+#: Numbers of transactions from different peers: the peer's number, plus one, is put in front at this place.
+PEER_FACTOR = 17592186044416
+
+
+def source_of(alias: str, local: str) -> str:
+    """SQL: the transaction that a tracking row was written in, with a number that no other peer's has.
+
+    :param local: the number where the row was written here.
+    """
+    return (
+        "CASE WHEN {a}.source_transaction < 0 THEN {a}.source_transaction WHEN {a}.origin IS NULL OR {a}.source_transaction IS NULL "
+        "THEN {local} ELSE {a}.source_transaction + ({a}.origin + 1) * CAST({factor} AS bigint) END"
+    ).format(a=alias, local=local, factor=PEER_FACTOR)
+
+
+def received(expression: str, peer: int) -> str:
+    """SQL: a number of a transaction from ``peer``, as :func:`source_of` will give it here."""
+    return "%s + CAST(%d AS bigint)" % (expression, (int(peer) + 1) * PEER_FACTOR)
+
+
+def pending_from(quote: Callable[..., str], literal: Callable[[str], str], position: str, table: TableName) -> str:
+    """SQL: the version from which on the parent may lack changes of a table, NULL where none of them go up.
+
+    :param position: the speaker's search for a text in another, with two places.
+    """
+    name = literal(json.dumps(str(table)))
+    return (
+        "(SELECT MIN(COALESCE(s.acked_out, 0)) FROM %s s WHERE s.peer_id = 0 AND s.direction <> 'download' AND %s > 0)"
+        % (quote(*SCOPE), position % (name, "s.config_data"))
+    )
 
 
 class Phrases:

@@ -8,11 +8,12 @@ A row travels as one JSON object with short keys:
 
 * ``v``: its version at the sender, absent in a row that never changed since the baseline
 * ``x``: the transaction it was written in; negative: a row of the baseline, alone
-* ``y`` (uploads): the transaction that had written the row before, if it was written here twice
 * ``d``: 1 for a deletion
 * ``c0``, ``c1`` …: the columns in the order of the batch's header
 * ``b`` (uploads): the parent's version that the sender's image derives from
 * ``n`` (uploads): 1 for a row born at the sender
+* ``k`` (uploads): 1 for a deletion because the row lives on under another key; it travels where other deletions stay
+* ``m`` (uploads): the transaction in which the row came to its key, if it had another one before
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Work:
     :param gives_up: (downloads) what was changed here, and alike at the parent, is the parent's from then on; only where
         nothing goes up, since it would not go to a new parent either.
     :param without: source transactions to leave out.
+    :param goes_further: (uploads) what is written here goes up from here, too: transactions that wrote the same row are linked.
     """
 
     table: Table
@@ -88,6 +90,7 @@ class Work:
     track_all: bool = True
     without: frozenset[int] = frozenset()
     gives_up: bool = False
+    goes_further: bool = False
 
 
 @dataclass

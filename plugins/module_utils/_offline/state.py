@@ -52,6 +52,8 @@ class Side:
     tables: dict[TableName, Table] = field(default_factory=dict)
     tracked: dict[TableName, tuple[str, ...]] = field(default_factory=dict)
     moves: dict[TableName, bool] = field(default_factory=dict)
+    #: Tables whose tracking an earlier release made.
+    outdated: set[TableName] = field(default_factory=set)
     schemas: set[str] = field(default_factory=set)
     peers: list[Peer] = field(default_factory=list)
     incarnation: str = ""
@@ -103,7 +105,8 @@ class Side:
 
     def is_tracked(self, table: TableName) -> bool:
         """Whether the tracking of a table is complete."""
-        return table in self.tracked and set(self.engine.tracking.TRIGGERS) <= set(self.tracked[table])
+        complete = table in self.tracked and set(self.engine.tracking.TRIGGERS) <= set(self.tracked[table])
+        return complete and table not in self.outdated
 
 
 def read_side(place: Place, wanted: Sequence[TableName]) -> Side:
@@ -119,6 +122,7 @@ def read_side(place: Place, wanted: Sequence[TableName]) -> Side:
     side.schemas |= engine.tables.schemas(db)
     side.tracked = engine.tracking.read(db)
     side.moves = engine.moves.read(db)
+    side.outdated = engine.tracking.outdated(db)
     names = {table.name for table in metadata.TABLES} | set(wanted)
     foreign = [engine.tracking.tracking_name(name) for name in wanted if name not in side.tracked]
     side.tables = engine.tables.read(db, sorted(names | set(foreign)))

@@ -77,10 +77,10 @@ def plan_tracking(side: Side, tables: Iterable[Table], retrack: Iterable[TableNa
             continue
         statements = list(engine.tracking.create(table))
         repaired = table.name in side.tracked
-        if repaired and table.name in retrack:
+        if repaired and _missing(side, table.name) and table.name in retrack:
             statements.append(engine.tracking.track_existing(table))
         title = "%s the change tracking of %s in %s" % ("Repair" if repaired else "Create", table.name, side.title)
-        before = "without %s" % ", ".join(_missing(side, table.name)) if repaired else None
+        before = ("without %s" % ", ".join(_missing(side, table.name) or ["changed keys"])) if repaired else None
         plan.add(_step(side, title, ("tracking", str(table.name)), before, "complete", statements))
     return plan
 

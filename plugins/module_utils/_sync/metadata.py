@@ -26,6 +26,7 @@ STAGING = TableName("dbo", "sync_staging")
 WINDOW = TableName("dbo", "sync_window")
 CONFLICT = TableName("dbo", "sync_conflict")
 QUARANTINE = TableName("dbo", "sync_quarantine")
+LINK = TableName("dbo", "sync_transaction_link")
 LOG = TableName("dbo", "RETAILOFFLINESYNCLOG")
 
 
@@ -136,6 +137,16 @@ QUARANTINE_TABLE = _table(
     row_image="nvarchar(max) not null",
 )
 
+#: Transactions that wrote the same row before it went up, written by the triggers; see ``links.py``.
+LINK_TABLE = _table(
+    LINK,
+    "table_name source_transaction earlier_transaction",
+    (),
+    table_name="nvarchar(130) not null",
+    source_transaction="bigint not null",
+    earlier_transaction="bigint not null",
+)
+
 #: RETAILOFFLINESYNCLOG is one of the vendor's tables: databases that were not made from the packaged schema get it from here.
 LOG_TABLE = _table(
     LOG,
@@ -166,6 +177,7 @@ TABLES: tuple[Table, ...] = (
     WINDOW_TABLE,
     CONFLICT_TABLE,
     QUARANTINE_TABLE,
+    LINK_TABLE,
     LOG_TABLE,
 )
 

@@ -34,25 +34,15 @@ def rolled_back(db: Any) -> Iterator[None]:
 
 
 def find_guilty(
-    attempt: Attempt, batches: Iterable[Batch], units: Iterable[frozenset[Source]] = ()
+    attempt: Attempt, batches: Iterable[Batch], links: Iterable[tuple[Source, Source]] = ()
 ) -> dict[Source, str]:
     """The source transactions that cannot be applied, each with the engine's message.
 
     :param attempt: applies everything but the transactions given, and rolls back.
     :param batches: all of them.
-    :param units: transactions that stand or fall together. So do those that wrote the same row one after the other: a
-        sale that was touched again before it went up would else arrive as the one row that was touched.
+    :param links: pairs of transactions that stand or fall together: they wrote the same row one after the other.
     """
-    everything: set[Source] = set()
-    links: list[tuple[Source, Source]] = []
-    for sequence, _header, body in batches:
-        for source, row in rows_of(sequence, body):
-            everything.add(source)
-            earlier = json.loads(row).get("y")
-            if earlier:
-                links.append((source, (0, int(earlier))))
-    for unit in units:
-        links += [(next(iter(unit)), source) for source in unit]
+    everything = {source for sequence, _header, body in batches for source, _row in rows_of(sequence, body)}
     groups = joined(links)
     parts = {id(group): frozenset(group & everything) for group in groups.values()}
     alone = [frozenset((source,)) for source in everything.difference(groups)]
@@ -113,21 +103,29 @@ def rows_of(sequence: int, body: str) -> Iterator[tuple[Source, str]]:
         position = end + 1 if body[end : end + 1] == "," else end
 
 
-def keep(db: Any, peer_id: int, scope: str, errors: dict[Source, str]) -> int:
+def keep(
+    db: Any, peer_id: int, scope: str, errors: dict[Source, str], links: Iterable[tuple[Source, Source]] = ()
+) -> int:
     """Copy the rows of the guilty transactions from staging into quarantine, in the caller's transaction.
 
-    Returns how many; what is there already, since it was delivered again, does not count.
+    ``unit`` in the header of a row is the same number for all transactions that belong together. Returns
+    how many; what is there already, since it was delivered again, does not count.
     """
     quote = db.engine.names.quote
     key = (peer_id, scope)
     kept = 0
-    for sequence, header, body in db.query(
+    groups = joined(links)
+    for sequence, landed_header, body in db.query(
         "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence"
         % quote(*STAGING),
         *key,
     ):
-        table = json.loads(header)["table"]
+        fields = json.loads(landed_header)
+        table = fields["table"]
         for source, row in rows_of(sequence, body):
+            header = landed_header
+            if source in errors and source in groups:
+                header = json.dumps({**fields, "unit": min(groups[source])[1]}, ensure_ascii=False)
             if source in errors and not _is_kept(db, key, table, row):
                 db.execute(
                     "INSERT INTO %s (peer_id, sync_scope_name, table_name, source_transaction, version, error, header, row_image) "

@@ -39,6 +39,11 @@ class Recalled:
     sources: frozenset[Source] = frozenset()
     units: list[frozenset[Source]] = field(default_factory=list)
 
+    @property
+    def links(self) -> list[tuple[Source, Source]]:
+        """The units as pairs."""
+        return [(min(unit), source) for unit in self.units for source in unit]
+
 
 @dataclass(frozen=True)
 class _Kept:
@@ -47,6 +52,8 @@ class _Kept:
     version: int
     header: str
     row: str
+    #: The number that it shares with the other transactions that it was put aside with.
+    unit: int | None
 
 
 def recall(db: Any, peer_id: int, scope: str, batches: Iterable[Batch], shapes: Mapping[str, Shape]) -> Recalled:
@@ -83,9 +90,10 @@ def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> lis
     )  # fmt: skip
     kept = []
     for number, table, version, header, row in rows:
-        key = _key(table, json.loads(header)["columns"], row, shapes)
+        fields = json.loads(header)
+        key = _key(table, fields["columns"], row, shapes)
         if key:
-            kept.append(_Kept((0, int(number)), key, int(version or 0), header, row))
+            kept.append(_Kept((0, int(number)), key, int(version or 0), header, row, fields.get("unit")))
     return kept
 
 
@@ -113,6 +121,7 @@ def _arriving(batches: Iterable[Batch], wanted: set[Key], shapes: Mapping[str, S
 def _units(kept: Iterable[_Kept], arriving: Mapping[Key, set[Source]]) -> list[frozenset[Source]]:
     """Transactions that wrote the same rows, joined; only those of which something arrives."""
     links: list[tuple[Any, Any]] = [(row.key, row.source) for row in kept]
+    links += [(("unit", row.unit), row.source) for row in kept if row.unit is not None]
     links += [(key, source) for key, sources in arriving.items() for source in sources]
     unique = {id(group): group for group in joined(links).values()}
     return [

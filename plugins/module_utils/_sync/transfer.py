@@ -13,14 +13,16 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Callable
 
 from .._engine._errors import RetailError, StatementFailed
+from .._engine._model import TableName
 from .._engine._wire import Extract, Outcome, Work
-from . import metadata, quarantine, rules
+from . import links, metadata, quarantine, rules
+from .links import Link
 from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
 from .pair import Restored, SharedTable
 from .quarantine import Source
@@ -164,7 +166,9 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
             landing.add(batch)
             if landing.size >= BATCH_SIZE:
                 landing.flush()
-    transfer = _apply(way, state, landing, mark, acked, token)
+        linked = links.read(way.sender, (shared.name for shared in way.tables)) if way.upload else []
+    transfer = _apply(way, state, landing, mark, acked, token, linked)
+    links.forget(way.sender, linked)
     transfer.rows = landing.rows
     return transfer
 
@@ -242,14 +246,16 @@ def _batch(shared: SharedTable, texts: list[str], start: int | None, acked: Anch
     return _Batch(json.dumps(header, ensure_ascii=False), "[%s]" % ",".join(texts), len(texts))
 
 
-def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str) -> Transfer:
+def _apply(
+    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str, linked: Sequence[Link]
+) -> Transfer:
     """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
     errors: dict[Source, str] = {}
     again = recall(way.receiver, way.sender_number, way.scope.name, _landed(way, landing), _shapes(way))
     refused = 0
     for attempt in range(_TRIES):
         try:
-            return _apply_once(way, state, landing, mark, acked, token, errors, again)
+            return _apply_once(way, state, landing, mark, acked, token, errors, again, linked)
         except StatementFailed as failure:
             if failure.kind == "transient" and attempt + 1 < _TRIES:
                 time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
@@ -260,7 +266,11 @@ def _apply(way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anc
                 raise
             if refused > 1:
                 batches = chain(((0, *batch) for batch in again.batches), _landed(way, landing))
-                errors.update(quarantine.find_guilty(_trial(way, landing, mark, acked, again), batches, again.units))
+                errors.update(
+                    quarantine.find_guilty(
+                        _trial(way, landing, mark, acked, again), batches, links.pairs(linked) + again.links
+                    )
+                )
     raise StatementFailed("The batch could not be applied within %d tries." % _TRIES, "transient")
 
 
@@ -306,6 +316,7 @@ def _apply_once(
     token: str,
     errors: dict[Source, str],
     again: Recalled,
+    linked: Sequence[Link],
 ) -> Transfer:
     transfer = Transfer()
     with way.receiver.transaction():
@@ -313,10 +324,21 @@ def _apply_once(
         landing.write(again)
         transfer.outcome = _apply_batches(way, mark, acked, frozenset(errors))
         if errors:
-            transfer.quarantined = quarantine.keep(way.receiver, way.sender_number, way.scope.name, errors)
+            together = links.pairs(linked) + again.links
+            transfer.quarantined = quarantine.keep(way.receiver, way.sender_number, way.scope.name, errors, together)
         release(way.receiver, way.sender_number, way.scope.name, again.sources - set(errors))
+        _pass_on(way, linked, again)
         transfer.anchor = _finish(way, mark, transfer.outcome.held_at, token)
     return transfer
+
+
+def _pass_on(way: Way, linked: Sequence[Link], again: Recalled) -> None:
+    """What belongs together here belongs together further up; what is recalled has links that the sender has forgotten."""
+    if not way.upload or not (linked or again.units):
+        return
+    further = {str(name) for name in _going_up(way)}
+    recalled = [(min(further, default=""), one[1], other[1]) for one, other in again.links if one != other]
+    links.pass_on(way.receiver, way.sender_number, (link for link in [*linked, *recalled] if link[0] in further))
 
 
 def _claim(way: Way, state: ScopeState, token: str) -> None:
@@ -350,6 +372,7 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
     )
     by_name = {str(shared.name): shared for shared in way.tables}
     headers = [(sequence, json.loads(header)) for sequence, header in landed]
+    further = _going_up(way) if way.upload and headers else frozenset()
     track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and _goes_further(way))
     for sequence, fields in headers:
         body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
@@ -357,7 +380,9 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
         absent = quarantine.numbers_in(sequence, without)
         shared = _still_there(way, by_name.get(fields["table"]), fields)
         work = _work(way, shared, fields["columns"], mark, known, body, (*key, sequence), absent)
-        outcome = receiver.engine.applying.apply_batch(receiver, replace(work, track_all=track_all))
+        outcome = receiver.engine.applying.apply_batch(
+            receiver, replace(work, track_all=track_all, goes_further=shared.name in further)
+        )
         if outcome.held_at is not None:
             outcome.held_at = max(int(outcome.held_at), fields.get("floor", 0))
         total.add(outcome)
@@ -379,6 +404,13 @@ def _still_there(way: Way, shared: SharedTable | None, fields: dict[str, Any]) -
             "Put it back until they have been applied.",
         )
     return shared
+
+
+def _going_up(way: Way) -> frozenset[TableName]:
+    """The tables of this scope whose changes go up from the receiver of an upload, too."""
+    scopes = metadata.read_scopes(way.receiver, metadata.PARENT)
+    up = {table.name for scope in scopes if scope.uploads for table in scope.tables}
+    return frozenset(shared.name for shared in way.tables if shared.name in up)
 
 
 def _goes_further(way: Way) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column, TableName
-from .._phrases import CONFLICT, WINDOW, Phrases, count, count_settled
+from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, received
 from .._wire import Outcome, Work
 from . import marks, names, tracking, types
 
@@ -37,10 +37,14 @@ def apply_batch(db: Any, work: Work) -> Outcome:
         _settle_conflicts(db, work, sql)
         outcome = count_settled(db, sql, outcome)
     if outcome.moved:
+        if work.goes_further:
+            _link(db, work, sql)
         _write(db, work, sql)
         _track(db, work, sql)
     if outcome.same and not work.upload:
         _adopt(db, work, sql)
+    if outcome.same and work.goes_further:
+        _keep_moves(db, work, sql)
     if work.window_from is not None:
         _remember(db, work, sql)
     return outcome
@@ -74,8 +78,8 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     db.execute(
         "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, d smallint "
         "NOT NULL, "
-        "x bigint NULL, y bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, row_key nvarchar(max) COLLATE DATABASE_DEFAULT "
-        "NULL, %s, "
+        "x bigint NULL, k smallint NOT NULL, m bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, "
+        "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, %s, "
         "PRIMARY KEY (%s))"
         % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
     )
@@ -83,11 +87,11 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     read = ", ".join("%s %s '$.%s'" % (key, types.read_as(column), key) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     db.execute(
-        "INSERT INTO {incoming} (v, b, n, d, x, y, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
+        "INSERT INTO {incoming} (v, b, n, d, x, k, m, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
         "0), "
-        "COALESCE(q.d, 0), q.x, q.y, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n "
+        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n "
         "smallint '$.n', "
-        "d smallint '$.d', x bigint '$.x', y bigint '$.y', {read}) AS q".format(
+        "d smallint '$.d', x bigint '$.x', k smallint '$.k', m bigint '$.m', {read}) AS q".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),
             row_key=_row_key(sql),
@@ -309,6 +313,26 @@ def _write_rows(db: Any, sql: _Phrases) -> None:
     )
 
 
+def _link(db: Any, work: Work, sql: _Phrases) -> None:
+    """What is overwritten here before it has gone further up belongs together with what overwrites it."""
+    db.execute(
+        "INSERT INTO {link} (table_name, source_transaction, earlier_transaction) SELECT DISTINCT {name}, {now}, {before} "
+        "FROM {incoming} AS i JOIN {tracking} AS t ON {tracked} WHERE i.act = 'write' AND i.x > 0 "
+        "AND (t.origin IS NULL OR t.origin <> 0) AND t.version >= {pending} AND {before} <> {now} "
+        "AND NOT EXISTS (SELECT 1 FROM {link} AS l WHERE l.table_name = {name} AND l.source_transaction = {now} "
+        "AND l.earlier_transaction = {before})".format(
+            link=names.quote(*LINK),
+            name=sql.table_literal,
+            now=received("i.x", work.peer),
+            before=tracking.SOURCE,
+            incoming=sql.incoming,
+            tracking=sql.tracking,
+            tracked=sql.match("t"),
+            pending=tracking.pending(work.table.name),
+        )
+    )
+
+
 def _track(db: Any, work: Work, sql: _Phrases) -> None:
     """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a
     trigger of the application has rewritten the very row meanwhile."""
@@ -317,10 +341,11 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
     else:
         parent_version, created, keep = "i.v", "0", ", parent_version = i.v, created_here = 0"
     db.execute(
-        "UPDATE t SET origin = {peer}, sync_row_is_tombstone = i.d, source_transaction = i.x, "
-        "earlier_transaction = i.y, last_change_datetime = {now}{keep} "
+        "UPDATE t SET origin = {peer}, sync_row_is_tombstone = i.d + i.k, source_transaction = i.x, "
+        "earlier_transaction = NULL, moved_in = {moved}, last_change_datetime = {now}{keep} "
         "FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} WHERE i.act = 'write'".format(
             peer=int(work.peer),
+            moved=received("i.m", work.peer),
             now=tracking.NOW,
             keep=keep,
             tracking=sql.tracking,
@@ -331,14 +356,15 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
     baseline = "" if work.track_all else " AND i.v IS NOT NULL"
     db.execute(
         "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, "
-        "source_transaction, earlier_transaction, last_change_datetime) SELECT {values}, {peer}, {parent_version}, "
-        "{created}, i.d, i.x, i.y, {now} FROM {incoming} AS i WHERE i.act = 'write'{baseline} AND {untracked}".format(
+        "source_transaction, moved_in, last_change_datetime) SELECT {values}, {peer}, {parent_version}, "
+        "{created}, i.d + i.k, i.x, {moved}, {now} FROM {incoming} AS i WHERE i.act = 'write'{baseline} AND {untracked}".format(
             tracking=sql.tracking,
             keys=sql.key_list,
             values=sql.incoming_keys,
             peer=int(work.peer),
             parent_version=parent_version,
             created=created,
+            moved=received("i.m", work.peer),
             now=tracking.NOW,
             incoming=sql.incoming,
             baseline=baseline,
@@ -353,8 +379,9 @@ def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
     here leaves nothing to go further down."""
     known, origin = "t.parent_version IS NULL OR t.parent_version <> i.v", ""
     if work.gives_up:
-        known += " OR (t.origin IS NULL OR t.origin <> 0) AND t.sync_row_is_tombstone = i.d"
-        origin = ", origin = CASE WHEN t.sync_row_is_tombstone = i.d THEN 0 ELSE t.origin END"
+        alike = "(t.sync_row_is_tombstone = 0 AND i.d = 0 OR t.sync_row_is_tombstone <> 0 AND i.d = 1)"
+        known += " OR (t.origin IS NULL OR t.origin <> 0) AND " + alike
+        origin = ", origin = CASE WHEN " + alike + " THEN 0 ELSE t.origin END"
     db.execute(
         "UPDATE t SET parent_version = i.v{origin} FROM {tracking} AS t JOIN {incoming} AS i ON {tracked} "
         "WHERE i.act = 'same' AND i.v IS NOT NULL AND ({known})".format(
@@ -370,6 +397,23 @@ def _adopt(db: Any, work: Work, sql: _Phrases) -> None:
             tracking=sql.tracking,
             keys=sql.key_list,
             values=sql.incoming_keys,
+            incoming=sql.incoming,
+            untracked=sql.untracked,
+        )
+    )
+
+
+def _keep_moves(db: Any, work: Work, sql: _Phrases) -> None:
+    """A key that a row had for a while, and that never came here, is a step on the way from its old key to its new
+    one."""
+    db.execute(
+        "INSERT INTO {tracking} ({keys}, origin, sync_row_is_tombstone, source_transaction, moved_in) SELECT {values}, "
+        "{peer}, 2, i.x, {moved} FROM {incoming} AS i WHERE i.act = 'same' AND i.k = 1 AND {untracked}".format(
+            tracking=sql.tracking,
+            keys=sql.key_list,
+            values=sql.incoming_keys,
+            peer=int(work.peer),
+            moved=received("i.m", work.peer),
             incoming=sql.incoming,
             untracked=sql.untracked,
         )

@@ -21,21 +21,8 @@ _MOST_PARAMETERS = 2_000
 #: The version as the wire has it. Compared is the column itself, so that its index is used.
 _VERSION = "CAST(t.version AS bigint)"
 
-#: The transaction that a row was written in. Two peers number theirs alike, so the peer is put in front of the number.
-_SOURCE = (
-    "CASE WHEN t.source_transaction < 0 THEN t.source_transaction "
-    "ELSE COALESCE(t.source_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint), t.source_transaction, %s) END"
-    % _VERSION
-)
-
 #: A row of the baseline has no transaction: a number of its own.
 _ALONE = "-ROW_NUMBER() OVER (ORDER BY (SELECT NULL))"
-
-#: The transaction that had written the row before, numbered alike.
-_EARLIER = (
-    "CASE WHEN t.origin IS NULL THEN t.earlier_transaction "
-    "ELSE t.earlier_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint) END"
-)
 
 
 def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
@@ -51,7 +38,7 @@ def query(extract: Extract) -> str:
     """The SELECT behind :func:`stream`. Each row is made to JSON by itself: FOR JSON over all would cut its text in
     pieces."""
     rows, order = (_load(extract), "") if extract.low is None else (_changes(extract), " ORDER BY %s" % _order(extract))
-    members = ["v", "x", "d"] + (["y", "b", "n"] if extract.uploads and extract.low is not None else [])
+    members = ["v", "x", "d"] + (["b", "n", "k", "m"] if extract.uploads and extract.low is not None else [])
     members += [key_of(position) for position in range(len(extract.columns))]
     return (
         "SELECT q.v, j.body FROM (%s) AS q CROSS APPLY (SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, "
@@ -78,7 +65,7 @@ def _load(extract: Extract) -> str:
     if not extract.filter or extract.removes:
         rows += (
             " UNION ALL SELECT {version}, {source}, 1{deleted} "
-            "FROM {tracking} AS t LEFT JOIN {base} AS r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
+            "FROM {tracking} AS t LEFT JOIN {base} AS r ON {tracked} WHERE t.sync_row_is_tombstone <> 0 AND r.{key} IS NULL"
         ).format(deleted=_columns(extract, "t"), key=keys[0], **_places(extract))
     if extract.removes:
         rows += (
@@ -99,7 +86,7 @@ def _places(extract: Extract) -> dict[str, str]:
         "base": names.quote(*extract.table.name),
         "tracking": _tracking(extract.table),
         "tracked": tracking.matching("t", "r", _keys(extract.table)),
-        "source": _SOURCE,
+        "source": tracking.SOURCE,
         "alone": _ALONE,
         "version": _VERSION,
     }
@@ -114,11 +101,12 @@ def _changes(extract: Extract) -> str:
     missing = "r.%s IS NULL" % keys[0]
     meta = [
         "%s AS v" % _VERSION,
-        "%s AS x" % _SOURCE,
+        "%s AS x" % tracking.SOURCE,
         "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing,
     ]
     if extract.uploads:
-        meta += ["%s AS y" % _EARLIER, "COALESCE(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["COALESCE(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["t.moved_in AS m", "CASE WHEN t.sync_row_is_tombstone = 2 THEN 1 END AS k"]
     meta += ["t.%s AS k%d" % (key, position) for position, key in enumerate(keys)]
     return "SELECT %s%s FROM %s AS t LEFT JOIN %s AS r ON %s WHERE %s%s" % (
         ", ".join(meta),
@@ -127,14 +115,14 @@ def _changes(extract: Extract) -> str:
         names.quote(*extract.table.name),
         tracking.matching("r", "t", keys),
         _wanted(extract),
-        "" if extract.with_deletes else " AND NOT " + missing,
+        "" if extract.with_deletes else " AND NOT (%s AND t.sync_row_is_tombstone <> 2)" % missing,
     )
 
 
 def _meta_of_moves(extract: Extract) -> str:
     return "%s AS v, COALESCE(%s, %s) AS x, CASE WHEN r.%s IS NULL THEN 1 ELSE 0 END AS d" % (
         _filtering(extract).version % _VERSION,
-        _SOURCE,
+        tracking.SOURCE,
         _ALONE,
         _keys(extract.table)[0],
     )
@@ -224,7 +212,7 @@ def _asks(position: int, extract: Extract) -> str:
 
 def _alive(extract: Extract) -> str:
     """Where deletions stay, none of them is a reason for a session."""
-    return "" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0"
+    return "" if extract.with_deletes else " AND t.sync_row_is_tombstone <> 1"
 
 
 def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | None]]:

@@ -98,7 +98,7 @@ def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) 
         waits = "%s AND (t.origin IS NULL OR t.origin <> %d)%s" % (
             marks.newer_than("t.version", extract.low or 0, extract.seen),
             int(extract.not_origin),
-            "" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0",
+            "" if extract.with_deletes else " AND t.sync_row_is_tombstone <> 1",
         )
     key_names = [names.quote(column.name) for column in digest.table.key_columns]
     rows = db.query(

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._model import Table, TableName
+from .._phrases import LINK, pending_from, source_of
 from . import companions, names, types
 
 SUFFIX = "_tracking"
@@ -33,6 +34,8 @@ NOW = "GETUTCDATE()"
 #: harm; one never looks like two.
 TRANSACTION = "CURRENT_TRANSACTION_ID()"
 _SUBSTITUTE = "pg_catalog.txid_current()"
+#: The transaction that a tracking row was written in.
+SOURCE = source_of("t", "COALESCE(t.source_transaction, CAST(t.version AS bigint))")
 _COLUMNS = "origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
 
 
@@ -96,6 +99,21 @@ def read(db: Any) -> dict[TableName, tuple[str, ...]]:
     return found
 
 
+def outdated(db: Any) -> set[TableName]:
+    """The tables whose tracking an earlier release made; :func:`create` brings it up to date."""
+    rows = db.query(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, MAX(CASE WHEN COLUMN_NAME = N'moved_in' THEN 1 ELSE 0 END) "
+        "FROM INFORMATION_SCHEMA.COLUMNS WHERE COLUMN_NAME IN (N'parent_version', N'moved_in') "
+        "AND RIGHT(TABLE_NAME, %d) = %s GROUP BY TABLE_SCHEMA, TABLE_NAME" % (len(SUFFIX), names.literal(SUFFIX))
+    )
+    return {TableName(schema, name[: -len(SUFFIX)]) for schema, name, is_new in rows if not is_new}
+
+
+def pending(table: TableName) -> str:
+    """SQL: the stamp from which on the parent may lack changes of a table, NULL where none of them go up."""
+    return "CAST(%s AS binary(8))" % pending_from(names.quote, names.literal, "CHARINDEX(%s, %s)", table)
+
+
 def matching(left: str, right: str, keys: list[str]) -> str:
     """SQL: the keys of two aliases are equal."""
     return " AND ".join("%s.%s = %s.%s" % (left, key, right, key) for key in keys)
@@ -138,7 +156,7 @@ def _create_table(table: Table) -> list[str]:
         "origin int NULL, "
         "parent_version bigint NULL, created_here smallint NOT NULL DEFAULT 0, sync_row_is_tombstone smallint NOT "
         "NULL DEFAULT 0, "
-        "source_transaction bigint NULL, earlier_transaction bigint NULL, "
+        "source_transaction bigint NULL, earlier_transaction bigint NULL, moved_in bigint NULL, "
         "last_change_datetime datetime NOT NULL DEFAULT {now}, CONSTRAINT {primary} "
         "PRIMARY KEY ({key_names})); CREATE INDEX {index} ON {place} (version, {key_names}); END"
     ).format(
@@ -150,10 +168,18 @@ def _create_table(table: Table) -> list[str]:
         key_names=key_names,
         index=names.quote(tracking.name + "_version"),
     )
+    escalation = "ALTER TABLE %s SET (LOCK_ESCALATION = DISABLE)" % place
+    return [made, escalation, *_add_columns(tracking), companions.hand_on_rights(table.name, tracking)]
+
+
+def _add_columns(tracking: TableName) -> list[str]:
+    """What tracking of an earlier release lacks. With the triggers in one transaction: the column says that they are
+    new, too."""
     return [
-        made,
-        "ALTER TABLE %s SET (LOCK_ESCALATION = DISABLE)" % place,
-        companions.hand_on_rights(table.name, tracking),
+        "IF NOT EXISTS (SELECT 1 FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s "
+        "AND COLUMN_NAME = N'%s') ALTER TABLE %s ADD %s bigint NULL"
+        % (names.literal(tracking.schema), names.literal(tracking.name), column, names.quote(*tracking), column)
+        for column in ("earlier_transaction", "moved_in")
     ]
 
 
@@ -175,32 +201,34 @@ def _create_trigger(table: Table, event: str) -> list[str]:
     return ["DROP TRIGGER IF EXISTS %s" % name, _with_transaction(trigger)]
 
 
-#: The transaction before this one that changed the row here. What both wrote belongs together until it has gone up.
-_EARLIER = (
-    "CASE WHEN t.origin IS NULL AND t.source_transaction <> %s THEN t.source_transaction "
-    "WHEN t.origin IS NULL THEN t.earlier_transaction END"
-)
+def _write(table: Table, source: str, created: str, tombstone: int, moved: str, first_moved: str = "NULL") -> str:
+    """The rows of ``source`` (alias s) become local changes.
 
-
-def _write(table: Table, source: str, created: str, tombstone: int, more: str) -> str:
-    """The rows of ``source`` (alias s) become local changes."""
+    :param moved: the transaction in which a row came to its key; ``first_moved`` of one that is not tracked yet.
+    """
     # No range locks here: they would make all who sell at the same time wait for each other. The statement that fired
     # us holds
     # the row itself, and whoever else writes its tracking row has locked the row, or the gap in its place, before.
+    # Re-created after a deletion that the parent sent: for the parent a new row. After a deletion of our own: a
+    # changed one.
     keys = _keys(table)
+    born = "CASE WHEN t.sync_row_is_tombstone <> 0 AND t.origin = 0 THEN 1 ELSE t.created_here END"
     return (
         "UPDATE t SET origin = NULL, earlier_transaction = {earlier}, "
-        "source_transaction = {transaction}, sync_row_is_tombstone = {tombstone}, "
-        "last_change_datetime = {now}{more} FROM {tracking} AS t JOIN {source} ON {match}; "
-        "INSERT INTO {tracking} ({keys}, {columns}) SELECT {source_keys}, NULL, NULL, {created}, {tombstone}, "
-        "{transaction}, {now} "
+        "source_transaction = {transaction}, sync_row_is_tombstone = {tombstone}, moved_in = {moved}, "
+        "created_here = {born}, last_change_datetime = {now} FROM {tracking} AS t JOIN {source} ON {match}; "
+        "IF @@ROWCOUNT > 0 {link}; "
+        "INSERT INTO {tracking} ({keys}, {columns}, moved_in) SELECT {source_keys}, NULL, NULL, {created}, {tombstone}, "
+        "{transaction}, {now}, {first_moved} "
         "FROM {source} WHERE NOT EXISTS (SELECT 1 FROM {tracking} AS t WHERE {match});"
     ).format(
         transaction=TRANSACTION,
-        earlier=_EARLIER % TRANSACTION,
+        earlier=_earlier(table),
         tombstone=tombstone,
+        moved=moved,
+        first_moved=first_moved,
+        born="t.created_here" if tombstone else born,
         now=NOW,
-        more=more,
         tracking=names.quote(*tracking_name(table.name)),
         source=source,
         match=matching("t", "s", keys),
@@ -208,28 +236,73 @@ def _write(table: Table, source: str, created: str, tombstone: int, more: str) -
         columns=_COLUMNS,
         source_keys=", ".join("s." + key for key in keys),
         created=created,
+        link=_link(table, source),
+    )
+
+
+def _earlier(table: Table) -> str:
+    """The transaction that changed the row here before this one. Until it has gone up, what both wrote belongs
+    together."""
+    return (
+        "CASE WHEN t.origin IS NULL AND t.source_transaction = %s THEN t.earlier_transaction "
+        "WHEN (t.origin IS NULL OR t.origin <> 0) AND t.version >= %s THEN %s END"
+        % (TRANSACTION, pending(table.name), SOURCE)
+    )
+
+
+def _link(table: Table, source: str) -> str:
+    return (
+        "INSERT INTO {link} (table_name, source_transaction, earlier_transaction) SELECT DISTINCT {name}, {transaction}, "
+        "t.earlier_transaction FROM {tracking} AS t JOIN {source} ON {match} WHERE t.earlier_transaction IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM {link} AS l WHERE l.table_name = {name} AND l.source_transaction = {transaction} "
+        "AND l.earlier_transaction = t.earlier_transaction)"
+    ).format(
+        link=names.quote(*LINK),
+        name=names.literal(str(table.name)),
+        transaction=TRANSACTION,
+        tracking=names.quote(*tracking_name(table.name)),
+        source=source,
+        match=matching("t", "s", _keys(table)),
     )
 
 
 def _inserted(table: Table) -> str:
-    # Re-created after a deletion that the parent sent: for the parent a new row. After a deletion of our own: a
-    # changed one.
-    born = ", created_here = CASE WHEN t.sync_row_is_tombstone = 1 AND t.origin = 0 THEN 1 ELSE t.created_here END"
-    return _write(table, "inserted AS s", "1", 0, born)
+    return _write(table, "inserted AS s", "1", 0, "NULL")
 
 
 def _updated(table: Table) -> str:
+    """A key that nobody has any more says so with a tombstone of its own, 2: its row lives on under another key.
+
+    Which one is not known where a statement changes many keys, so all of its rows count as moved.
+    """
     keys = _keys(table)
-    gone = "(SELECT %s FROM deleted AS o WHERE NOT EXISTS (SELECT 1 FROM inserted AS i WHERE %s)) AS s" % (
+    left = "(SELECT %s FROM deleted AS o WHERE NOT EXISTS (SELECT 1 FROM inserted AS i WHERE %s)) AS s" % (
         ", ".join("o." + key for key in keys),
         matching("i", "o", keys),
     )
     is_new_key = "CASE WHEN EXISTS (SELECT 1 FROM deleted AS o WHERE %s) THEN 0 ELSE 1 END" % matching("o", "s", keys)
-    return _write(table, gone, "0", 1, "") + " " + _write(table, "inserted AS s", is_new_key, 0, "")
+    return "DECLARE @moved bigint; IF EXISTS (SELECT 1 FROM %s) BEGIN SET @moved = %s; %s END; %s" % (
+        left,
+        TRANSACTION,
+        _write(table, left, "0", 2, "t.moved_in"),
+        _write(table, "inserted AS s", is_new_key, 0, "COALESCE(@moved, t.moved_in)", "@moved"),
+    )
 
 
 def _deleted(table: Table) -> str:
-    return _write(table, "deleted AS s", "0", 1, "")
+    """Who deletes a moved row before it has gone up wants the parent to keep it: then under the key that the parent
+    knows."""
+    stays = (
+        "IF EXISTS (SELECT 1 FROM {tracking} AS t JOIN deleted AS s ON {match} WHERE t.moved_in IS NOT NULL) BEGIN "
+        "DECLARE @moves TABLE (number bigint NOT NULL PRIMARY KEY); INSERT INTO @moves SELECT DISTINCT t.moved_in "
+        "FROM {tracking} AS t JOIN deleted AS s ON {match} WHERE t.moved_in IS NOT NULL; "
+        "WHILE @@ROWCOUNT > 0 INSERT INTO @moves SELECT DISTINCT t.moved_in FROM {tracking} AS t "
+        "WHERE t.sync_row_is_tombstone = 2 AND t.moved_in IS NOT NULL AND {source} IN (SELECT number FROM @moves) "
+        "AND t.moved_in NOT IN (SELECT number FROM @moves); "
+        "UPDATE t SET sync_row_is_tombstone = 1 FROM {tracking} AS t WHERE t.sync_row_is_tombstone = 2 "
+        "AND {source} IN (SELECT number FROM @moves); END"
+    ).format(tracking=names.quote(*tracking_name(table.name)), match=matching("t", "s", _keys(table)), source=SOURCE)
+    return _write(table, "deleted AS s", "0", 1, "t.moved_in") + " " + stays
 
 
 _BODIES = {"insert": _inserted, "update": _updated, "delete": _deleted}

@@ -17,7 +17,7 @@ from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column
-from .._phrases import CONFLICT, WINDOW, Phrases, count, count_settled
+from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, received
 from .._wire import Outcome, Work
 from . import marks, names, tracking, types
 
@@ -43,10 +43,14 @@ def apply_batch(db: Any, work: Work) -> Outcome:
         _settle_conflicts(db, work, sql)
         outcome = count_settled(db, sql, outcome)
     if outcome.moved:
+        if work.goes_further:
+            _link(db, work, sql)
         _check_written(work, outcome, _write(db, work, sql))
         _track(db, work, sql)
     if outcome.same and not work.upload:
         _adopt(db, work, sql)
+    if outcome.same and work.goes_further:
+        _keep_moves(db, work, sql)
     if work.window_from is not None:
         _remember(db, work, sql)
     return outcome
@@ -56,16 +60,17 @@ def _land(db: Any, work: Work, sql: Phrases) -> None:
     """The batch as a temporary table, typed as the receiver's columns are; made once per connection and table."""
     columns = ", ".join("%s %s" % (key, types.native(column.type)) for key, column in sql.columns)
     db.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, d smallint, x bigint, y bigint, act varchar(8), "
-        "here boolean, row_key text, %s) ON COMMIT DELETE ROWS" % (sql.incoming.partition(".")[2], columns)
+        "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, d smallint, x bigint, k smallint, m bigint, "
+        "act varchar(8), here boolean, row_key text, %s) ON COMMIT DELETE ROWS"
+        % (sql.incoming.partition(".")[2], columns)
     )
     db.execute("DELETE FROM %s" % sql.incoming)
     read = ", ".join("%s %s" % (key, types.read_as(column)) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     rows = db.execute(
-        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, q.y, NULL, false, "
-        "CAST(json_build_array(%s) AS text), %s "
-        "FROM json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, y bigint, %s)"
+        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, "
+        "coalesce(q.k * q.d, 0), q.m, NULL, false, CAST(json_build_array(%s) AS text), %s "
+        "FROM json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, k smallint, m bigint, %s)"
         % (sql.incoming, ", ".join("q." + key for key in sql.wire_keys), values, _body(work), read),
         *work.body_parameters,
     )
@@ -244,6 +249,18 @@ def _placeholder(column: Column) -> str:
     return "gen_random_uuid()" if native == "uuid" else ""
 
 
+def _link(db: Any, work: Work, sql: Phrases) -> None:
+    """What is overwritten here before it has gone further up belongs together with what overwrites it."""
+    db.execute(
+        "INSERT INTO {link} (table_name, source_transaction, earlier_transaction) SELECT DISTINCT {name}, {now}, {before} "
+        "FROM {incoming} i JOIN {tracking} t ON {tracked} WHERE i.act = 'write' AND i.x > 0 AND (t.origin IS NULL OR t.origin <> 0) "
+        "AND t.version >= {pending} AND {before} <> {now} ON CONFLICT DO NOTHING".format(
+            link=names.quote(*LINK), name=sql.table_literal, now=received("i.x", work.peer), before=tracking.SOURCE,
+            incoming=sql.incoming, tracking=sql.tracking, tracked=sql.match("t"), pending=tracking.pending(work.table.name),
+        )
+    )  # fmt: skip
+
+
 def _track(db: Any, work: Work, sql: Phrases) -> None:
     """The tracking rows of what was written. Written after the rows, so that the origin stays the peer's even where a trigger
     of the application has rewritten the very row meanwhile."""
@@ -258,14 +275,15 @@ def _track(db: Any, work: Work, sql: Phrases) -> None:
     )
     db.execute(
         "INSERT INTO {tracking} ({keys}, version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, "
-        "earlier_transaction, last_change_datetime) SELECT {values}, {version}, {peer}, {parent_version}, {created}, "
-        "i.d, i.x, i.y, {now} FROM {incoming} i "
+        "moved_in, last_change_datetime) SELECT {values}, {version}, {peer}, {parent_version}, {created}, "
+        "i.d + i.k, i.x, {moved}, {now} FROM {incoming} i "
         "WHERE i.act = 'write'{untracked} ORDER BY {values} ON CONFLICT ({keys}) DO UPDATE SET version = excluded.version, "
         "origin = excluded.origin, sync_row_is_tombstone = excluded.sync_row_is_tombstone, "
-        "source_transaction = excluded.source_transaction, earlier_transaction = excluded.earlier_transaction, "
+        "source_transaction = excluded.source_transaction, earlier_transaction = NULL, moved_in = excluded.moved_in, "
         "last_change_datetime = excluded.last_change_datetime{keep}".format(
             tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, peer=int(work.peer),
             parent_version=parent_version, created=created, now=tracking.NOW, incoming=sql.incoming, untracked=untracked, keep=keep,
+            moved=received("i.m", work.peer),
         )
     )  # fmt: skip
 
@@ -274,7 +292,7 @@ def _adopt(db: Any, work: Work, sql: Phrases) -> None:
     """The parent's image is here already: only its version is new. Where nothing goes up, the deletion of a row that never was
     here leaves nothing to go further down."""
     # The tombstones are compared for the row that the POS inserts again in this moment: that stays its own.
-    mine = "t.sync_row_is_tombstone <> excluded.sync_row_is_tombstone"
+    mine = "(t.sync_row_is_tombstone = 0) <> (excluded.sync_row_is_tombstone = 0)"
     origin = ", origin = CASE WHEN %s THEN t.origin ELSE 0 END" % mine if work.gives_up else ""
     new = (
         " AND (i.d = 0 OR EXISTS (SELECT 1 FROM %s k WHERE %s))" % (sql.tracking, sql.match("k"))
@@ -288,6 +306,18 @@ def _adopt(db: Any, work: Work, sql: Phrases) -> None:
         "ON CONFLICT ({keys}) DO UPDATE SET parent_version = excluded.parent_version{origin}".format(
             tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, incoming=sql.incoming,
             origin=origin, new=new,
+        )
+    )  # fmt: skip
+
+
+def _keep_moves(db: Any, work: Work, sql: Phrases) -> None:
+    """A key that a row had for a while, and that never came here, is a step on the way from its old key to its new one."""
+    db.execute(
+        "INSERT INTO {tracking} ({keys}, version, origin, sync_row_is_tombstone, source_transaction, moved_in) SELECT {values}, "
+        "{version}, {peer}, 2, i.x, {moved} FROM {incoming} i WHERE i.act = 'same' AND i.k = 1 ORDER BY {values} "
+        "ON CONFLICT DO NOTHING".format(
+            tracking=sql.tracking, keys=sql.key_list, values=sql.incoming_keys, version=tracking.VERSION, peer=int(work.peer),
+            moved=received("i.m", work.peer), incoming=sql.incoming,
         )
     )  # fmt: skip
 

@@ -18,18 +18,6 @@ from . import marks, names, tracking, types
 _FETCH_SIZE = 400_000
 _MOST_ROWS = 1_000
 
-#: The transaction that a row was written in. Two peers number theirs alike, so the peer is put in front of the number.
-_SOURCE = (
-    "CASE WHEN t.source_transaction < 0 THEN t.source_transaction "
-    "ELSE coalesce(t.source_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint), t.version) END"
-)
-
-#: The transaction that had written the row before, numbered alike.
-_EARLIER = (
-    "CASE WHEN t.source_transaction IS NULL THEN t.earlier_transaction "
-    "ELSE t.earlier_transaction + (t.origin + 1) * CAST(17592186044416 AS bigint) END"
-)
-
 
 def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
@@ -69,7 +57,7 @@ def _load(extract: Extract) -> str:
     if not extract.filter or extract.removes:
         rows += (
             " UNION ALL SELECT t.version, {source}, 1, {deleted} "
-            "FROM {tracking} t LEFT JOIN {base} r ON {tracked} WHERE t.sync_row_is_tombstone = 1 AND r.{key} IS NULL"
+            "FROM {tracking} t LEFT JOIN {base} r ON {tracked} WHERE t.sync_row_is_tombstone <> 0 AND r.{key} IS NULL"
         ).format(deleted=_columns(extract, "t"), key=keys[0], **_places(extract))
     if extract.removes:
         rows += (
@@ -87,7 +75,7 @@ def _places(extract: Extract) -> dict[str, str]:
         "base": names.quote(*extract.table.name),
         "tracking": _tracking(extract.table),
         "tracked": tracking.matching("t", "r", _keys(extract.table)),
-        "source": _SOURCE,
+        "source": tracking.SOURCE,
     }
 
 
@@ -96,19 +84,21 @@ def _changes(extract: Extract) -> str:
         return _moves(extract, "%s, %s" % (_meta_of_moves(extract), _columns(extract, "c"))) + " ORDER BY 1"
     keys = _keys(extract.table)
     missing = "r.%s IS NULL" % keys[0]
-    meta = ["t.version AS v", "%s AS x" % _SOURCE, "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
+    meta = ["t.version AS v", "%s AS x" % tracking.SOURCE, "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
     if extract.uploads:
-        meta += ["%s AS y" % _EARLIER, "coalesce(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["coalesce(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["t.moved_in AS m", "CASE WHEN t.sync_row_is_tombstone = 2 THEN 1 END AS k"]
+    stays = "" if extract.with_deletes else " AND NOT (%s AND t.sync_row_is_tombstone <> 2)" % missing
     return "SELECT %s, %s FROM %s t LEFT JOIN %s r ON %s WHERE %s%s ORDER BY t.version, %s" % (
         ", ".join(meta), _columns(extract, "t"), _tracking(extract.table), names.quote(*extract.table.name),
-        tracking.matching("r", "t", keys), _wanted(extract), "" if extract.with_deletes else " AND NOT " + missing,
+        tracking.matching("r", "t", keys), _wanted(extract), stays,
         ", ".join("t." + key for key in keys),
     )  # fmt: skip
 
 
 def _meta_of_moves(extract: Extract) -> str:
     return "%s AS v, coalesce(%s, -row_number() OVER ()) AS x, CASE WHEN r.%s IS NULL THEN 1 ELSE 0 END AS d" % (
-        _filtering(extract).version % "t.version", _SOURCE, _keys(extract.table)[0],
+        _filtering(extract).version % "t.version", tracking.SOURCE, _keys(extract.table)[0],
     )  # fmt: skip
 
 
@@ -162,7 +152,7 @@ def _waiting(extract: Extract, columns: str) -> str:
 
 def _alive(extract: Extract) -> str:
     """Where deletions stay, none of them is a reason for a session."""
-    return "" if extract.with_deletes else " AND t.sync_row_is_tombstone = 0"
+    return "" if extract.with_deletes else " AND t.sync_row_is_tombstone <> 1"
 
 
 def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | None]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._model import Table, TableName
+from .._phrases import LINK, pending_from, source_of
 from . import names, types
 
 SUFFIX = "_tracking"
@@ -21,12 +22,9 @@ APPLYING = "axops.applying"
 TRIGGERS = ("insert", "update", "delete", "truncate")
 
 VERSION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint)"
-#: The transaction before this one that changed the row here. What both wrote belongs together until it has gone up.
-_EARLIER = (
-    "CASE WHEN t.origin IS NULL AND t.version <> excluded.version THEN t.version "
-    "WHEN t.origin IS NULL THEN t.earlier_transaction END"
-)
 NOW = "(now() AT TIME ZONE 'utc')"
+#: The transaction that a tracking row was written in.
+SOURCE = source_of("t", "t.version")
 _COLUMNS = (
     "version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
 )
@@ -38,7 +36,7 @@ def tracking_name(table: TableName) -> TableName:
 
 def create(table: Table) -> list[str]:
     """Statements that put tracking on a table; each may be run again."""
-    return [_create_table(table), _create_index(table)] + [
+    return [_create_table(table), _add_columns(table), _create_index(table)] + [
         statement
         for event in TRIGGERS
         for statement in (_create_function(table, event), *_create_trigger(table, event))
@@ -90,6 +88,23 @@ def read(db: Any) -> dict[TableName, tuple[str, ...]]:
     return found
 
 
+def outdated(db: Any) -> set[TableName]:
+    """The tables whose tracking an earlier release made; :func:`create` brings it up to date."""
+    rows = db.query(
+        "SELECT n.nspname, left(c.relname, -length(CAST(? AS text))) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'parent_version' AND NOT a.attisdropped "
+        "WHERE c.relkind = 'r' AND right(c.relname, length(CAST(? AS text))) = ? AND NOT EXISTS (SELECT 1 FROM pg_attribute m "
+        "WHERE m.attrelid = c.oid AND m.attname = 'moved_in' AND NOT m.attisdropped)",
+        SUFFIX, SUFFIX, SUFFIX,
+    )  # fmt: skip
+    return {TableName(schema, name) for schema, name in rows}
+
+
+def pending(table: TableName) -> str:
+    """SQL: the version from which on the parent may lack changes of a table, NULL where none of them go up."""
+    return pending_from(names.quote, names.literal, "position(%s IN %s)", table)
+
+
 def matching(left: str, right: str, keys: list[str]) -> str:
     """SQL: the keys of two aliases are equal."""
     return " AND ".join("%s.%s = %s.%s" % (left, key, right, key) for key in keys)
@@ -110,9 +125,17 @@ def _create_table(table: Table) -> str:
     return (
         "CREATE TABLE IF NOT EXISTS {tracking} ({keys}, version bigint NOT NULL, origin integer, parent_version bigint, "
         "created_here smallint NOT NULL DEFAULT 0, sync_row_is_tombstone smallint NOT NULL DEFAULT 0, source_transaction bigint, "
-        "earlier_transaction bigint, "
+        "earlier_transaction bigint, moved_in bigint, "
         "last_change_datetime timestamp(3) NOT NULL DEFAULT {now}, PRIMARY KEY ({key_names}))"
     ).format(tracking=names.quote(*tracking_name(table.name)), keys=keys, now=NOW, key_names=", ".join(_keys(table)))
+
+
+def _add_columns(table: Table) -> str:
+    """What tracking of an earlier release lacks. With the triggers in one transaction: the column says that they are new, too."""
+    return (
+        "ALTER TABLE %s ADD COLUMN IF NOT EXISTS earlier_transaction bigint, ADD COLUMN IF NOT EXISTS moved_in bigint"
+        % names.quote(*tracking_name(table.name))
+    )
 
 
 def _create_index(table: Table) -> str:
@@ -138,7 +161,8 @@ def _create_function(table: Table, event: str) -> str:
         )
     return (
         "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp "
-        "AS $axops$ BEGIN %s END $axops$" % (names.quote(table.name.schema, _trigger_name(table.name, event)), body)
+        "AS $axops$ DECLARE axops_touched bigint[]; axops_moves bigint[]; axops_gone bigint; axops_moved bigint; BEGIN %s END $axops$"
+        % (names.quote(table.name.schema, _trigger_name(table.name, event)), body)
     )
 
 
@@ -160,38 +184,75 @@ def _create_trigger(table: Table, event: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _write(table: Table, source: str, created: str, tombstone: int, on_conflict: str) -> str:
-    """The rows of ``source`` (alias s) become local changes. Keys in order, so that two writers cannot wait for each other."""
+def _write(table: Table, source: str, created: str, tombstone: int, moved: str) -> str:
+    """The rows of ``source`` (alias s) become local changes. Keys in order, so that two writers cannot wait for each other.
+
+    :param moved: of a row that is tracked already: the transaction in which it came to this key.
+    """
     keys = _keys(table)
-    source_keys = ", ".join("s." + key for key in keys)
+    # Re-created after a deletion that the parent sent: for the parent a new row. After a deletion of our own: a changed one.
+    born = "CASE WHEN t.sync_row_is_tombstone <> 0 AND t.origin = 0 THEN 1 ELSE t.created_here END"
     return (
-        "INSERT INTO {tracking} AS t ({keys}, {columns}) SELECT {source_keys}, {version}, NULL, NULL, {created}, {tombstone}, NULL, {now} "
+        "WITH written AS (INSERT INTO {tracking} AS t ({keys}, {columns}, moved_in) "
+        "SELECT {source_keys}, {version}, NULL, NULL, {created}, {tombstone}, NULL, {now}, axops_moved "
         "FROM {source} ORDER BY {source_keys} ON CONFLICT ({keys}) DO UPDATE SET version = excluded.version, origin = NULL, "
-        "earlier_transaction = {earlier}, source_transaction = NULL, sync_row_is_tombstone = {tombstone}, "
-        "last_change_datetime = excluded.last_change_datetime{more};"
+        "earlier_transaction = {earlier}, source_transaction = NULL, sync_row_is_tombstone = {tombstone}, moved_in = {moved}, "
+        "created_here = {born}, last_change_datetime = excluded.last_change_datetime "
+        "RETURNING t.earlier_transaction AS y, t.moved_in AS m) "
+        "SELECT array_agg(DISTINCT y) FILTER (WHERE y IS NOT NULL), array_agg(DISTINCT m) FILTER (WHERE m IS NOT NULL), count(*) "
+        "INTO axops_touched, axops_moves, axops_gone FROM written; {link}"
     ).format(
-        tracking=names.quote(*tracking_name(table.name)), keys=", ".join(keys), columns=_COLUMNS, source_keys=source_keys,
-        version=VERSION, created=created, tombstone=tombstone, now=NOW, source=source, more=on_conflict, earlier=_EARLIER,
+        tracking=names.quote(*tracking_name(table.name)), keys=", ".join(keys), columns=_COLUMNS,
+        source_keys=", ".join("s." + key for key in keys), version=VERSION, created=created, tombstone=tombstone, now=NOW,
+        source=source, earlier=_earlier(table), moved=moved, link=_link(table), born="t.created_here" if tombstone else born,
     )  # fmt: skip
 
 
+def _earlier(table: Table) -> str:
+    """The transaction that changed the row here before this one. Until it has gone up, what both wrote belongs together."""
+    return (
+        "CASE WHEN t.version = excluded.version AND t.origin IS NULL THEN t.earlier_transaction "
+        "WHEN (t.origin IS NULL OR t.origin <> 0) AND t.version >= %s THEN %s END" % (pending(table.name), SOURCE)
+    )
+
+
+def _link(table: Table) -> str:
+    return (
+        "IF axops_touched IS NOT NULL THEN INSERT INTO %s (table_name, source_transaction, earlier_transaction) "
+        "SELECT %s, %s, n FROM unnest(axops_touched) n ON CONFLICT DO NOTHING; END IF;"
+        % (names.quote(*LINK), names.literal(str(table.name)), VERSION)
+    )
+
+
 def _inserted(table: Table) -> str:
-    # Re-created after a deletion that the parent sent: for the parent a new row. After a deletion of our own: a changed one.
-    born = ", created_here = CASE WHEN t.sync_row_is_tombstone = 1 AND t.origin = 0 THEN 1 ELSE t.created_here END"
-    return _write(table, "inserted s", "1", 0, born)
+    return _write(table, "inserted s", "1", 0, "NULL")
 
 
 def _updated(table: Table) -> str:
+    """A key that nobody has any more says so with a tombstone of its own, 2: its row lives on under another key.
+
+    Which one is not known where a statement changes many keys, so all of its rows count as moved.
+    """
     keys = _keys(table)
-    gone = "(SELECT o.* FROM deleted o WHERE NOT EXISTS (SELECT 1 FROM inserted i WHERE %s)) s" % matching(
+    left = "(SELECT o.* FROM deleted o WHERE NOT EXISTS (SELECT 1 FROM inserted i WHERE %s)) s" % matching(
         "i", "o", keys
     )
     is_new_key = "CASE WHEN EXISTS (SELECT 1 FROM deleted o WHERE %s) THEN 0 ELSE 1 END" % matching("o", "s", keys)
-    return _write(table, gone, "0", 1, "") + " " + _write(table, "inserted s", is_new_key, 0, "")
+    return "%s IF axops_gone > 0 THEN axops_moved := %s; END IF; %s" % (
+        _write(table, left, "0", 2, "t.moved_in"),
+        VERSION,
+        _write(table, "inserted s", is_new_key, 0, "coalesce(axops_moved, t.moved_in)"),
+    )
 
 
 def _deleted(table: Table) -> str:
-    return _write(table, "deleted s", "0", 1, "")
+    """Who deletes a moved row before it has gone up wants the parent to keep it: then under the key that the parent knows."""
+    stays = (
+        "WHILE axops_moves IS NOT NULL LOOP WITH stays AS (UPDATE {tracking} t SET sync_row_is_tombstone = 1 "
+        "WHERE t.sync_row_is_tombstone = 2 AND {source} = ANY (axops_moves) RETURNING t.moved_in AS m) "
+        "SELECT array_agg(DISTINCT m) FILTER (WHERE m IS NOT NULL) INTO axops_moves FROM stays; END LOOP;"
+    ).format(tracking=names.quote(*tracking_name(table.name)), source=SOURCE)
+    return _write(table, "deleted s", "0", 1, "t.moved_in") + " " + stays
 
 
 _BODIES = {"insert": _inserted, "update": _updated, "delete": _deleted}
