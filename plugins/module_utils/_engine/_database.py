@@ -93,6 +93,24 @@ class Database:
         row = self.row(sql, *parameters)
         return None if row is None else row[0]
 
+    def run_batch(self, sql: str) -> list[str]:
+        """Run a batch of somebody else's script, as it stands; returns what it printed."""
+        self.statements += 1
+        said: list[str] = []
+        try:
+            cursor = self._connection.cursor()
+            try:
+                cursor.noscan = True  # braces are the script's own, no escapes for the driver
+                cursor.execute(sql)
+                while True:
+                    said += self.engine.scripts.said(cursor.messages or ())
+                    if not cursor.nextset():
+                        return said
+            finally:
+                cursor.close()
+        except Exception as error:
+            raise self.failure(error) from error
+
     def stream(self, sql: str, *parameters: Any) -> Iterator[Any]:
         """The rows of one query, read forward while the server sends them. Nothing else may run here until the last
         one."""

@@ -2,12 +2,47 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Many statements at once."""
+"""Scripts: cut into batches, and many statements at once."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
+
+from .. import _batches
+from .._batches import Batch, Syntax
+
+_SYNTAX = Syntax(
+    r"(?P<string>')|(?P<quoted>\")|(?P<bracket>\[)|(?P<line>--)|(?P<comment>/\*)",
+    {
+        "string": _batches.until("'"),
+        "quoted": _batches.until('"'),
+        "bracket": _batches.until("]"),
+        "line": _batches.to_line_end,
+        "comment": _batches.nested_comment,
+    },
+)
+_PATTERN = _SYNTAX.pattern()
+
+#: What the drivers put before the server's words.
+_PREFIX = re.compile(r"^(\[(?:Microsoft|ODBC |SQL Server|FreeTDS|unixODBC)[^\]]*\])+")
+
+#: Asked on a script's own connection: is a transaction still open, and where are we.
+OPEN_TRANSACTION = "SELECT CASE WHEN @@TRANCOUNT > 0 THEN 1 ELSE 0 END, DB_NAME()"
+
+
+def split(text: str) -> list[Batch]:
+    """The batches of a script for sqlcmd.
+
+    :raises RetailError: it has commands of sqlcmd's own.
+    """
+    return _batches.split(text, _SYNTAX, _PATTERN)
+
+
+def said(records: Iterable[tuple[str, str]]) -> list[str]:
+    """What a batch told, line by line, from the driver's diagnostic records: PRINT, RAISERROR of low severity."""
+    return [line for _state, text in records for line in _PREFIX.sub("", text).splitlines()]
 
 
 def together(statements: Iterable[Any]) -> list[tuple[str, tuple]]:
