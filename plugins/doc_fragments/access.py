@@ -14,9 +14,8 @@ class ModuleDocFragment:
 options:
   groups:
     description:
-      - The members of groups. Who is not declared is removed from a group that is named here; the members of other
-        groups are left alone. The groups themselves are always there.
-      - On PostgreSQL groups belong to the whole server; declare the same members for all of its databases.
+      - Groups, their members and what they may do. The product's own groups are always there.
+      - On PostgreSQL groups belong to the whole server; declare the same for all of its databases.
     type: list
     elements: dict
     default: []
@@ -25,17 +24,33 @@ options:
         description:
           - The name of the group, or of a database role.
           - Groups are V(RetailOfflineSyncUsers), V(POSUsers) and V(RetailDataSyncUsers); an offline database has no
-            V(RetailDataSyncUsers), the HQ database has nothing else.
+            V(RetailDataSyncUsers), the HQ database has nothing else. Any other name is a group of your own and needs
+            O(groups[].permissions).
         type: str
         required: true
       members:
-        description: Logins or, on SQL Server, Windows accounts and groups that have a login.
+        description: Logins or, on SQL Server, Windows accounts and groups that have a login. They are added.
         type: list
         elements: str
         default: []
+      exclusive:
+        description: Remove whoever is a member and not declared.
+        type: bool
+        default: false
+      permissions:
+        description:
+          - What the group may do. One of the product's own groups then has just that, instead of what it has by default.
+          - V(read), V(write) and V(execute) are for all tables and procedures, V(synchronise) is what the service of
+            synchronisation needs besides, V(datasync) is what headquarters' account has, which only reads a store's
+            transactions. At HQ there is no V(datasync).
+        type: list
+        elements: str
+        choices: [datasync, execute, read, synchronise, write]
   logins:
     description:
-      - Logins that must exist. Logins that are not declared are left alone.
+      - Logins that must exist, or must not. Logins that are not declared are left alone.
+      - On SQL Server, a user whose login got lost, as after a restore on another server, is reconnected with the login of its
+        name.
     type: list
     elements: dict
     default: []
@@ -46,7 +61,17 @@ options:
         required: true
       password:
         description:
-          - The password of the login. It is set when it differs.
+          - The password of the login.
           - Without one, the login is one of Windows on SQL Server, and has no password on PostgreSQL.
         type: str
+      update_password:
+        description: Whether the password is set whenever it differs, or only when the login is made.
+        type: str
+        choices: [always, on_create]
+        default: always
+      state:
+        description: Whether the login exists. One that owns something, or is used elsewhere, is not dropped; the server says so.
+        type: str
+        choices: [present, absent]
+        default: present
 """

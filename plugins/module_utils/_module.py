@@ -19,6 +19,7 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 
 from . import _engine
+from ._access.model import PERMISSIONS
 from ._access.plan import Wanted
 from ._engine import Database, RetailError, Target
 from ._plan import Plan
@@ -58,13 +59,25 @@ ACCESS: dict[str, dict[str, Any]] = {
         "options": {
             "name": {"type": "str", "required": True},
             "members": {"type": "list", "elements": "str", "default": []},
+            "exclusive": {"type": "bool", "default": False},
+            "permissions": {"type": "list", "elements": "str", "choices": sorted(PERMISSIONS)},
         },
     },
     "logins": {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {"name": {"type": "str", "required": True}, "password": {"type": "str", "no_log": True}},
+        "options": {
+            "name": {"type": "str", "required": True},
+            "password": {"type": "str", "no_log": True},
+            "update_password": {
+                "type": "str",
+                "choices": ["always", "on_create"],
+                "default": "always",
+                "no_log": False,
+            },
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
     },
 }
 
@@ -100,6 +113,8 @@ class RetailModule:
         self.ansible = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
         self.params: dict[str, Any] = self.ansible.params
         self._open: dict[tuple[Any, ...], Database] = {}
+        self._closed = 0
+        self._applied: Plan | None = None
 
     def __enter__(self) -> RetailModule:
         return self
@@ -160,10 +175,16 @@ class RetailModule:
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise RetailError("%s is declared twice under %s." % (twice[0], option), "Declare it once.")
+        groups, logins = self.params["groups"], self.params["logins"]
+        present = [login for login in logins if login["state"] == "present"]
         return Wanted(
             tier,
-            {group["name"]: group["members"] for group in self.params["groups"]},
-            {login["name"]: login["password"] for login in self.params["logins"]},
+            {group["name"]: group["members"] for group in groups},
+            {login["name"]: login["password"] for login in present},
+            {group["name"]: group["permissions"] for group in groups if group["permissions"] is not None},
+            {group["name"] for group in groups if group["exclusive"]},
+            {login["name"] for login in present if login["update_password"] != "always"},  # noqa: S105 - no secret
+            {login["name"] for login in logins if login["state"] == "absent"},
         )
 
     def connect(self, target: Target) -> Database:
@@ -176,6 +197,19 @@ class RetailModule:
             self._open[key] = _engine.connect(target)
         return self._open[key]
 
+    def connect_anew(self, target: Target) -> Database:
+        """A connection of its own, for somebody else's statements."""
+        db = self._open[(target.where, len(self._open))] = _engine.connect(target)
+        return db
+
+    def disconnect(self, target: Target) -> None:
+        """Close the connections to this target: the next :meth:`connect` opens another one."""
+        for key, db in list(self._open.items()):
+            if db.target == target:
+                db.close()
+                self._closed += db.statements
+                del self._open[key]
+
     def maintenance(self, target: Target) -> Target:
         """The database that is always there on the target's server."""
         return target.on(_engine.speaker(target.engine).connect.MAINTENANCE_DATABASE)
@@ -183,7 +217,7 @@ class RetailModule:
     @property
     def statements(self) -> int:
         """How many statements were sent so far, over all connections."""
-        return sum(db.statements for db in self._open.values())
+        return self._closed + sum(db.statements for db in self._open.values())
 
     def finish(self, plan: Plan, open_database: Callable[[str], Database] | None = None, **result: Any) -> None:
         """Apply the plan, unless in check mode, and end the module successfully.
@@ -192,19 +226,37 @@ class RetailModule:
         :param result: further values for the module's result.
         :raises RetailError: a step failed.
         """
+        self.apply(plan, open_database)
+        self.exit(plan, **result)
+
+    def apply(self, plan: Plan, open_database: Callable[[str], Database] | None = None) -> None:
+        """Apply the plan, unless in check mode.
+
+        :raises RetailError: a step failed.
+        """
+        self._applied = plan
         if not self.check_mode:
             plan.apply(open_database)
+
+    def exit(self, plan: Plan, **result: Any) -> None:
+        """End the module successfully, after :meth:`apply`."""
         if self.diff_mode:
             result["diff"] = plan.diff()
-        self.ansible.exit_json(changed=plan.changed, steps=plan.titles, statements=self.statements, **result)
+        facts = {"steps": plan.titles, "pending": plan.pending, "statements": self.statements}
+        self.ansible.exit_json(changed=plan.changed, **facts, **result)
 
     def fail(self, error: RetailError, exception: str = "") -> None:
-        """End the module with the error's message and advice.
+        """End the module with the error's message and advice, and with what was done before it.
 
         :param exception: the trace of an error that nobody foresaw.
         """
-        more = {"exception": exception} if exception else {}
-        self.ansible.fail_json(msg=str(error), error=error.message, advice=error.advice, **more)
+        result: dict[str, Any] = {"error": error.message, "advice": error.advice, **error.facts}
+        if exception:
+            result["exception"] = exception
+        plan = self._applied
+        if plan is not None:
+            result.update(changed=plan.done > 0, steps=plan.titles[: plan.done], pending=plan.pending)
+        self.ansible.fail_json(msg=str(error), **result)
 
 
 def _texts(values: dict[Any, Any] | None) -> dict[str, str]:

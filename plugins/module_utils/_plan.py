@@ -50,9 +50,10 @@ class Step:
 
 @dataclass
 class Plan:
-    """An ordered list of steps."""
+    """An ordered list of steps. ``done``: how many of them have been applied."""
 
     steps: list[Step] = field(default_factory=list)
+    done: int = 0
 
     def add(self, step: Step | None) -> None:
         if step is not None:
@@ -88,6 +89,12 @@ class Plan:
         for group in self._groups():
             with guard(group[0].database) if guard else contextlib.nullcontext():
                 _run(group, open_database)
+            self.done += len(group)
+
+    @property
+    def pending(self) -> list[str]:
+        """What is left: everything before it is applied, nothing afterwards, the rest after a failure."""
+        return self.titles[self.done :]
 
     def _groups(self) -> Iterator[list[Step]]:
         group: list[Step] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: retail_channel_db
-short_description: Creates or upgrades a channel database
+short_description: Creates, upgrades or removes a channel database
 version_added: 0.1.0
 description:
   - Creates the channel database of a store server, or brings it to a newer release in place, as the Retail Channel
@@ -15,7 +15,8 @@ description:
   - Records the release where the vendor does, in C(dbo.POSISINFO), C(ax.DBVERSION) and C(crt.RETAILUPGRADEHISTORY).
   - Creates roles, groups (C(RetailOfflineSyncUsers) first of all), logins and grants, and keeps them as declared.
   - Can create the HQ database that channel databases exchange data with, too; see O(tier).
-  - Nothing is ever dropped. Tables, columns and indexes that are not part of the release are left alone.
+  - Nothing is ever dropped but the whole database, with O(state=absent). Tables, columns and indexes that are not part of
+    the release are left alone.
 author:
   - the axops.retail contributors (@axops)
 extends_documentation_fragment:
@@ -34,9 +35,18 @@ options:
   state:
     description:
       - With V(present), the database exists, at the release, with its roles, groups and grants.
+      - With V(absent), it does not. A database that is none of a channel is refused, and so is one that others still
+        synchronise with, or that holds rows which nobody has acknowledged; see O(force). Groups and logins belong to
+        the server and stay; a login that is declared absent among the O(logins) goes with it.
     type: str
-    choices: [present]
+    choices: [present, absent]
     default: present
+  force:
+    description:
+      - Remove a database, or run scripts on it, although rows in it were not acknowledged or others synchronise with it.
+      - What only this database has is lost with it, so look at M(axops.retail.retail_sync_info) first.
+    type: bool
+    default: false
   tier:
     description:
       - V(channel) is the database of a store server.
@@ -47,7 +57,8 @@ options:
   release:
     description:
       - The release that the database is brought to, such as V(6.3.158.0).
-      - It is the release of the packaged schema, or that of one of the O(extensions). By default the highest of them.
+      - It is the release of the packaged schema, of one of the O(extensions) or of a script in the O(package). By default
+        the highest of them.
       - A database that is at a higher release is refused, since a downgrade would lose data.
     type: str
   extensions:
@@ -59,9 +70,120 @@ options:
     type: list
     elements: path
     default: []
+  package:
+    description:
+      - A folder on the controller with an upgrade package in the vendor's form, which is C(POSISUPGRADES.xml) with rows of
+        C(UPGRADEVERSION) and C(UPGRADESCRIPT), and the scripts. A relative path is looked for in the folder C(files) of the
+        role or beside the playbook.
+      - A new database is made from the packaged schema first. Of one that has a release, the packaged schema is taken to be
+        made already, and scripts alone bring it on, that is every script above its release, in the order of the numbers, up to
+        O(release). After each one, its release is recorded.
+      - A row without a script says that there is no upgrade path from that release.
+      - Scripts are run as C(sqlcmd) runs them. They are cut at lines with C(GO), on PostgreSQL, too, each batch commits by
+        itself unless the script opens a transaction, and each script has a connection of its own. UTF-8, UTF-16 and Windows'
+        Western code page are read. Commands of C(sqlcmd) itself, such as C(:setvar), are refused.
+      - What was run is noted batch by batch in C(dbo.upgrade_progress), so after a failure the next run goes on with the batch
+        that failed. The script may be corrected from there on; one that was changed before is refused.
+      - Scripts can change anything, so they are refused while the database holds rows that were not acknowledged; see
+        O(force). Let all registers synchronise before an upgrade, since only they know what they have not handed over yet.
+        Without scripts, an upgrade only adds and widens, and registers go on synchronising the columns that both know.
+      - Cannot be combined with O(extensions).
+    type: path
+  customizations:
+    description:
+      - A folder on the controller with a partner's scripts. Each file C(*.sql) runs once, by its name, in the order of names,
+        after everything else, and is recorded in C(crt.RETAILUPGRADEHISTORY).
+    type: path
+  settings:
+    description:
+      - Options of the database. What is not declared is set as the vendor's utility sets it (snapshot isolation and row
+        versions on, recovery simple, page checksums, neither auto-close nor auto-shrink), or left as it is.
+      - Switching O(settings.read_committed_snapshot) on a database that is there cuts its other connections.
+    type: dict
+    suboptions:
+      allow_snapshot_isolation:
+        description: Transactions may read a snapshot, which synchronising needs. SQL Server only.
+        type: bool
+      read_committed_snapshot:
+        description: Readers do not wait for writers. SQL Server only.
+        type: bool
+      recovery:
+        description: The recovery model. SQL Server only.
+        type: str
+        choices: [simple, full, bulk_logged]
+      page_verify:
+        description: How damaged pages are found. SQL Server only.
+        type: str
+        choices: [checksum, torn_page_detection, none]
+      auto_close:
+        description: Close the database when nobody uses it. SQL Server only.
+        type: bool
+      auto_shrink:
+        description: Shrink files when they have room. SQL Server only.
+        type: bool
+      compatibility_level:
+        description: The compatibility level, V(130) or higher. SQL Server only.
+        type: int
+      collation:
+        description:
+          - The collation. It is given when the database is made; another one than that of a database that is there is refused.
+          - By default the server's on SQL Server, and V(C) on PostgreSQL.
+        type: str
+      owner:
+        description: The role that owns the database. PostgreSQL only.
+        type: str
+      tablespace:
+        description: The tablespace. Moving a database to another one waits for nobody to be connected. PostgreSQL only.
+        type: str
+      connection_limit:
+        description: How many connections there may be, V(-1) for any number. PostgreSQL only.
+        type: int
+  files:
+    description:
+      - The first data file and the log of the database. SQL Server only.
+    type: dict
+    suboptions:
+      data:
+        description: The data file.
+        type: dict
+        suboptions:
+          path:
+            description:
+              - Where the file is on the database server. It is given when the database is made; another one than that of a
+                database that is there is refused.
+            type: str
+          size:
+            description: The size that it has at least, such as V(512MB) or V(10GB).
+            type: str
+          max_size:
+            description: How far it may grow, or V(unlimited).
+            type: str
+          growth:
+            description: How much it grows at a time, such as V(64MB) or V(10%).
+            type: str
+      log:
+        description: The transaction log.
+        type: dict
+        suboptions:
+          path:
+            description: As for the data file.
+            type: str
+          size:
+            description: As for the data file.
+            type: str
+          max_size:
+            description: As for the data file.
+            type: str
+          growth:
+            description: As for the data file.
+            type: str
   _schema_package:
     description:
       - Internal, set by the action plugin. The path of the packed schema on the host.
+    type: path
+  _upgrade_package:
+    description:
+      - Internal, set by the action plugin. The path of the packed scripts on the host.
     type: path
 notes:
   - A run that is cut off is completed by the next one.
@@ -96,6 +218,23 @@ EXAMPLES = r"""
       - name: RetailOfflineSyncUsers
         members: [HOUSTON-DB\RetailOfflineSyncUsers]
 
+- name: An upgrade with the vendor's package, and a partner's scripts
+  axops.retail.retail_channel_db:
+    server: houston-db.example.com
+    database: RetailChannel
+    package: upgrades/6.3.1000.309
+    customizations: upgrades/contoso
+    files:
+      data:
+        size: 4GB
+        growth: 512MB
+
+- name: A store that was closed
+  axops.retail.retail_channel_db:
+    server: houston-db.example.com
+    database: RetailChannel
+    state: absent
+
 - name: The HQ database, on PostgreSQL
   axops.retail.retail_channel_db:
     engine: postgresql
@@ -108,18 +247,59 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was done, or would be done in check mode, in order, in sentences.
-  returned: success
+  description: What was done, or would be done in check mode, in order, in sentences. After a failure, what was done before it.
+  returned: success, or when a step failed
   type: list
   elements: str
   sample: ["Create database RetailChannel", "Create schema ax", "Create table dbo.POSISINFO"]
+pending:
+  description: What is left to do. In check mode all of it, after a success nothing, after a failure the step that failed and
+    those behind it; the next run does them.
+  returned: success, or when a step failed
+  type: list
+  elements: str
+  sample: []
+scripts:
+  description: The scripts that were run, or would be run in check mode, in order.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: The name of the file.
+      type: str
+    release:
+      description: The release that it leads to; null for a customisation.
+      type: str
+    batches:
+      description: How many batches it has, repetitions counted.
+      type: int
+    resumed_at:
+      description: The batch that the run began with, where an earlier one had ended before it; null otherwise.
+      type: int
+    messages:
+      description: What it printed, its last 100 lines.
+      type: list
+      elements: str
+  sample:
+    - file: Upgrade6.3.0.1.sql
+      release: 6.3.0.1
+      batches: 12
+      resumed_at: null
+      messages: [Adding columns]
+script:
+  description: The script that failed, the number of its batch, the line on which that begins, what the server said, and what the
+    script had printed.
+  returned: when a script failed
+  type: dict
+  sample: {file: Upgrade6.3.0.1.sql, batch: 7, line: 120, message: "Invalid object name 'ax.X'.", messages: []}
 database:
   description: The name of the database.
   returned: success
   type: str
   sample: RetailChannel
 release:
-  description: The release that the database is at, or would be at in check mode.
+  description: The release that the database is at, or would be at in check mode; null where it is absent.
   returned: success
   type: str
   sample: 6.3.158.0
@@ -144,54 +324,147 @@ from typing import Any
 
 from ..module_utils import _engine
 from ..module_utils._access import plan as access
-from ..module_utils._engine import RetailError
+from ..module_utils._engine import Database, RetailError, Target
 from ..module_utils._module import ACCESS, RetailModule
-from ..module_utils._schema import channel, package
+from ..module_utils._offline import channel_removal as removal
+from ..module_utils._plan import Plan, Step
+from ..module_utils._schema import channel, package, settings, upgrade, upgrade_plan
+
+_FILE: dict[str, Any] = {
+    "type": "dict",
+    "options": {name: {"type": "str"} for name in ("path", "size", "max_size", "growth")},
+}
 
 SPEC: dict[str, Any] = {
     "database": {"type": "str", "required": True, "aliases": ["name"]},
-    "state": {"type": "str", "choices": ["present"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "force": {"type": "bool", "default": False},
     "tier": {"type": "str", "choices": ["channel", "hq"], "default": "channel"},
     "release": {"type": "str"},
     "extensions": {"type": "list", "elements": "path", "default": []},
+    "package": {"type": "path"},
+    "customizations": {"type": "path"},
+    "settings": {
+        "type": "dict",
+        "options": {
+            "allow_snapshot_isolation": {"type": "bool"},
+            "read_committed_snapshot": {"type": "bool"},
+            "recovery": {"type": "str", "choices": ["simple", "full", "bulk_logged"]},
+            "page_verify": {"type": "str", "choices": ["checksum", "torn_page_detection", "none"]},
+            "auto_close": {"type": "bool"},
+            "auto_shrink": {"type": "bool"},
+            "compatibility_level": {"type": "int"},
+            "collation": {"type": "str"},
+            "owner": {"type": "str"},
+            "tablespace": {"type": "str"},
+            "connection_limit": {"type": "int"},
+        },
+    },
+    "files": {"type": "dict", "options": {"data": _FILE, "log": _FILE}},
     **ACCESS,
     "_schema_package": {"type": "path"},
+    "_upgrade_package": {"type": "path"},
 }
 
 
 def main() -> None:
-    with RetailModule(SPEC) as module:
-        converge(module)
+    with RetailModule(SPEC, mutually_exclusive=[("package", "extensions")]) as module:
+        Work(module).run()
 
 
-def converge(module: RetailModule) -> None:
-    """Read what is there, compare it with what was declared, and end with the plan's result."""
-    target = module.target()
-    targets = {"server": module.maintenance(target), "database": target}
-    engine = _engine.speaker(target.engine)
-    engine.names.check(target.database)
-    wanted, schema = module.access(module.params["tier"]), read_package(module.params["_schema_package"])
+class Work:
+    """One run of the module.
 
-    server = module.connect(targets["server"])
-    engine.databases.check_server(server)
-    db = module.connect(target) if engine.databases.exists(server, target.database) else None
-    if db is not None:
-        engine.databases.check_server(db)  # a database may behave like one of an older server
-    actual = channel.read(db) if db else channel.Actual()
-    coming = channel.coming_tables(actual, schema)
+    ``server`` and ``database`` are the keys of the plan's two connections; what it needs of them is open as long as they
+    are read, and opened again when the plan is applied: some steps want to be alone.
+    """
 
-    plan = channel.database_plan(engine, target.database, actual, schema, "server", "database")
-    state = access.read(server, db, wanted)
-    plan.extend(access.access_plan(engine, state, wanted, target.database, actual.tables, coming, "database", "server"))
-    installed = actual.versions.release
-    module.finish(
-        plan,
-        lambda key: module.connect(targets[key]),
-        database=target.database,
-        release=str(schema.release),
-        previous_release=None if installed is None else str(installed),
-        tables_created=len(coming),
-    )
+    def __init__(self, module: RetailModule) -> None:
+        self.module = module
+        self.target: Target = module.target()
+        self.engine = _engine.speaker(self.target.engine)
+        self.name = self.target.database
+
+    def run(self) -> None:
+        """Read what is there, compare it with what was declared, and end with the plan's result."""
+        self.engine.names.check(self.name)
+        absent = self.module.params["state"] == "absent"
+        wanted = self.module.access(self.module.params["tier"])
+        server = self.open("server")
+        self.engine.databases.check_server(server)
+        db = self.open("database") if self.engine.databases.exists(server, self.name) else None
+        if absent:
+            self.remove(server, db, wanted)
+        else:
+            self.converge(server, db, wanted)
+
+    def open(self, key: str) -> Database:
+        """The connection of a plan's key."""
+        return self.module.connect(self.module.maintenance(self.target) if key == "server" else self.target)
+
+    def remove(self, server: Database, db: Database | None, wanted: access.Wanted) -> None:
+        """End with the database gone, and the logins that are declared absent."""
+        plan = removal.plan(self.name, db, "server", self.module.params["force"]) if db else Plan()
+        before = plan.steps[0].before["release"] if plan.steps else None
+        plan.extend(access.removal_plan(self.engine, access.read(server, None, wanted), wanted, "server"))
+        self.module.disconnect(self.target)
+        self.module.apply(plan, self.open)
+        self.finish(plan, release=None, previous_release=before, tables_created=0, scripts=[])
+
+    def converge(self, server: Database, db: Database | None, wanted: access.Wanted) -> None:
+        """End with the database at its release, with its options and rights."""
+        params, engine = self.module.params, self.engine
+        options = settings.wanted(engine, server, params["settings"], params["files"])
+        schema, scripts = read_package(params["_schema_package"]), read_scripts(params["_upgrade_package"])
+        if db is not None:
+            engine.databases.check_server(db)  # a database may behave like one of an older server
+        actual = channel.read(db) if db else channel.Actual()
+        if scripts is not None:
+            schema = upgrade_plan.base(actual, schema, scripts)
+        coming = channel.coming_tables(actual, schema)
+        plan = channel.database_plan(engine, self.name, actual, schema, "server", "database", options)
+        state = access.read(server, db, wanted)
+        tables = actual.tables
+        plan.extend(access.access_plan(engine, state, wanted, self.name, tables, coming, "database", "server"))
+        upgrades = upgrade_plan.UpgradePlan(schema.release)
+        if scripts is not None:
+            upgrades = upgrade_plan.plan(engine, actual, schema, scripts, params["release"], db)
+            self.add_scripts(plan, upgrades, db, wanted)
+        self.module.disconnect(self.target)
+        self.module.apply(plan, self.open)
+        installed = actual.versions.release
+        for file in upgrades.changed:
+            self.module.ansible.warn("%s was changed since it ran; each customisation runs once." % file)
+        self.finish(
+            plan,
+            release=str(upgrades.release),
+            previous_release=None if installed is None else str(installed),
+            tables_created=len(coming),
+            scripts=[run.document() for run in upgrades.runs],
+        )
+
+    def add_scripts(
+        self, plan: Plan, upgrades: upgrade_plan.UpgradePlan, db: Database | None, wanted: access.Wanted
+    ) -> None:
+        """The steps of an upgrade package, and the rights on what they make."""
+        if not upgrades.runs:
+            return
+        if db is not None and not self.module.params["force"]:
+            removal.check_unacknowledged(db, "The database %s is not upgraded by scripts" % self.name)
+        plan.extend(upgrades.steps(lambda: self.module.connect_anew(self.target)))
+        title, path = "Give groups their rights on what the scripts made", ("access", "after scripts")
+        plan.add(Step(title, path, None, "as declared", action=lambda: self.mend_rights(wanted)))
+
+    def mend_rights(self, wanted: access.Wanted) -> None:
+        """Give everybody what they should have, by what there is now."""
+        server, db = self.open("server"), self.open("database")
+        tables = self.engine.tables.read(db)
+        state = access.read(server, db, wanted)
+        rights = access.access_plan(self.engine, state, wanted, self.name, tables, (), "database", "server")
+        rights.apply(self.open)
+
+    def finish(self, plan: Plan, **result: Any) -> None:
+        self.module.exit(plan, database=self.name, **result)
 
 
 def read_package(path: str | None) -> package.Package:
@@ -205,6 +478,14 @@ def read_package(path: str | None) -> package.Package:
         )
     with open(path, "rb") as stream:
         return package.loads(stream.read())
+
+
+def read_scripts(path: str | None) -> upgrade.Upgrades | None:
+    """The upgrade package that the action plugin shipped, None where none is declared."""
+    if not path:
+        return None
+    with open(path, "rb") as stream:
+        return upgrade.loads(stream.read())
 
 
 if __name__ == "__main__":

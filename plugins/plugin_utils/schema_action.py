@@ -13,13 +13,13 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
-from ansible_collections.axops.retail.plugins.module_utils._schema import package
+from ansible_collections.axops.retail.plugins.module_utils._schema import package, upgrade
 
 SCHEMAS = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "schemas")
 #: The complete schema, and what HQ has besides.
 BASE, HQ = "ax2012r3", "ax2012r3_hq"
-#: The module's internal option that says where the file is.
-OPTION = "_schema_package"
+#: The module's internal options that say where the files are: the schema, and the scripts of upgrades.
+OPTION, SCRIPTS = "_schema_package", "_upgrade_package"
 
 
 def folders(tier: str, extensions: list[str]) -> list[str]:
@@ -38,15 +38,27 @@ class SchemaAction(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        if OPTION in arguments:
-            raise AnsibleActionFail("%s is internal: leave it out." % OPTION)
-        content = self._packed(arguments)
+        for name in (OPTION, SCRIPTS):
+            if name in arguments:
+                raise AnsibleActionFail("%s is internal: leave it out." % name)
+        files = {} if arguments.get("state") == "absent" else self._files(arguments)
         try:
-            arguments[OPTION] = self._shipped(content)
+            for name, (file, content) in files.items():
+                arguments[name] = self._shipped(file, content)
             result.update(self._execute_module(self.MODULE, arguments, task_vars=task_vars))
         finally:
             self._remove_tmp_path(self._shell.tmpdir)
         return result
+
+    def _files(self, arguments: dict[str, Any]) -> dict[str, tuple[str, bytes]]:
+        """What goes to the host, by option: a file's name and its content."""
+        try:
+            files = {OPTION: ("schema.json.gz", self._packed(arguments))}
+            if arguments.get("package") or arguments.get("customizations"):
+                files[SCRIPTS] = ("upgrades.json.gz", self._packed_scripts(arguments))
+        except RetailError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return files
 
     @property
     def _shell(self) -> Any:
@@ -57,17 +69,23 @@ class SchemaAction(ActionBase):
         if isinstance(extensions, str):
             extensions = extensions.split(",")
         found = [self._find_needle("schemas", str(path).strip()) for path in extensions]
-        try:
-            wanted = folders(arguments.get("tier") or "channel", found)
-            return package.dumps(package.load(wanted, arguments.get("release")))
-        except RetailError as error:
-            raise AnsibleActionFail(str(error)) from error
+        wanted = folders(arguments.get("tier") or "channel", found)
+        # With a package of scripts, the release is one of theirs.
+        release = None if arguments.get("package") else arguments.get("release")
+        return package.dumps(package.load(wanted, release))
 
-    def _shipped(self, content: bytes) -> str:
+    def _packed_scripts(self, arguments: dict[str, Any]) -> bytes:
+        found = {
+            name: self._find_needle("files", str(arguments[name]).strip()) if arguments.get(name) else None
+            for name in ("package", "customizations")
+        }
+        return upgrade.dumps(upgrade.read(**found))
+
+    def _shipped(self, file: str, content: bytes) -> str:
         shell = self._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
-        path = shell.join_path(shell.tmpdir, "schema.json.gz")
+        path = shell.join_path(shell.tmpdir, file)
         self._transfer_data(path, content)
         self._fixup_perms2((shell.tmpdir, path))
         return path

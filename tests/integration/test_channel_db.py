@@ -141,7 +141,7 @@ def test_groups_and_logins_are_converged_both_ways_and_no_secret_is_told(pg_serv
     first, second = secrets.token_urlsafe(12), secrets.token_urlsafe(12) + " päss wörd"
 
     def declared(members: list[str], password: str) -> dict[str, Any]:
-        groups = [{"name": "RetailOfflineSyncUsers", "members": members}]
+        groups = [{"name": "RetailOfflineSyncUsers", "members": members, "exclusive": True}]
         logins = [{"name": sync, "password": password}, {"name": till, "password": first}]
         return {**options, "groups": groups, "logins": logins}
 

@@ -65,7 +65,7 @@ def test_a_server_and_its_databases(db: Database) -> None:
         assert ENGINE.databases.exists(maintenance, name)
         assert not ENGINE.databases.exists(maintenance, name + "x")
         assert name in ENGINE.databases.list(maintenance)
-    assert set(ENGINE.databases.options(db)) == set(ENGINE.databases.OPTIONS)
+    assert set(ENGINE.databases.options(db)) <= {*ENGINE.databases.OPTIONS, *ENGINE.databases.LASTING}
     assert set(world.SCHEMAS) <= ENGINE.tables.schemas(db)
 
 

@@ -21,7 +21,8 @@ CONSTANTS = {
     "access": {"REVOCABLE"},
     "applying": {"CONFLICT", "WINDOW"},
     "connect": {"DEFAULT_PORT", "MAINTENANCE_DATABASE"},
-    "databases": {"OLDEST_VERSION", "OPTIONS"},
+    "databases": {"LASTING", "OLDEST_VERSION", "OPTIONS"},
+    "scripts": {"OPEN_TRANSACTION"},
     "tracking": {"APPLYING", "NOW", "SUFFIX", "TRIGGERS"},
 }
 _USED = re.compile(r"\bengine\.([a-z]+)\.([A-Za-z_]+)")

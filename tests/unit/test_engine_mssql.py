@@ -181,6 +181,9 @@ def access_statements() -> list[str]:
         *access.create_user("SERVER\\POSUsers"),
         *access.add_member("POSUsers", "pos"),
         *access.remove_member("POSUsers", "pos"),
+        *access.reconnect_user("pos"),
+        *access.drop_user("pos"),
+        *access.drop_login("pos"),
         *access.grant("POSUsers", {"select", "insert"}, one),
         *access.revoke("POSUsers", {"execute"}, one),
         *access.grant("POSUsers", {"select"}, [Securable.table(NAME)]),
@@ -190,7 +193,20 @@ def access_statements() -> list[str]:
 def database_statements() -> list[str]:
     databases = mssql.databases
     wanted = {"allow_snapshot_isolation": "on", "recovery": "simple", "page_verify": "checksum", "auto_close": "off"}
-    return [*databases.create("Ret'ail]"), *databases.drop("Ret'ail]"), *databases.set_options("Ret'ail]", wanted)]
+    wanted.update(compatibility_level="150", data_size="512MB", log_max_size="unlimited", log_growth="10%")
+    made = {"data_path": "D:\\it's.mdf", "log_path": "D:\\log.ldf", "collation": "Latin1_General_CI_AS"}
+    statements = [
+        *databases.create("Ret'ail]"),
+        *databases.drop("Ret'ail]"),
+        *databases.set_options("Ret'ail]", wanted),
+    ]
+    # sqlglot knows neither files nor collations in CREATE DATABASE; their text is compared below.
+    [said] = databases.create("R]", made)
+    assert said == (
+        "IF DB_ID(N'R]') IS NULL CREATE DATABASE [R]]] ON PRIMARY (NAME = [R]]], FILENAME = N'D:\\it''s.mdf') "
+        "LOG ON (NAME = [R]]_log], FILENAME = N'D:\\log.ldf') COLLATE Latin1_General_CI_AS"
+    )
+    return statements
 
 
 def everything() -> list[str]:
@@ -227,6 +243,8 @@ _KEPT_AS_TEXT = (
     "CREATE LOGIN",
     "CREATE USER",
     "CREATE ROLE",
+    "DROP USER",
+    "DROP LOGIN",
 )
 
 
@@ -489,6 +507,33 @@ def test_database_options_are_the_vendors() -> None:
     }
     with pytest.raises(RetailError):
         mssql.databases.set_options("R", {"recovery": "simple; DROP DATABASE x"})
+
+
+@pytest.mark.parametrize(
+    ("option", "actual", "wanted", "same"),
+    [
+        ("data_size", "1048576KB", "1GB", True),
+        ("data_size", "2097152KB", "1GB", True),
+        ("data_size", "1024KB", "1GB", False),
+        ("log_max_size", "unlimited", "unlimited", True),
+        ("log_max_size", "2097152KB", "1GB", False),
+        ("data_growth", "10%", "10%", True),
+        ("data_growth", "10KB", "10%", False),
+        ("collation", "Latin1_General_CI_AS", "latin1_general_ci_as", True),
+        ("recovery", "full", "simple", False),
+    ],
+)
+def test_sizes_compare_as_amounts_and_a_file_may_have_grown(option, actual, wanted, same) -> None:
+    assert mssql.databases.satisfied(option, actual, wanted) is same
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("data_size", "1 elephant"), ("data_growth", "10%); DROP DATABASE x"), ("compatibility_level", "120")],
+)
+def test_values_that_are_none_of_an_options_are_refused(option, value) -> None:
+    with pytest.raises(RetailError):
+        mssql.databases.set_options("R", {option: value})
 
 
 def test_windows_names_get_their_login_from_windows() -> None:

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from .._engine._errors import RetailError
 from .._engine._model import TableName
 from .._engine._rights import EXECUTE, READ, SYNCHRONISE, WRITE
 
@@ -80,9 +81,46 @@ def is_transaction(table: TableName) -> bool:
     return table.name.startswith(_TRANSACTION_PREFIX) or table.name in _TRANSACTION_TABLES
 
 
-def roles_of(tier: str) -> list[str]:
+#: What a group can be permitted, by its name in the modules' options: the role that it becomes a member of, what else.
+PERMISSIONS: Mapping[str, Group] = {
+    "read": Group(("db_datareader",)),
+    "write": Group(("db_datawriter",)),
+    "execute": Group(("db_executor",)),
+    "datasync": Group(("DataSyncUsersRole",), _SYNCHRONISE),
+    "synchronise": Group((), _SYNCHRONISE),
+}
+#: The same at HQ, by rights of the group's own; see GROUPS.
+_HQ_PERMISSIONS: Mapping[str, Group] = {
+    "read": Group((), (Rule(READ),)),
+    "write": Group((), (Rule(WRITE),)),
+    "execute": Group((), (Rule(EXECUTE),)),
+    "synchronise": Group((), _SYNCHRONISE),
+}
+
+
+def permitted(tier: str, name: str, permissions: Iterable[str]) -> Group:
+    """A group that may do just this.
+
+    :raises RetailError: there is no such permission in a database of this tier.
+    """
+    known = _HQ_PERMISSIONS if tier == HQ else PERMISSIONS
+    if tier == OFFLINE:
+        known = {word: group for word, group in PERMISSIONS.items() if word != "datasync"}
+    parts = []
+    for word in permissions:
+        if word not in known:
+            raise RetailError(
+                "The group %s cannot have the permission %s in the %s database." % (name, word, tier),
+                "Known there: %s." % ", ".join(known),
+            )
+        parts.append(known[word])
+    roles = tuple(dict.fromkeys(role for part in parts for role in part.roles))
+    return Group(roles, tuple(dict.fromkeys(rule for part in parts for rule in part.rules)))
+
+
+def roles_of(tier: str, groups: Iterable[Group] = ()) -> list[str]:
     """The roles of a tier: all of them in a channel database, elsewhere those that a group needs."""
     if tier == CHANNEL:
         return list(ROLES)
-    used = {role for group in GROUPS[tier].values() for role in group.roles}
+    used = {role for group in (*GROUPS[tier].values(), *groups) for role in group.roles}
     return [role for role in ROLES if role in used]

@@ -4,8 +4,9 @@
 
 """From the roles, groups, logins and grants that are there to those that should be, both ways.
 
-Managed are the tier's roles and groups: what they may do, and their memberships among each other. The members of a
-group are managed where they are declared: who is not declared is removed. Logins that are not declared are left alone.
+Managed are the tier's roles and groups, and those that declare what they may do: their rights, and their memberships among
+each other. Declared members are added; who is not declared is removed from an exclusive group only. Logins that are not
+declared are left alone.
 """
 
 from __future__ import annotations
@@ -29,25 +30,48 @@ class Wanted:
     """What a user declares.
 
     :param tier: ``channel``, ``offline`` or ``hq``.
-    :param members: the members of groups (or roles), for those that are declared.
+    :param members: members of groups (or roles), for those that are declared.
     :param logins: passwords by login name, None for one without a password.
+    :param permissions: what a group may do, for those that declare it: one of the tier's then has just that, any other is
+        made with it.
+    :param exclusive: the groups that have no other members than the declared ones.
+    :param keep_passwords: the logins whose password is set when they are made, and never again.
+    :param gone: the logins that must not be there.
     """
 
     tier: str
     members: Mapping[str, Collection[str]] = field(default_factory=dict)
     logins: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    permissions: Mapping[str, Collection[str]] = field(default_factory=dict)
+    exclusive: Collection[str] = ()
+    keep_passwords: Collection[str] = ()
+    gone: Collection[str] = ()
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.members) - set(self.managed))
         if unknown:
             raise RetailError(
-                "%s is no group of the %s database." % (unknown[0], self.tier), "Known: %s." % ", ".join(self.managed)
+                "%s is no group of the %s database." % (unknown[0], self.tier),
+                "Say in permissions what it may do, or choose one of: %s." % ", ".join(self.managed),
             )
+        needed = sorted(set(self.gone).intersection(set().union(*self.members.values())))
+        if needed:
+            raise RetailError("The login %s is declared absent, and a member." % needed[0], "Take one of them out.")
+
+    @property
+    def groups(self) -> dict[str, model.Group]:
+        """The tier's groups and the declared ones, with what they may do."""
+        declared = {name: model.permitted(self.tier, name, some) for name, some in self.permissions.items()}
+        return {**model.GROUPS[self.tier], **declared}
+
+    @property
+    def roles(self) -> list[str]:
+        return model.roles_of(self.tier, self.groups.values())
 
     @property
     def managed(self) -> list[str]:
-        """The tier's groups and roles."""
-        return [*model.GROUPS[self.tier], *model.roles_of(self.tier)]
+        """The groups and roles."""
+        return [*self.groups, *self.roles]
 
 
 def read(server: Any, db: Any | None, wanted: Wanted) -> AccessState:
@@ -57,13 +81,23 @@ def read(server: Any, db: Any | None, wanted: Wanted) -> AccessState:
     :param db: a connection to the database, None where it does not exist yet.
     :raises RetailError: whether a login's password is right cannot be told.
     """
-    principals = set(wanted.managed).union(*wanted.members.values(), wanted.logins)
+    principals = set(wanted.managed).union(*wanted.members.values(), wanted.logins, wanted.gone)
     access = server.engine.access
-    state = access.read(server, db, principals, wanted.logins)
+    checked = {name: None if name in wanted.keep_passwords else word for name, word in wanted.logins.items()}
+    state = access.read(server, db, principals, {**checked, **dict.fromkeys(wanted.gone)})
     for name, same in list(state.logins.items()):
         if same is None:
             state.logins[name] = access.password_works((db or server).target, name, wanted.logins[name])
     return state
+
+
+def removal_plan(engine: Any, state: AccessState, wanted: Wanted, server: str) -> Plan:
+    """The steps that remove the logins that must not be there, once their database is gone."""
+    plan = Plan()
+    for name in sorted(set(wanted.gone).intersection(state.logins)):
+        path = ("access", "logins", name)
+        plan.add(Step("Drop login %s" % name, path, "present", None, server, engine.access.drop_login(name)))
+    return plan
 
 
 def access_plan(
@@ -93,8 +127,33 @@ def access_plan(
     for name, password in wanted.logins.items():
         plan.extend(_login(engine, state, name, password, place["login"]))
     plan.extend(_users(engine, state, wanted, database))
+    plan.extend(_orphans(engine, state, wanted, database))
     plan.extend(_members(engine, state, wanted, place["member"]))
     plan.extend(_grants(engine, state, wanted, database_name, tables, set(tables) - set(there), database))
+    plan.extend(_gone(engine, state, wanted, database, place["login"]))
+    return plan
+
+
+def _gone(engine: Any, state: AccessState, wanted: Wanted, database: str, server: str) -> Plan:
+    """Users, on an engine that tells them from logins, go before their logins."""
+    plan = Plan()
+    for name in sorted(set(wanted.gone).intersection(state.principals)):
+        statements = engine.access.drop_user(name)
+        if statements:
+            path = ("access", "users", name)
+            plan.add(Step("Drop user %s" % name, path, "present", None, database, statements))
+    plan.extend(removal_plan(engine, state, wanted, server))
+    return plan
+
+
+def _orphans(engine: Any, state: AccessState, wanted: Wanted, database: str) -> Plan:
+    """Users whose login is another server's, as after a restore: they get the login of their name here."""
+    plan = Plan()
+    asked = set(wanted.logins).union(*wanted.members.values())
+    for name in sorted(asked.intersection(state.orphans)):
+        title, path = "Reconnect user %s with its login" % name, ("access", "users", name)
+        statements = engine.access.reconnect_user(name)
+        plan.add(Step(title, path, "without its login", "with its login", database, statements))
     return plan
 
 
@@ -128,15 +187,15 @@ def _users(engine: Any, state: AccessState, wanted: Wanted, database: str) -> Pl
 
 def _members(engine: Any, state: AccessState, wanted: Wanted, database: str) -> Plan:
     plan = Plan()
-    groups = model.GROUPS[wanted.tier]
+    groups = wanted.groups
     for role in wanted.managed:
         ours = {name for name, group in groups.items() if role in group.roles}
         actual = state.members.get(role, set())
-        declared = wanted.members.get(role)
-        surplus = actual & set(groups) if declared is None else actual
-        for member in sorted(ours.union(declared or ()) - actual):
+        declared = wanted.members.get(role, ())
+        surplus = actual if role in wanted.exclusive else actual & set(groups)
+        for member in sorted(ours.union(declared) - actual):
             plan.add(_membership("Add", "to", role, member, engine.access.add_member(role, member), database))
-        for member in sorted(surplus - ours.union(declared or ())):
+        for member in sorted(surplus - ours.union(declared)):
             plan.add(_membership("Remove", "from", role, member, engine.access.remove_member(role, member), database))
     return plan
 
@@ -178,8 +237,8 @@ def _grants(
 def _desired(engine: Any, state: AccessState, wanted: Wanted, database_name: str, tables: list[TableName]) -> Grants:
     desired: Grants = {}
     schemas = sorted({table.schema for table in tables})
-    rules = {role: model.ROLES[role] for role in model.roles_of(wanted.tier) if role not in state.fixed}
-    rules.update({name: group.rules for name, group in model.GROUPS[wanted.tier].items()})
+    rules = {role: model.ROLES[role] for role in wanted.roles if role not in state.fixed}
+    rules.update({name: group.rules for name, group in wanted.groups.items()})
     for principal, needs in rules.items():
         for rule in needs:
             covered = [table for table in tables if rule.covers(table)]

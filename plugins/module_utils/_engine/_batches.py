@@ -21,8 +21,8 @@ from ._errors import RetailError
 Skip = Callable[[str, "re.Match[str]"], Optional[int]]
 
 _SPACE = r"[^\S\n]"
-GO_LINE = (
-    r"(?P<go>^{0}*GO(?:{0}+(?P<times>\d+))?{0}*;?{0}*(?:--[^\n]*|/\*(?:(?!\*/)[^\n])*\*/{0}*)?(?=\n|\Z))".format(_SPACE)
+GO_LINE = r"(?P<go>^{0}*GO(?:{0}+(?P<times>\d+))?{0}*;?{0}*(?:--[^\n]*|/\*(?:(?!\*/)[^\n])*\*/{0}*)?(?=\n|\Z))".format(
+    _SPACE
 )
 #: Commands of sqlcmd itself, which nothing here would carry out: to run the rest without them would be wrong.
 SQLCMD_LINE = r"(?P<sqlcmd>^{0}*:(?:setvar|r|on|connect|error|out|exit|quit)\b[^\n]*|^{0}*!![^\n]*)".format(_SPACE)
@@ -99,11 +99,13 @@ def _sqlcmd(text: str, match: re.Match[str]) -> RetailError:
 
 
 def until(closing: str) -> Skip:
-    """Skips to the next ``closing``. A doubled one, as in 'it''s', ends one string and begins another: the same here."""
+    """Skips to ``closing``; a doubled one, as in 'it''s', stands for itself."""
 
     def skip(text: str, match: re.Match[str]) -> int | None:
         found = text.find(closing, match.end())
-        return None if found < 0 else found + len(closing)
+        while found >= 0 and text.startswith(closing, found + 1):
+            found = text.find(closing, found + 2)
+        return None if found < 0 else found + 1
 
     return skip
 

@@ -9,13 +9,21 @@ Code below ``_module.py`` raises; only the outermost layer (a module, the comman
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 
 class RetailError(Exception):
     """Something the user can act on.
 
     :param message: what is wrong, one sentence, no secrets in it.
     :param advice: what to do about it, one sentence; optional.
+
+    ``facts``: further values for the result of a module, nothing secret.
     """
+
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(message)

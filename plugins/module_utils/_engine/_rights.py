@@ -47,7 +47,8 @@ class AccessState:
     """What a server and a database have of the principals that were asked for.
 
     ``principals``: the roles and users that exist. ``logins``: those that exist, and whether their password is the one
-    asked for (None: that cannot be read). ``members``: direct members by role. ``fixed``: the engine's own roles.
+    asked for (None: that cannot be read). ``members``: direct members by role. ``orphans``: users whose login
+    is none of this server's. ``fixed``: the engine's own roles.
     ``shared``: what belongs to the whole server (``role``, ``login``, ``member``); it is changed on the maintenance
     database, where the speaker lets one run at a time do so.
     """
@@ -56,6 +57,7 @@ class AccessState:
     logins: dict[str, bool | None] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
     grants: Grants = field(default_factory=dict)
+    orphans: set[str] = field(default_factory=set)
     fixed: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
 

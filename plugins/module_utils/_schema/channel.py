@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
 from .._plan import Plan, Step
 from . import plan, versions
@@ -65,31 +66,54 @@ def _desired(actual: Actual, package: Package) -> dict[TableName, Table]:
     return {**first, **desired}
 
 
-def database_plan(engine: Any, name: str, actual: Actual, package: Package, server: str, database: str) -> Plan:
+def database_plan(
+    engine: Any,
+    name: str,
+    actual: Actual,
+    package: Package,
+    server: str,
+    database: str,
+    options: Mapping[str, str] | None = None,
+) -> Plan:
     """The steps that make the database be at the package's release.
 
     :param server: the key of the connection to the server's maintenance database.
     :param database: the key of the connection to the database itself.
+    :param options: the database's options; None: those that the vendor's script sets.
     :raises RetailError: the database must not be touched, or something cannot be changed in place.
     """
     versions.check(actual.versions, package, actual.tables, name)
+    wanted = default_options(engine) if options is None else options
     result = Plan()
     if not actual.exists:
-        create = engine.databases.create(name)
+        create = engine.databases.create(name, wanted)
         result.add(Step("Create database %s" % name, ("database", "name"), None, name, server, create, atomic=False))
-    result.extend(_options(engine, name, actual.options, server))
+    result.extend(_options(engine, name, actual, server, wanted))
     result.extend(plan.tables(engine, actual.tables, _desired(actual, package), database, actual.schemas))
     result.extend(versions.plan(engine, actual.versions, package, database))
     return result
 
 
-def _options(engine: Any, name: str, actual: Mapping[str, str], server: str) -> Plan:
+def default_options(engine: Any) -> dict[str, str]:
+    """What the vendor's script sets, of the options that the engine has."""
+    return {name: value for name, value in OPTIONS.items() if name in engine.databases.OPTIONS}
+
+
+def _options(engine: Any, name: str, actual: Actual, server: str, wanted: Mapping[str, str]) -> Plan:
     result = Plan()
-    for option in engine.databases.OPTIONS:
-        wanted = OPTIONS[option]
-        if actual.get(option) != wanted:
-            statements = engine.databases.set_options(name, {option: wanted})
-            path = ("database", "options", option)
-            title = "Set database option %s to %s" % (option, wanted)
-            result.add(Step(title, path, actual.get(option), wanted, server, statements, atomic=False))
+    for option, value in wanted.items():
+        there = actual.options.get(option)
+        if actual.exists and engine.databases.satisfied(option, there, value):
+            continue
+        if option in engine.databases.LASTING:
+            if actual.exists:
+                raise RetailError(
+                    "The database %s has %s %s, and %s is declared." % (name, option, there, value),
+                    "It cannot be changed in place: declare what is there, or make the database anew.",
+                )
+            continue  # the database is made so
+        statements = engine.databases.set_options(name, {option: value})
+        path = ("database", "options", option)
+        title = "Set database option %s to %s" % (option, value)
+        result.add(Step(title, path, there, value, server, statements, atomic=False))
     return result

@@ -54,6 +54,11 @@ class Upgrades:
     customizations: tuple[Script, ...] = ()
 
     @property
+    def has_package(self) -> bool:
+        """Whether there is a package of release scripts, and not customisations alone."""
+        return bool(self.scripts or self.dead_ends)
+
+    @property
     def releases(self) -> list[Release]:
         """What the scripts lead to, in order."""
         return [script.release for script in self.scripts if script.release]
@@ -98,7 +103,12 @@ def read(package: str | None, customizations: str | None) -> Upgrades:
     :raises RetailError: something is missing or wrong there; the message names the file.
     """
     scripts, dead_ends = _package(package) if package else ((), ())
-    return Upgrades(scripts, dead_ends, _customizations(customizations) if customizations else ())
+    upgrades = Upgrades(scripts, dead_ends, _customizations(customizations) if customizations else ())
+    files = [script.file.lower() for script in scripts + upgrades.customizations]
+    twice = sorted({file for file in files if files.count(file) > 1})
+    if twice:
+        raise RetailError("There are two scripts %s." % twice[0], "Rename one: what has run is noted by file name.")
+    return upgrades
 
 
 def dumps(upgrades: Upgrades) -> bytes:

@@ -100,6 +100,21 @@ def plan(engine: Any, versions: Versions, package: Package, database: str) -> Pl
     return result
 
 
+def release_statements(engine: Any, release: Release) -> list[Any]:
+    """What says that the database is at this release, as pairs of SQL and parameters."""
+    steps = (_posisinfo(engine, None, release, ""), _dbversion(engine, None, release, ""))
+    return [_bound(statement) for step in steps for statement in step.statements]
+
+
+def history_statements(engine: Any, part: Part) -> list[Any]:
+    """What records that a script has run, as pairs of SQL and parameters."""
+    return [_bound(statement) for statement in _history(engine, None, part, "").statements]
+
+
+def _bound(statement: Any) -> Any:
+    return (statement, ()) if isinstance(statement, str) else statement
+
+
 def check(versions: Versions, package: Package, tables: Collection[TableName], name: str) -> None:
     """Refuse what must not be touched.
 

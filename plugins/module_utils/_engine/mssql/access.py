@@ -35,8 +35,12 @@ _RIGHTS: dict[str, frozenset[str]] = {READ: frozenset({"select"}), WRITE: frozen
 
 _FIXED = "SELECT name FROM sys.database_principals WHERE is_fixed_role = 1 AND principal_id BETWEEN 16384 AND 16399"
 _LOGINS = "SELECT name FROM sys.server_principals WHERE type IN ('S', 'U', 'G')"
+# A user without a login (type 2: contained, 0: none) is meant so. After a restore, a login's user has a sid that nobody here has.
 _PRINCIPALS = """
 SELECT 'principal', p.name, N'' FROM sys.database_principals p
+UNION ALL SELECT 'orphan', p.name, N'' FROM sys.database_principals p
+ WHERE p.type IN ('S', 'U', 'G') AND p.authentication_type IN (1, 3) AND p.principal_id > 4 AND p.sid IS NOT NULL
+ AND NOT EXISTS (SELECT 1 FROM sys.server_principals l WHERE l.sid = p.sid)
 UNION ALL SELECT 'member', r.name, m.name FROM sys.database_role_members a
  JOIN sys.database_principals r ON r.principal_id = a.role_principal_id
  JOIN sys.database_principals m ON m.principal_id = a.member_principal_id"""
@@ -141,6 +145,21 @@ def create_user(name: str) -> list[str]:
     return [*login, "IF DATABASE_PRINCIPAL_ID(%s) IS NULL %s" % (names.literal(name), user)]
 
 
+def drop_login(name: str) -> list[str]:
+    there = "EXISTS (SELECT 1 FROM sys.server_principals WHERE name = %s)" % names.literal(name)
+    return ["IF %s DROP LOGIN %s" % (there, names.quote(name))]
+
+
+def drop_user(name: str) -> list[str]:
+    """The user of a login in this database; it must not own anything."""
+    return ["DROP USER IF EXISTS %s" % names.quote(name)]
+
+
+def reconnect_user(name: str) -> list[str]:
+    """The user gets the login of its name, whatever login it had on the server that the database came from."""
+    return ["ALTER USER %s WITH LOGIN = %s" % (names.quote(name), names.quote(name))]
+
+
 def add_member(role: str, member: str) -> list[str]:
     return ["ALTER ROLE %s ADD MEMBER %s" % (names.quote(role), names.quote(member))]
 
@@ -167,6 +186,8 @@ def _add_principals(db: Any, asked: set[str], state: AccessState) -> None:
             continue
         if kind == "member":
             state.members.setdefault(name, set()).add(member)
+        elif kind == "orphan":
+            state.orphans.add(name)
         else:
             state.principals.add(name)
 

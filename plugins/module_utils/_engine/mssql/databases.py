@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from . import names, probes
 from .connect import MAINTENANCE_DATABASE
 
 OLDEST_VERSION = 2016
-#: Which of the product's database options this engine has: those that the vendor's script sets.
+#: The options that a database can be given at any time: first those that the vendor's script sets.
 OPTIONS = (
     "allow_snapshot_isolation",
     "read_committed_snapshot",
@@ -23,7 +24,17 @@ OPTIONS = (
     "page_verify",
     "auto_close",
     "auto_shrink",
+    "compatibility_level",
+    "data_size",
+    "data_max_size",
+    "data_growth",
+    "log_size",
+    "log_max_size",
+    "log_growth",
 )
+_ANSWERED = (*OPTIONS[:7], "collation")
+#: Those that it has from its making on.
+LASTING = ("collation", "data_path", "log_path")
 
 # Asked for by what it can do: version numbers are a server's own affair. All three came with SQL Server 2016.
 _NEEDED = "SELECT ISJSON(N'{}') + DATEDIFF_BIG(day, GETDATE(), GETDATE()) + LEN(STRING_ESCAPE(N'', N'json'))"
@@ -38,8 +49,22 @@ _SETTINGS = {
     "page_verify": "SET PAGE_VERIFY %s",
     "auto_close": "SET AUTO_CLOSE %s",
     "auto_shrink": "SET AUTO_SHRINK %s",
+    "compatibility_level": "SET COMPATIBILITY_LEVEL = %s",
 }
+_FILE_SETTINGS = {"size": "SIZE", "max_size": "MAXSIZE", "growth": "FILEGROWTH"}
+_FILE_TYPES = {"data": 0, "log": 1}
 _VALUES = {"on", "off", "simple", "full", "bulk_logged", "checksum", "none", "torn_page_detection"}
+_LEVEL = re.compile(r"^1[3-9]\d$")
+_SIZE = re.compile(r"^(\d+)(KB|MB|GB|TB|%)$|^unlimited$")
+_KILOBYTES = {"KB": 1, "MB": 1024, "GB": 1024**2, "TB": 1024**3}
+
+#: The first data file and the log, as sizes in kilobytes; -1 is no limit, 2 TB is the most that a log can have.
+_FILES = (
+    "SELECT CAST(type AS int), physical_name, CAST(size AS bigint) * 8, CASE WHEN max_size IN (-1, 268435456) THEN -1 "
+    "ELSE CAST(max_size AS bigint) * 8 END, CASE WHEN is_percent_growth = 1 THEN CAST(growth AS bigint) "
+    "ELSE CAST(growth AS bigint) * 8 END, CAST(is_percent_growth AS int) FROM sys.database_files WHERE type IN (0, 1) "
+    "ORDER BY file_id DESC"
+)
 
 
 def check_server(db: Any) -> None:
@@ -77,39 +102,120 @@ def list(db: Any) -> builtins.list[str]:  # noqa: A001 - the speakers call it so
     return [row[0] for row in rows]
 
 
-def create(name: str) -> builtins.list[str]:
-    # With the server's collation, as the vendor's own utility makes it.
-    return ["IF DB_ID(%s) IS NULL CREATE DATABASE %s" % (names.literal(name), names.quote(name))]
+def has_options(db: Any) -> bool:
+    """Whether databases of this server have the options in ``OPTIONS``: not where they have no files of their own."""
+    return bool(db.value("SELECT COUNT(*) FROM sys.database_files"))
+
+
+def create(name: str, options: Mapping[str, str] | None = None) -> builtins.list[str]:
+    """A statement that makes the database.
+
+    :param options: values for names in ``LASTING``; the server's defaults for the others, its collation as well, as the
+        vendor's own utility makes it. What is in ``OPTIONS`` is set afterwards.
+    """
+    options, sql = options or {}, "CREATE DATABASE %s" % names.quote(name)
+    if "data_path" in options:
+        sql += " ON PRIMARY %s" % _file(name, options["data_path"])
+    if "log_path" in options:
+        sql += " LOG ON %s" % _file(name + "_log", options["log_path"])
+    if "collation" in options:
+        sql += " COLLATE %s" % _collation(options["collation"])
+    return ["IF DB_ID(%s) IS NULL %s" % (names.literal(name), sql)]
+
+
+def knows_collation(db: Any, collation: str) -> bool:
+    """Whether the server has it."""
+    known = db.value("SELECT COUNT(*) FROM sys.fn_helpcollations() WHERE name = CAST(? AS nvarchar(128))", collation)
+    return bool(known)
 
 
 def options(db: Any) -> dict[str, str]:
-    """The options of the connected database, by the names in ``OPTIONS``, values in lower case."""
+    """The options of the connected database, by the names in ``OPTIONS`` and ``LASTING``, words in lower case."""
     row = db.row(
         "SELECT snapshot_isolation_state_desc, is_read_committed_snapshot_on, recovery_model_desc, "
-        "page_verify_option_desc, "
-        "is_auto_close_on, is_auto_shrink_on FROM sys.databases WHERE database_id = DB_ID()"
+        "page_verify_option_desc, is_auto_close_on, is_auto_shrink_on, CAST(compatibility_level AS nvarchar(10)), "
+        "collation_name FROM sys.databases WHERE database_id = DB_ID()"
     )
-    return {name: _option(value) for name, value in zip(OPTIONS, row)}
+    found = {name: _option(value) for name, value in zip(_ANSWERED, row)}
+    for kind, path, size, most, growth, percent in db.query(_FILES):
+        part = "log" if kind else "data"
+        found[part + "_path"] = path
+        found[part + "_size"] = "%dKB" % size
+        found[part + "_max_size"] = "unlimited" if most < 0 else "%dKB" % most
+        found[part + "_growth"] = "%d%%" % growth if percent else "%dKB" % growth
+    return found
+
+
+def satisfied(option: str, actual: str | None, wanted: str) -> bool:
+    """Whether a database with the actual value needs no change. A file may be larger than it was made."""
+    if option in ("collation", "data_path", "log_path"):
+        return (actual or "").lower() == wanted.lower()
+    if option.startswith(("data_", "log_")):
+        has, wants = _amount(actual or "0KB"), _amount(wanted)
+        return has >= wants if option.endswith("_size") and "max" not in option else has == wants
+    return actual == wanted
 
 
 def set_options(name: str, options: Mapping[str, str]) -> builtins.list[str]:
-    """Statements for the maintenance database that give the database these options (names from ``OPTIONS``)."""
-    for option, value in options.items():
-        if option not in _SETTINGS or value not in _VALUES:
-            raise RetailError("%r is no value of the database option %r." % (value, option))
-    return [
-        "ALTER DATABASE %s %s" % (names.quote(name), _SETTINGS[option] % value.upper())
-        for option, value in options.items()
-    ]
+    """Statements for the maintenance database that give the database these options (names from ``OPTIONS``).
+
+    :raises RetailError: a value is none of the option's.
+    """
+    return [_setting(name, option, str(value)) for option, value in options.items()]
 
 
 def drop(name: str) -> builtins.list[str]:
     """Statements that drop the database, whoever is connected to it."""
     single = "ALTER DATABASE %s SET SINGLE_USER WITH ROLLBACK IMMEDIATE" % names.quote(name)
+    # Where a database has no files of its own there is no such option.
+    there = "DB_ID(%s) IS NOT NULL AND EXISTS (SELECT 1 FROM sys.database_files)" % names.literal(name)
     return [
-        "IF DB_ID(%s) IS NOT NULL %s" % (names.literal(name), single),
+        "DECLARE @statement nvarchar(max) = %s; IF %s EXEC (@statement)" % (names.literal(single), there),
         "DROP DATABASE IF EXISTS %s" % names.quote(name),
     ]
+
+
+def _setting(name: str, option: str, value: str) -> str:
+    part, _line, what = option.partition("_")
+    if part in _FILE_TYPES and what in _FILE_SETTINGS:
+        return _file_setting(name, part, what, value)
+    valid = _LEVEL.match(value) if option == "compatibility_level" else value in _VALUES
+    if option not in _SETTINGS or not valid:
+        raise RetailError("%r is no value of the database option %r." % (value, option))
+    return "ALTER DATABASE %s %s" % (names.quote(name), _SETTINGS[option] % value.upper())
+
+
+def _file_setting(name: str, part: str, what: str, value: str) -> str:
+    """Change a file, whatever its logical name is."""
+    if not _SIZE.match(value):
+        raise RetailError("%r is no size." % value, "Write it as 512MB, 10GB, 10% or unlimited.")
+    alter = names.literal("ALTER DATABASE %s MODIFY FILE (NAME = " % names.quote(name))
+    change = names.literal(", %s = %s)" % (_FILE_SETTINGS[what], value.upper()))
+    return (
+        "DECLARE @statement nvarchar(max) = (SELECT TOP (1) %s + QUOTENAME(name) + %s FROM sys.master_files "
+        "WHERE database_id = DB_ID(%s) AND type = %d ORDER BY file_id); EXEC (@statement)"
+        % (alter, change, names.literal(name), _FILE_TYPES[part])
+    )
+
+
+def _file(logical: str, path: str) -> str:
+    return "(NAME = %s, FILENAME = %s)" % (names.quote(logical), names.literal(path))
+
+
+def _collation(name: str) -> str:
+    if not re.match(r"^\w+$", name):
+        raise RetailError("%r is no collation." % name, "Write it as Latin1_General_CI_AS.")
+    return name
+
+
+def _amount(value: str) -> tuple[str, float]:
+    """A size that compares: percentages apart from kilobytes, and no limit above every limit."""
+    match = _SIZE.match(value)
+    if match is None or not match.group(1):
+        return "KB", float("inf")
+    if match.group(2) == "%":
+        return "%", int(match.group(1))
+    return "KB", int(match.group(1)) * _KILOBYTES[match.group(2)]
 
 
 def _option(value: Any) -> str:

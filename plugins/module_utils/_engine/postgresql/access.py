@@ -140,6 +140,21 @@ def create_user(name: str) -> list[str]:
     return []
 
 
+def drop_login(name: str) -> list[str]:
+    """It must not own anything, nor have rights of its own, in any database of the cluster."""
+    return [_ALONE, "DROP ROLE IF EXISTS %s" % names.quote(name)]
+
+
+def drop_user(name: str) -> list[str]:
+    """The user of a login in this database: on PostgreSQL it goes with the login."""
+    return []
+
+
+def reconnect_user(name: str) -> list[str]:
+    """The user gets the login of its name: on PostgreSQL it is one."""
+    return []
+
+
 def add_member(role: str, member: str) -> list[str]:
     return [_ALONE, "GRANT %s TO %s" % (names.quote(role), names.quote(member))]
 

@@ -14,9 +14,17 @@ from .._errors import RetailError
 from . import names
 
 OLDEST_VERSION = 14
-#: Which of the product's database options this engine has: none. What the vendor's script sets on SQL Server (row
-#: versions, no auto-close …) is how PostgreSQL always works.
-OPTIONS = ()
+#: The options that a database can be given at any time. What the vendor's script sets on SQL Server (row versions, no
+#: auto-close …) is how PostgreSQL always works.
+OPTIONS = ("owner", "tablespace", "connection_limit")
+#: Those that it has from its making on.
+LASTING = ("collation",)
+
+_SETTINGS = {
+    "owner": "OWNER TO %s",
+    "tablespace": "SET TABLESPACE %s",
+    "connection_limit": "CONNECTION LIMIT %d",
+}
 
 
 def check_server(db: Any) -> None:
@@ -43,21 +51,54 @@ def list(db: Any) -> builtins.list[str]:  # noqa: A001 - the speakers call it so
     return [row[0] for row in rows]
 
 
-def create(name: str) -> builtins.list[str]:
-    # Collation C everywhere: two servers with different locales must sort, compare and index alike.
+def has_options(db: Any) -> bool:
+    """Whether databases of this server have the options in ``OPTIONS``."""
+    return True
+
+
+def create(name: str, options: Mapping[str, str] | None = None) -> builtins.list[str]:
+    """A statement that makes the database.
+
+    :param options: values for names in ``LASTING``; what is in ``OPTIONS`` is set afterwards.
+    """
+    # Collation C unless told: two servers with different locales must sort, compare and index alike.
+    collation = names.literal((options or {}).get("collation", "C"))
     return [
-        "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" % names.quote(name),
+        "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE %s LC_CTYPE %s"
+        % (names.quote(name), collation, collation)
     ]
 
 
+def knows_collation(db: Any, collation: str) -> bool:
+    """Whether the server has it."""
+    return db.value(
+        "SELECT 1 FROM pg_collation WHERE collprovider IN ('c', 'd') AND collcollate = ? LIMIT 1", collation
+    ) is not None or collation in ("C", "POSIX")
+
+
 def options(db: Any) -> dict[str, str]:
-    """The options of the connected database, by the names in ``OPTIONS``, values in lower case."""
-    return {}
+    """The options of the connected database, by the names in ``OPTIONS`` and ``LASTING``."""
+    row = db.row(
+        "SELECT pg_get_userbyid(d.datdba), t.spcname, d.datconnlimit, d.datcollate FROM pg_database d "
+        "JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = current_database()"
+    )
+    return {name: str(value) for name, value in zip(OPTIONS + LASTING, row)}
+
+
+def satisfied(option: str, actual: str | None, wanted: str) -> bool:
+    """Whether a database with the actual value needs no change."""
+    return actual == wanted
 
 
 def set_options(name: str, options: Mapping[str, str]) -> builtins.list[str]:
     """Statements for the maintenance database that give the database these options (names from ``OPTIONS``)."""
-    return []
+    statements = []
+    for option, value in options.items():
+        if option not in _SETTINGS:
+            raise RetailError("%r is no option of a PostgreSQL database." % option)
+        said = _SETTINGS[option] % (int(value) if option == "connection_limit" else names.quote(value))
+        statements.append("ALTER DATABASE %s %s" % (names.quote(name), said))
+    return statements
 
 
 def drop(name: str) -> builtins.list[str]:
