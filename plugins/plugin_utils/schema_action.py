@@ -41,6 +41,11 @@ class SchemaAction(ActionBase):
         for name in (OPTION, SCRIPTS):
             if name in arguments:
                 raise AnsibleActionFail("%s is internal: leave it out." % name)
+        if arguments.get("package") and arguments.get("extensions"):
+            raise AnsibleActionFail(
+                "package and extensions are mutually exclusive: either scripts bring a database on, or schema folders do. "
+                "A partner's scripts beside a package go into customizations."
+            )
         files = {} if arguments.get("state") == "absent" else self._files(arguments)
         try:
             for name, (file, content) in files.items():

@@ -90,7 +90,7 @@ def test_scripts_run_in_the_order_of_their_numbers_and_resume_where_they_failed(
     declared = {**options, "package": package(tmp_path / "package", scripts)}
     failed = playbook.task(MODULE, **declared)
     assert failed["failed"]
-    assert failed["changed"]
+    assert failed["changed"], failed
     assert "Upgrade6.3.1000.1.sql".upper() in failed["msg"]
     assert ", batch 5 of 6, line 10: the database refused: " in failed["msg"]
     assert (failed["script"]["batch"], failed["script"]["line"]) == (5, 10)

@@ -43,7 +43,7 @@ class UpgradePlan:
         plan = Plan()
         for run in self.runs:
             release = run.script.release
-            title = "Run %s%s" % (run.script.file, ", to release %s" % release if release else "")
+            title = "Run %s%s" % (run.script.file, ", to release %s" % str(release) if release else "")
             title += " from batch %d of %d" % (run.done + 1, run.runs) if run.done else ", %d batches" % run.runs
             before = "%d of %d batches" % (run.done, run.runs) if run.done else None
             path = ("scripts", run.script.file)
