@@ -34,7 +34,7 @@ LINES = TableName("ax", "RETAILTRANSACTIONSALESTRANS")
 _FILLING = {"nvarchar": "'text'", "bigint": "n", "int": "n", "numeric": "12.34"}
 CYCLES = 300
 #: Rows that go up in one session; the second is what shows that memory does not grow with them.
-FEW, MANY = 20_000, 200_000
+FEW, MANY = 10_000, 100_000
 
 
 class ServiceBench:

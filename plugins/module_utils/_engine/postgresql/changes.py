@@ -12,7 +12,7 @@ from typing import Any
 from .._filtering import Filtering
 from .._model import Table, TableName
 from .._wire import Extract, key_of
-from . import marks, names, tracking, types
+from . import heads, marks, names, tracking, types
 
 #: How much a fetch should bring, in characters; the number of rows follows from the rows seen so far.
 _FETCH_SIZE = 400_000
@@ -134,13 +134,20 @@ def _columns(extract: Extract, key_alias: str) -> str:
 
 
 def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
-    """Positions of the extracts that have at least one row, in one statement."""
+    """Positions of the extracts that have at least one row; outside of a transaction.
+
+    One short question for all of them, and a closer one for those whose tables have been written since.
+    """
+    loads = [position for position, extract in enumerate(extracts) if extract.low is None]
+    plain = [(n, extract) for n, extract in enumerate(extracts) if extract.low is not None and not extract.filter]
+    # What comes under a filter, or out of it, need not have been written itself.
+    filtered = [(n, extract) for n, extract in enumerate(extracts) if extract.low is not None and extract.filter]
+    reached = heads.reached(db, [(_tracking(extract.table), extract.low or 0) for _position, extract in plain])
     parts = [
-        "SELECT %d AS n%s"
-        % (position, " WHERE EXISTS (%s)" % _waiting(extract, "1") if extract.low is not None else "")
-        for position, extract in enumerate(extracts)
+        "SELECT %d AS n WHERE EXISTS (%s)" % (position, _waiting(extract, "1"))
+        for position, extract in [*(plain[place] for place in reached), *filtered]
     ]
-    return sorted(int(row[0]) for row in db.query(" UNION ALL ".join(parts))) if parts else []
+    return sorted(loads + [int(row[0]) for row in (db.query(" UNION ALL ".join(parts)) if parts else ())])
 
 
 def _waiting(extract: Extract, columns: str) -> str:
