@@ -28,6 +28,7 @@ SUBJECTS = (
     "errors",
     "locks",
     "marks",
+    "merging",
     "moves",
     "names",
     "repairs",

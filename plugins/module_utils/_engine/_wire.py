@@ -41,6 +41,10 @@ class Extract:
     ``filter``: only rows under it travel, and keys of those that left it, as deletions. ``sends_strays``: also keys of changed rows
     that never were under it, since the receiver may have made or changed them itself. ``removes`` (loads): keys of all rows that
     are not under it, since the receiver may have some of them.
+
+    A pair that begins anew asks for more: ``below``, only changes that were given a lower version; ``unchanged``, the rows that
+    were not changed here since they came from the receiver or since the baseline; ``newest_base``, the highest base version
+    that means anything to the receiver.
     """
 
     table: Table
@@ -53,6 +57,9 @@ class Extract:
     filter: Filter = ()
     sends_strays: bool = False
     removes: bool = False
+    below: int | None = None
+    unchanged: bool = False
+    newest_base: int | None = None
 
     @property
     def uploads(self) -> bool:
@@ -91,6 +98,19 @@ class Work:
     without: frozenset[int] = frozenset()
     gives_up: bool = False
     goes_further: bool = False
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A table into which a whole load is merged.
+
+    :param bodies: the landed batches: a scalar subquery that gives the JSON, its parameters, the places of the key's columns.
+    :param acked: up to where the parent has taken the changes here; None where none go up, and rows born here stay.
+    """
+
+    table: Table
+    bodies: tuple[tuple[str, tuple, tuple[int, ...]], ...]
+    acked: tuple[int, str | None] | None
 
 
 @dataclass

@@ -18,7 +18,7 @@ from typing import Callable
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
 from . import config as configuration
-from . import once, report, status, verify
+from . import once, rebaseline, report, status, verify
 from .compare import LIMIT
 from .runner import Runner
 from .status import Document
@@ -35,6 +35,7 @@ _COMMANDS = {
     "supervise": "run in the background, and again whenever it ends; for hosts without an init system",
     "once": "run all scopes until nothing is pending, and say what moved",
     "status": "what waits in each direction, what went last, what is wrong; works while a database is down",
+    "rebaseline": "begin anew: compare everything, and send what one side lacks; after a restore that nothing shows",
     "verify": "check tracking, keys, sessions, row counts and the log on both sides; with --digest the rows themselves",
 }
 _LOOKS: dict[str, Callable[[configuration.ServiceConfig, argparse.Namespace], Document]] = {
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return Runner(options.config).run()
         if options.command == "supervise":
             return Supervisor(options.config, options.pid_file, options.output).run()
+        if options.command == "rebaseline":
+            return _rebaseline(options)
         return _look(options)
     except configuration.ConfigError as error:
         return _fail(error, USAGE)
@@ -82,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--json", action="store_true", help="print JSON")
         if name == "verify":
             _add_rows(command)
+        if name == "rebaseline":
+            command.add_argument(
+                "--moved", action="store_true", help="this child is the one, whichever other one the parent knows"
+            )
         if name == "supervise":
             command.add_argument("--pid-file", required=True, metavar="FILE", help="where to write who runs")
             command.add_argument("--output", required=True, metavar="FILE", help="what is printed is appended here")
@@ -110,6 +117,12 @@ def _rows(options: argparse.Namespace) -> verify.Rows | None:
     if not (options.digest or options.repair):
         return None
     return verify.Rows(options.repair, tuple(options.scope), tuple(options.table), max(1, options.limit))
+
+
+def _rebaseline(options: argparse.Namespace) -> int:
+    rebaseline.order(configuration.load(options.config), options.moved)
+    sys.stdout.write("The pair begins anew with its next session.\n")
+    return OK
 
 
 def _look(options: argparse.Namespace) -> int:

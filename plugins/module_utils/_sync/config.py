@@ -21,6 +21,7 @@ from typing import Any
 from .._engine import ENGINES
 from .._engine._database import Target
 from .._engine._errors import RetailError
+from .identity import SILENCE
 
 #: The vendor's triggers skip their work for connections of exactly this name.
 APPLICATION_NAME = "Retail Offline Sync Service"
@@ -49,6 +50,8 @@ class ServiceConfig:
 
     ``frequency_floor``: the least time between two turns of a scope, whatever frequency its profile gives it.
     ``state_file``: where the service writes at its start what it runs with, for whoever installed it.
+    ``moved_after``: seconds for which the child that the parent knows must have been silent before another database, at another
+    place, goes on as that child by itself.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ServiceConfig:
     log_file: str = ""
     log_level: str = "info"
     state_file: str = ""
+    moved_after: float = SILENCE
 
 
 def load(path: str) -> ServiceConfig:
@@ -110,6 +114,7 @@ def parse(text: str) -> ServiceConfig:
         log_file=_text(document, "log_file", ""),
         log_level=_level(document),
         state_file=_text(document, "state_file", ""),
+        moved_after=_seconds(document, "moved_after", SILENCE, 0),
     )
 
 

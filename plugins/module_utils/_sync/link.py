@@ -12,6 +12,7 @@ from typing import Any, Callable
 from .. import _engine
 from .._engine._database import Database, Target
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
+from . import anew
 from .config import ServiceConfig
 from .pair import Pair
 
@@ -34,9 +35,12 @@ class Link:
     """The connections of one pair.
 
     :param check: called before each statement; what it raises goes through to the caller.
+    :param heals: a pair of which a side was restored or moved begins anew, see ``anew.py``; else it is left alone.
     """
 
-    def __init__(self, config: ServiceConfig, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, config: ServiceConfig, check: Callable[[], None] = lambda: None, heals: bool = False) -> None:
+        self._heals = heals
+        self._silence = config.moved_after
         self.targets: dict[str, Target] = {"child": config.child, "parent": config.parent}
         self._check = check
         self._open: dict[str, Watched] = {}
@@ -74,7 +78,8 @@ class Link:
         """
         if self._pair is None:
             child = self.connect("child")
-            self._pair = Pair(child, self.connect("parent"))
+            parent = self.connect("parent")
+            self._pair = anew.open_pair(child, parent, self._silence) if self._heals else Pair(child, parent)
         return self._pair
 
     def alive(self, side: str) -> bool:

@@ -27,6 +27,7 @@ WINDOW = TableName("dbo", "sync_window")
 CONFLICT = TableName("dbo", "sync_conflict")
 QUARANTINE = TableName("dbo", "sync_quarantine")
 LINK = TableName("dbo", "sync_transaction_link")
+INCARNATION = TableName("dbo", "sync_incarnation")
 LOG = TableName("dbo", "RETAILOFFLINESYNCLOG")
 
 
@@ -56,9 +57,10 @@ PEER_TABLE = _table(
 )
 
 #: A row per scope and peer. ``anchor_in`` (and ``anchor_seen``, the snapshot): how far we took the peer's changes, in the peer's
-#: versions; NULL: the first load has not been taken. ``acked_out``: how far the peer says it took ours. ``min_valid_anchor`` is
-#: kept for the cleanup of tombstones and empty until there is one. ``landing``: the low
-#: marks of a landing that was cut off. ``config_data``: the tables, in order, and their policies.
+#: versions; NULL: the first load has not been taken. ``acked_out``: how far the peer says it took ours. ``min_valid_anchor``
+#: (at the parent): below it deletions have been forgotten; a child whose anchor is lower loads the scope again. ``landing``: the
+#: low marks of a landing that was cut off. ``anew``: the scope begins anew, and how, until a session has done so.
+#: ``config_data``: the tables, in order, and their policies.
 SCOPE_TABLE = _table(
     SCOPE,
     "peer_id sync_scope_name",
@@ -77,9 +79,23 @@ SCOPE_TABLE = _table(
     session_token="nvarchar(36) not null",  # noqa: S106 - a column, not a secret
     previous_token="nvarchar(36) not null",  # noqa: S106
     landing="nvarchar(max)",
+    anew="nvarchar(max)",
     last_session="datetime",
     last_error="nvarchar(max)",
     last_error_time="datetime",
+)
+
+#: Every database that ever came under the identity of a child, see ``identity.py``. Times are this database's own.
+INCARNATION_TABLE = _table(
+    INCARNATION,
+    "peer_guid incarnation place",
+    (),
+    peer_guid="nvarchar(36) not null",
+    incarnation="nvarchar(100) not null",
+    place="nvarchar(200) not null",
+    state="nvarchar(10) not null",
+    first_heard="datetime not null default getutcdate()",
+    last_heard="datetime not null default getutcdate()",
 )
 
 STAGING_TABLE = _table(
@@ -178,6 +194,7 @@ TABLES: tuple[Table, ...] = (
     CONFLICT_TABLE,
     QUARANTINE_TABLE,
     LINK_TABLE,
+    INCARNATION_TABLE,
     LOG_TABLE,
 )
 
@@ -264,9 +281,12 @@ class ScopeState:
     previous_token: str
     landing: dict[str, int | None]
     min_valid_anchor: int | None
+    anew: dict[str, Any] | None = None
 
 
-_STATE = "sync_scope_name, anchor_in, anchor_seen, acked_out, session_token, previous_token, landing, min_valid_anchor"
+_STATE = (
+    "sync_scope_name, anchor_in, anchor_seen, acked_out, session_token, previous_token, landing, min_valid_anchor, anew"
+)
 
 
 def read_states(db: Any, peer_id: int) -> dict[str, ScopeState]:
@@ -283,7 +303,8 @@ def read_state(db: Any, peer_id: int, scope: str) -> ScopeState | None:
 
 
 def _scope_state(row: Any) -> ScopeState:
-    return ScopeState(row[1], row[2], row[3], row[4], row[5], json.loads(row[6]) if row[6] else {}, row[7])
+    landing, anew = (json.loads(text) if text else None for text in (row[6], row[8]))
+    return ScopeState(row[1], row[2], row[3], row[4], row[5], landing or {}, row[7], anew)
 
 
 def read_scopes(db: Any, peer_id: int) -> list[Scope]:

@@ -27,7 +27,7 @@ def run(config: ServiceConfig) -> Document:
 
     :raises RetailError: a side cannot be reached, or the two do not belong together.
     """
-    with Link(config) as link:
+    with Link(config, heals=True) as link:
         pair = link.pair()
         pair.preload(pair.scopes)
         rounds = _Rounds(pair)

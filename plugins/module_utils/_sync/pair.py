@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from .._engine._errors import RetailError
 from .._engine._filter import Filter
 from .._engine._model import Column, Table, TableName
 from . import metadata
+from .identity import SILENCE, Instance, place
 from .metadata import PARENT, Peer, Scope
 
 
@@ -23,7 +24,14 @@ class NotProvisioned(RetailError):
 
 
 class Restored(RetailError):
-    """One side was restored from a backup, moved or cloned: going on would lose or double rows."""
+    """One side was restored from a backup, moved or cloned: going on would lose or double rows.
+
+    ``lost``: the sides (``child``, ``parent``) that may have lost something, where that is known.
+    """
+
+    def __init__(self, message: str, advice: str, lost: Collection[str] = ()) -> None:
+        super().__init__(message, advice)
+        self.lost = frozenset(lost)
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,10 @@ class Pair:
     def __init__(self, child: Any, parent: Any) -> None:
         self.child = child
         self.parent = parent
-        self.upwards = _peer_with(child, lambda peer: peer.peer_id == PARENT, "has no parent")
-        guid = self.upwards.guid
-        self.downwards = _peer_with(
-            parent, lambda peer: peer.guid == guid and peer.peer_id != PARENT, "does not know this child"
-        )
-        _check_incarnation(parent, self.upwards)
-        _check_incarnation(child, self.downwards)
+        self.upwards, self.downwards = acquaint(child, parent)
+        _check_incarnations(child, parent, self.upwards, self.downwards)
+        #: Seconds for which another child must have been silent before this one takes its place, see ``identity.py``.
+        self.silence = SILENCE
         self.scopes = metadata.read_scopes(child, PARENT)
         self._shared: dict[str, list[SharedTable]] = {}
 
@@ -66,6 +71,11 @@ class Pair:
     def name(self) -> str:
         """For people and lock names: the child as its parent knows it."""
         return self.downwards.name
+
+    @property
+    def instance(self) -> Instance:
+        """The child as it is reached from here."""
+        return Instance(self.downwards.incarnation, place(self.child))
 
     @property
     def guid(self) -> str:
@@ -112,13 +122,37 @@ def _peer_with(db: Any, accept: Any, what: str) -> Peer:
     return peers[0]
 
 
-def _check_incarnation(db: Any, expected: Peer) -> None:
-    actual = db.engine.marks.incarnation(db)
-    if actual != expected.incarnation:
+def acquaint(child: Any, parent: Any) -> tuple[Peer, Peer]:
+    """What the child knows of its parent, and the parent of this child.
+
+    :raises NotProvisioned: one of the two knows nothing.
+    """
+    upwards = _peer_with(child, lambda peer: peer.peer_id == PARENT, "has no parent")
+    downwards = _peer_with(
+        parent, lambda peer: peer.guid == upwards.guid and peer.peer_id != PARENT, "does not know this child"
+    )
+    return upwards, downwards
+
+
+def _check_incarnations(child: Any, parent: Any, upwards: Peer, downwards: Peer) -> None:
+    said, lost = [], []
+    for side, db, expected in (("parent", parent, upwards), ("child", child, downwards)):
+        actual = db.engine.marks.incarnation(db)
+        if actual != expected.incarnation:
+            lost.append(side)
+            said.append(
+                "The database %s is not the one that was provisioned (it is %s, provisioned was %s): it was restored or moved."
+                % (db.target.where, actual, expected.incarnation)
+            )
+    if said:
+        # A name that is no incarnation stands for a child that is being made anew.
+        healable = ":" in downwards.incarnation
         raise Restored(
-            "The database %s is not the one that was provisioned (it is %s, provisioned was %s): it was restored or moved."
-            % (db.target.where, actual, expected.incarnation),
-            "Reprovision the pair; until then nothing is moved, and nothing is lost.",
+            " ".join(said),
+            "The service sees to it, or retail-sync once."
+            if healable
+            else "Run the playbook, which is making it anew.",
+            lost if healable else (),
         )
 
 

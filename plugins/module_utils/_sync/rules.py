@@ -59,5 +59,43 @@ def download(upwards: bool) -> Decide:
     return decide
 
 
+def anew(peer: int, kind: str, child_lost: bool, parent_lost: bool, fill: bool) -> Decide:
+    """At the parent, for rows of a child that begins anew, since one of the two was restored or moved.
+
+    :param kind: what the child knows of its row: ``unchanged`` here since it came; ``taken``, the parent has had this version;
+        ``changed``, it may not have had it.
+    :param child_lost: the child may have lost rows and changes that the parent took from it: where the parent has another image
+        from that child, nobody can tell which one is the newer.
+    :param parent_lost: so may the parent: what it has taken is to be given again.
+    :param fill: a row that the parent has no trace of was lost there, and not deleted.
+    """
+    other = "(t.origin IS NULL OR t.origin <> %d)" % int(peer)
+    newer = "t.version IS NOT NULL AND %s AND t.version > i.b" % other
+
+    def old(identical: str, absent: str, pending: str) -> str:
+        lost = "%s AND t.version IS NULL AND i.d = 0 AND %d = 1" % (absent, fill)
+        # The parent has an older image of ours.
+        older = "t.version IS NOT NULL AND NOT %s AND i.d = 0 AND %d = 1" % (other, parent_lost)
+        return _case((identical, "same"), ("NOT (%s OR %s)" % (lost, older), "seen"))
+
+    def taken(identical: str, absent: str, pending: str) -> str:
+        return _case(
+            (identical, "same"), ("%s AND t.version IS NOT NULL AND %s" % (absent, other), "seen"), (newer, "conflict")
+        )
+
+    def changed(identical: str, absent: str, pending: str) -> str:
+        return _case(
+            (identical, "same"),
+            ("t.origin = %d AND %d = 1" % (peer, child_lost), "conflict"),
+            (newer, "conflict"),
+            ("t.version IS NULL AND i.n = 0 AND i.d = 0 AND %s AND %d = 0" % (absent, fill), "conflict"),
+            ("t.version IS NULL AND i.n = 1 AND i.d = 0 AND NOT (%s)" % absent, "conflict"),
+        )
+
+    if kind == "changed":
+        return changed
+    return taken if kind == "taken" and parent_lost else old
+
+
 def _case(*branches: tuple) -> str:
     return "CASE %s ELSE 'write' END" % " ".join("WHEN %s THEN '%s'" % branch for branch in branches)

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
-from . import log, metadata, session
+from . import identity, log, metadata, session
 from .clock import Absence, Clock, Marks, Rhythm
 from .config import ServiceConfig
 from .link import Link
@@ -41,7 +41,7 @@ class Service:
         self.config = config
         self.resting = False
         self.summary = "starting"
-        self._link = Link(config, self._check)
+        self._link = Link(config, self._check, heals=True)
         self._clocks: dict[str, Clock] = {}
         self._rhythm = _rhythm(config)
         self._absence = Absence()
@@ -118,7 +118,7 @@ class Service:
             return
         if (config.child, config.parent) != (self.config.child, self.config.parent):
             self._link.close()
-            self._link = Link(config, self._check)
+            self._link = Link(config, self._check, heals=True)
             self._connected = False
         self.config = config
         self._rhythm = _rhythm(config)
@@ -294,6 +294,7 @@ class Service:
         with pair.parent.transaction():
             for scope in silent:
                 log.write(pair.parent, scope, terminal_of(pair), started, None, None)
+        identity.hear(pair.parent, pair.guid, pair.instance)
         for scope in silent:
             self._clock(scope).beat_at = now
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
-from . import log, metadata, transfer
+from . import anew, identity, log, merge, metadata, transfer
+from .merge import Merging
 from .metadata import PARENT, SCOPE, Scope, ScopeState
 from .pair import Pair, Restored
 from .transfer import Anchor, Transfer, Way
@@ -47,7 +48,9 @@ class Session:
 def run(pair: Pair, scope: Scope) -> Session:
     """Synchronise one scope.
 
-    :raises Restored: one side is older than the other knows it; nothing was moved.
+    Where one side is older than the other knows it, the scope begins anew, see ``anew.py``.
+
+    :raises Cloned: this child is, or may be, a copy of another one; nothing was moved.
     :raises RetailError: anything else that stopped the session; what had been committed stays, and is no less than whole.
     """
     session = Session(scope.name)
@@ -56,7 +59,11 @@ def run(pair: Pair, scope: Scope) -> Session:
         if not taken:
             session.busy = True
             return session
-        _Steps(pair, scope).run(session)
+        try:
+            _Steps(pair, scope).run(session)
+        except Restored as found:
+            anew.settle(pair, scope, found.lost)
+            _Steps(pair, scope).run(session)
         if session.noteworthy:
             log.write(
                 pair.parent,
@@ -78,12 +85,20 @@ class _Steps:
         self.child_state = _state(pair.child, PARENT, scope)
         self.parent_state = _state(pair.parent, pair.downwards.peer_id, scope)
         self.token = ""
-        if self.parent_state.session_token not in (self.child_state.session_token, self.child_state.previous_token):
+        if not _chains(self.child_state, self.parent_state):
             raise Restored(
                 "The sessions of %s and %s in scope %r do not continue each other: one of them was restored from a backup or cloned."
                 % (pair.child.target.where, pair.parent.target.where, scope.name),
-                "Reprovision the pair; until then nothing is moved, and nothing is lost.",
+                "The next session begins the scope anew.",
             )
+        if self._is_stale():
+            anew.reload(pair, scope)
+            self.child_state = _state(pair.child, PARENT, scope)
+
+    def _is_stale(self) -> bool:
+        """Whether the parent has forgotten deletions that the child has not heard of."""
+        oldest, anchor = self.parent_state.min_valid_anchor, self.child_state.anchor_in
+        return self.scope.downloads and oldest is not None and anchor is not None and anchor < oldest
 
     def run(self, session: Session) -> None:
         acked = Anchor(self.parent_state.anchor_in or 0, self.parent_state.anchor_seen)
@@ -106,7 +121,7 @@ class _Steps:
     def _has_work(self, upload: bool) -> bool:
         """Asked before the token is changed, so that a session without work writes nothing at all."""
         state = self.parent_state if upload else self.child_state
-        if state.landing:
+        if state.landing or state.anew:
             return True
         db = self.pair.child if upload else self.pair.parent
         return bool(db.engine.changes.probe(db, extracts_of(self.pair, self.scope, upload, state)))
@@ -121,7 +136,16 @@ class _Steps:
             upload=upload,
             scope=self.scope,
             tables=pair.shared_tables(self.scope),
+            anew=anew.upload(self.scope, self.child_state, self.parent_state) if upload else None,
+            merge=None if upload else self._merging(),
         )
+
+    def _merging(self) -> Merging | None:
+        said = self.child_state.anew
+        if said is None or not said["reload"]:
+            return None
+        number = self.pair.downwards.peer_id
+        return Merging(bool(said["forget"]), merge.spared(self.pair.parent, number, self.scope))
 
     def next_token(self) -> str:
         """The token of this session; committed at the child before anything can reach the parent."""
@@ -137,6 +161,7 @@ class _Steps:
     def _acknowledge(self, session: Session) -> None:
         """Tell each side how far the other has come: for cleanup and for people. What counts is each side's own anchor."""
         pair, now = self.pair, log.now().isoformat(timespec="milliseconds")
+        identity.hear(pair.parent, pair.guid, pair.instance)
         for db, peer, anchor, token in (
             (pair.parent, pair.downwards.peer_id, session.down.anchor.low if session.down else None, True),
             (pair.child, PARENT, session.up.anchor.low if session.up else None, False),
@@ -151,6 +176,8 @@ class _Steps:
             if token:
                 settings.append("session_token = ?")
                 values.append(self.token)
+            elif session.up and not (self.child_state.anew or {}).get("reload"):
+                settings.append("anew = NULL")
             db.execute(
                 "UPDATE %s SET %s WHERE peer_id = ? AND sync_scope_name = ?"
                 % (db.engine.names.quote(*SCOPE), ", ".join(settings)),
@@ -173,15 +200,16 @@ def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
 
     A scope that was never loaded is always among them, and one that a side does not know: its session says so.
     """
-    found = set()
+    taken = {upload: _states(pair, upload) for upload in (True, False)}
+    found = {scope.name for scope in scopes if not _chains(taken[False].get(scope.name), taken[True].get(scope.name))}
     for upload in (True, False):
         db = pair.child if upload else pair.parent
-        states = _states(pair, upload)
+        states = taken[upload]
         extracts, owners = [], []
         for scope in scopes:
             if not (scope.uploads if upload else scope.downloads):
                 continue
-            if scope.name not in states or states[scope.name].landing:
+            if scope.name not in states or states[scope.name].landing or states[scope.name].anew:
                 found.add(scope.name)
             if scope.name not in states:
                 continue
@@ -190,6 +218,11 @@ def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
                 owners.append(scope.name)
         found.update(owners[position] for position in db.engine.changes.probe(db, extracts))
     return [scope for scope in scopes if scope.name in found]
+
+
+def _chains(ours: ScopeState | None, theirs: ScopeState | None) -> bool:
+    """Whether the child's next session can go on from the parent's last one."""
+    return bool(ours and theirs and theirs.session_token in (ours.session_token, ours.previous_token))
 
 
 def _states(pair: Pair, upload: bool) -> dict[str, ScopeState]:

@@ -21,8 +21,10 @@ from typing import Any, Callable
 from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import TableName
 from .._engine._wire import Extract, Outcome, Work
-from . import links, metadata, quarantine, rules
+from . import links, merge, metadata, quarantine, rules
+from .anew import Anew
 from .links import Link
+from .merge import Merging
 from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
 from .pair import Restored, SharedTable
 from .quarantine import Source
@@ -47,6 +49,8 @@ class Way:
     upload: bool
     scope: Scope
     tables: list[SharedTable]
+    anew: Anew | None = None
+    merge: Merging | None = None
 
     def table_at_sender(self, shared: SharedTable) -> Any:
         return shared.child if self.upload else shared.parent
@@ -148,6 +152,18 @@ class _Landing:
                 *key, number, header, body,
             )  # fmt: skip
 
+    def put_first(self, batches: list[tuple[str, str]]) -> None:
+        """Put batches before all that have landed; in the caller's transaction."""
+        receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
+        staging = _name(receiver, STAGING)
+        sql = "SELECT min(sequence) FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging
+        first = int(receiver.value(sql, *key) or 0)
+        for number, (header, body) in enumerate(batches, 1):
+            receiver.execute(
+                "INSERT INTO %s (peer_id, sync_scope_name, sequence, header, body) VALUES (?, ?, ?, ?, ?)" % staging,
+                *key, first - number, header, body,
+            )  # fmt: skip
+
 
 def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, token: str) -> Transfer:
     """Move everything that the sender has for the receiver.
@@ -178,7 +194,8 @@ def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
         raise Restored(
             "%s has taken changes up to version %d, and %s has only come to %d: it was restored from a backup."
             % (way.receiver.target.where, state.anchor_in, way.sender.target.where, low),
-            "Reprovision the pair; until then nothing is moved, and nothing is lost.",
+            "The next session begins the scope anew.",
+            {"child" if way.upload else "parent"},
         )
 
 
@@ -187,9 +204,14 @@ def _read(
 ) -> Iterator[_Batch]:
     """The batches of all tables; ``landing.low`` says after each of them how far its table has been read."""
     anchor = state.anchor_in or 0
+    loads = way.anew is not None if way.upload else state.anchor_in is None
     for shared in way.tables:
         name = str(shared.name)
-        start = landing.low.get(name, None if not way.upload and state.anchor_in is None else anchor)
+        start = landing.low.get(name, None if loads else anchor)
+        if start is None and way.anew is not None:
+            yield from _read_anew(way, way.anew, shared, base(name), acked)
+            landing.low[name] = low
+            continue
         extract = Extract(
             table=way.table_at_sender(shared),
             columns=shared.columns_of(way.table_at_sender(shared)),
@@ -216,6 +238,33 @@ def _read(
 def _has_rows(receiver: Any, shared: SharedTable) -> bool:
     exists = "SELECT CASE WHEN EXISTS (SELECT 1 FROM %s) THEN 1 ELSE 0 END" % _name(receiver, shared.name)
     return bool(receiver.value(exists))
+
+
+def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anchor) -> Iterator[_Batch]:
+    """All that the child has of a table, by what it knows of its rows; the batches say so, for whoever applies them."""
+    table, fill = shared.child, anew.parent_lost or not way.scope.downloads
+    whole = Extract(
+        table=table,
+        columns=shared.columns_of(table),
+        low=0,
+        seen=None,
+        not_origin=way.receiver_number,
+        with_deletes=way.scope.uploads_deletes,
+        base=base if anew.newest_base is None else anew.newest_base,
+        newest_base=anew.newest_base,
+    )
+    parts = (
+        ("unchanged", replace(whole, unchanged=True)),
+        ("taken", replace(whole, below=anew.below)),
+        ("changed", replace(whole, low=anew.below)),
+    )
+    for kind, extract in parts:
+        if kind == "unchanged" and not fill:
+            continue
+        said = {"kind": kind, "child_lost": anew.child_lost, "parent_lost": anew.parent_lost, "fill": fill}
+        rows = way.sender.engine.changes.stream(way.sender, extract)
+        for _last, batch in _cut(rows, shared, None, acked):
+            yield replace(batch, header=json.dumps({**json.loads(batch.header), "anew": said}, ensure_ascii=False))
 
 
 def _cut(
@@ -322,6 +371,8 @@ def _apply_once(
     with way.receiver.transaction():
         _claim(way, state, landing.token)
         landing.write(again)
+        if way.merge is not None:
+            landing.put_first(merge.prepare(way, way.merge, mark.low, acked))
         transfer.outcome = _apply_batches(way, mark, acked, frozenset(errors))
         if errors:
             together = links.pairs(linked) + again.links
@@ -379,7 +430,7 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
         known = Anchor(*fields["acked"]) if "acked" in fields else acked
         absent = quarantine.numbers_in(sequence, without)
         shared = _still_there(way, by_name.get(fields["table"]), fields)
-        work = _work(way, shared, fields["columns"], mark, known, body, (*key, sequence), absent)
+        work = _work(way, shared, fields["columns"], mark, known, body, (*key, sequence), absent, fields.get("anew"))
         outcome = receiver.engine.applying.apply_batch(
             receiver, replace(work, track_all=track_all, goes_further=shared.name in further)
         )
@@ -431,13 +482,14 @@ def _work(
     body: str,
     key: tuple,
     without: frozenset[int],
+    anew: dict[str, Any] | None,
 ) -> Work:
     table = way.table_at_receiver(shared)
     by_name = {column.name: column for column in table.columns}
     return Work(
         table=table,
         columns=tuple(by_name[name] for name in columns),
-        decide=rules.upload(way.sender_number) if way.upload else rules.download(way.scope.uploads),
+        decide=_rules(way, anew),
         upload=way.upload,
         peer=way.sender_number,
         scope=way.scope.name,
@@ -451,6 +503,12 @@ def _work(
         without=without,
         gives_up=not way.upload and not way.scope.uploads,
     )
+
+
+def _rules(way: Way, anew: dict[str, Any] | None) -> rules.Decide:
+    if not way.upload:
+        return rules.download(way.scope.uploads)
+    return rules.upload(way.sender_number) if anew is None else rules.anew(way.sender_number, **anew)
 
 
 def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
@@ -468,6 +526,8 @@ def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
     settings = {"anchor_in": anchor.low, "anchor_seen": anchor.seen}
     if way.upload:
         settings["session_token"] = token
+    if way.anew is not None or way.merge is not None:
+        settings["anew"] = None
     receiver.execute(
         "UPDATE %s SET %s WHERE peer_id = ? AND sync_scope_name = ?"
         % (_name(receiver, SCOPE), ", ".join("%s = %s" % (name, "NULL" if value is None else "?") for name, value in settings.items())),

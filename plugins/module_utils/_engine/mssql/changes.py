@@ -37,8 +37,17 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
 def query(extract: Extract) -> str:
     """The SELECT behind :func:`stream`. Each row is made to JSON by itself: FOR JSON over all would cut its text in
     pieces."""
-    rows, order = (_load(extract), "") if extract.low is None else (_changes(extract), " ORDER BY %s" % _order(extract))
-    members = ["v", "x", "d"] + (["b", "n", "k", "m"] if extract.uploads and extract.low is not None else [])
+    if extract.unchanged:
+        rows, order = _unchanged(extract), ""
+    elif extract.low is None:
+        rows, order = _load(extract), ""
+    else:
+        rows, order = _changes(extract), " ORDER BY %s" % _order(extract)
+    members = ["v", "x", "d"]
+    if extract.unchanged:
+        members += ["b", "n"]
+    elif extract.uploads and extract.low is not None:
+        members += ["b", "n", "k", "m"]
     members += [key_of(position) for position in range(len(extract.columns))]
     return (
         "SELECT q.v, j.body FROM (%s) AS q CROSS APPLY (SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, "
@@ -92,6 +101,29 @@ def _places(extract: Extract) -> dict[str, str]:
     }
 
 
+def _unchanged(extract: Extract) -> str:
+    """The rows that are here as they came: from the receiver, or before the baseline."""
+    return (
+        "SELECT {version} AS v, -ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) AS x, 0 AS d, -1 AS b, 0 AS n{columns} "
+        "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} WHERE t.version IS NULL OR t.origin = {receiver}"
+    ).format(
+        version=_VERSION,
+        columns=_columns(extract, "r"),
+        base=names.quote(*extract.table.name),
+        tracking=_tracking(extract.table),
+        tracked=tracking.matching("t", "r", _keys(extract.table)),
+        receiver=int(extract.not_origin),
+    )
+
+
+def _base(extract: Extract) -> str:
+    known = "COALESCE(t.parent_version, %d)" % int(extract.base or 0)
+    if extract.newest_base is None:
+        return known
+    newest = int(extract.newest_base)
+    return "CASE WHEN %s > %d THEN %d ELSE %s END" % (known, newest, newest, known)
+
+
 def _changes(extract: Extract) -> str:
     if extract.filter:
         # The keys are sorted by as well, as in any other extract.
@@ -105,7 +137,7 @@ def _changes(extract: Extract) -> str:
         "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing,
     ]
     if extract.uploads:
-        meta += ["COALESCE(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["%s AS b" % _base(extract), "t.created_here AS n"]
         meta += ["t.moved_in AS m", "CASE WHEN t.sync_row_is_tombstone = 2 THEN 1 END AS k"]
     meta += ["t.%s AS k%d" % (key, position) for position, key in enumerate(keys)]
     return "SELECT %s%s FROM %s AS t LEFT JOIN %s AS r ON %s WHERE %s%s" % (
@@ -148,7 +180,10 @@ def _filtering(extract: Extract) -> Filtering:
 
 
 def _wanted(extract: Extract) -> str:
-    return "%s AND %s" % (marks.newer_than("t.version", extract.low or 0, extract.seen), _not_from(extract))
+    newer = marks.newer_than("t.version", extract.low or 0, extract.seen)
+    if extract.below is not None:
+        newer += " AND NOT (%s)" % marks.newer_than("t.version", extract.below, None)
+    return "%s AND %s" % (newer, _not_from(extract))
 
 
 def _not_from(extract: Extract) -> str:

@@ -94,6 +94,14 @@ def incarnation(db: Any) -> str:
     return "mssql:%s" % (fork if fork else db.value(_BIRTH))
 
 
+def continues(old: str, new: str) -> bool:
+    """Whether the versions that the first incarnation gave are lower than those that the second gives.
+
+    They are, since a restored or moved database goes on with its own counter.
+    """
+    return bool(old and new)
+
+
 def newer_than(column: str, low: int, seen: str | None) -> str:
     """SQL: the version (a rowversion) was given at or after ``low``. ``seen`` says nothing here."""
     return "%s >= 0x%016X" % (column, max(0, int(low)))

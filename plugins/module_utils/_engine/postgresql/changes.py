@@ -40,9 +40,8 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
 
 def query(extract: Extract) -> str:
     """The SELECT behind :func:`stream`."""
-    return "SELECT q.v, CAST(row_to_json(q) AS text) FROM (%s) q" % (
-        _load(extract) if extract.low is None else _changes(extract)
-    )
+    rows = _unchanged if extract.unchanged else _load if extract.low is None else _changes
+    return "SELECT q.v, CAST(row_to_json(q) AS text) FROM (%s) q" % rows(extract)
 
 
 def _load(extract: Extract) -> str:
@@ -79,6 +78,22 @@ def _places(extract: Extract) -> dict[str, str]:
     }
 
 
+def _unchanged(extract: Extract) -> str:
+    """The rows that are here as they came: from the receiver, or before the baseline."""
+    return (
+        "SELECT t.version AS v, -row_number() OVER () AS x, 0 AS d, -1 AS b, 0 AS n, {columns} FROM {base} r "
+        "LEFT JOIN {tracking} t ON {tracked} WHERE t.version IS NULL OR t.origin = {receiver}"
+    ).format(
+        columns=_columns(extract, "r"), base=names.quote(*extract.table.name), tracking=_tracking(extract.table),
+        tracked=tracking.matching("t", "r", _keys(extract.table)), receiver=int(extract.not_origin),
+    )  # fmt: skip
+
+
+def _base(extract: Extract) -> str:
+    known = "coalesce(t.parent_version, %d)" % int(extract.base or 0)
+    return known if extract.newest_base is None else "least(%s, %d)" % (known, int(extract.newest_base))
+
+
 def _changes(extract: Extract) -> str:
     if extract.filter:
         return _moves(extract, "%s, %s" % (_meta_of_moves(extract), _columns(extract, "c"))) + " ORDER BY 1"
@@ -86,7 +101,7 @@ def _changes(extract: Extract) -> str:
     missing = "r.%s IS NULL" % keys[0]
     meta = ["t.version AS v", "%s AS x" % tracking.SOURCE, "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
     if extract.uploads:
-        meta += ["coalesce(t.parent_version, %d) AS b" % int(extract.base), "t.created_here AS n"]
+        meta += ["%s AS b" % _base(extract), "t.created_here AS n"]
         meta += ["t.moved_in AS m", "CASE WHEN t.sync_row_is_tombstone = 2 THEN 1 END AS k"]
     stays = "" if extract.with_deletes else " AND NOT (%s AND t.sync_row_is_tombstone <> 2)" % missing
     return "SELECT %s, %s FROM %s t LEFT JOIN %s r ON %s WHERE %s%s ORDER BY t.version, %s" % (
@@ -117,6 +132,8 @@ def _filtering(extract: Extract) -> Filtering:
 
 def _wanted(extract: Extract) -> str:
     newer = marks.newer_than("t.version", extract.low or 0, extract.seen)
+    if extract.below is not None:
+        newer += " AND t.version < %d" % int(extract.below)
     return "%s AND (t.origin IS NULL OR t.origin <> %d)" % (newer, int(extract.not_origin))
 
 

@@ -59,6 +59,14 @@ def incarnation(db: Any) -> str:
     )
 
 
+def continues(old: str, new: str) -> bool:
+    """Whether the versions that the first incarnation gave are lower than those that the second gives.
+
+    They are as long as the cluster is the same one: its transactions are numbered on.
+    """
+    return old.split(":")[:2] == new.split(":")[:2]
+
+
 def newer_than(column: str, low: int, seen: str | None) -> str:
     """SQL: the version was given at or after ``low`` and not seen by the snapshot ``seen``."""
     condition = "%s >= %d" % (column, int(low))

@@ -69,6 +69,23 @@ def track_existing(table: Table) -> str:
     )
 
 
+def renumber(table: TableName, taken_below: int) -> list[str]:
+    """Statements that fit the versions of a database that came from another cluster to the numbers of this one.
+
+    What the parent had taken (versions below ``taken_below``) becomes version 1, everything else a change of now. A row that
+    changed since the database came here has a version of this cluster, and stays: only such a row was stored by the very
+    transaction that is its version, or by a part of it. May be run again.
+    """
+    came = "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_attribute a WHERE a.attrelid = CAST('dbo.sync_peer' AS regclass) "
+    came += "AND a.attnum = 1)"
+    return [
+        "UPDATE {tracking} t SET version = CASE WHEN t.version < {below} THEN 1 ELSE {now} END "
+        "WHERE NOT (t.version >= {came} AND t.version % 4294967296 <= CAST(CAST(t.xmin AS text) AS bigint))".format(
+            tracking=names.quote(*tracking_name(table)), below=int(taken_below), now=VERSION, came=came,
+        )
+    ]  # fmt: skip
+
+
 def read(db: Any) -> dict[TableName, tuple[str, ...]]:
     """The tables that have a tracking table of ours, with the events (``insert`` …) whose trigger is there and enabled."""
     rows = db.query(

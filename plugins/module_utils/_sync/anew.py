@@ -1,0 +1,243 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A pair of which one side was restored, moved or left behind begins anew, by itself where :mod:`identity` lets it.
+
+What shows it: another incarnation, tokens that do not chain, or an anchor beyond what the other side has come to. Which side
+has lost something follows from the anchors, since each side knows how far it had come and how far the other said it had.
+Where they do not say, either may have. Where the tokens chain and all anchors are as the last session left them, nothing was
+lost: the scope goes on, unless versions mean nothing any more on a new server.
+
+Beginning anew is three commits, each of which may be run again. The parent marks its rows of ``scope_info`` and gives them a
+new token (:func:`mark`). The next session of the scope finds that the tokens do not chain and why, and the child marks its
+own row (:func:`follow`). That session then sends up all that the child has of the scope, in three classes that
+``rules.anew`` judges, and loads the scope again: what the parent has is as it was, what it lacks comes, what was changed on
+both sides is a conflict, and nothing that is identical moves. Rows of the child that are not in the load, and are not
+changes of its own, go (:mod:`merge`).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from .._engine._errors import RetailError
+from .._engine._model import TableName
+from . import identity, metadata
+from .messages import LOGGER
+from .metadata import PARENT, PEER, SCOPE, STAGING, WINDOW, Scope, ScopeState
+from .pair import Pair, Restored, acquaint
+
+SIDES = frozenset({"child", "parent"})
+#: Above the versions of renumbered rows that the other side had taken; see ``tracking.renumber``.
+_TAKEN = 2
+
+
+@dataclass(frozen=True)
+class Anew:
+    """How a scope begins anew, as the upload has to know it.
+
+    ``below``: the child's versions under it were taken by the parent. ``newest_base``: the parent's versions up to it mean what
+    they meant; None: all of them do.
+    """
+
+    child_lost: bool
+    parent_lost: bool
+    below: int
+    newest_base: int | None
+
+
+def open_pair(child: Any, parent: Any, silence: float = identity.SILENCE) -> Pair:
+    """The pair, healed where a side is not the database that it was.
+
+    :param silence: seconds, see :func:`identity.admit`.
+    :raises Cloned: the child is, or may be, another one than the one that the parent knows.
+    :raises NotProvisioned: a side does not know the other.
+    """
+    try:
+        pair = Pair(child, parent)
+    except Restored as found:
+        if not found.lost:
+            raise
+        begin(child, parent, found.lost, silence)
+        pair = Pair(child, parent)
+    pair.silence = silence
+    return pair
+
+
+def begin(child: Any, parent: Any, lost: Collection[str], silence: float, moved: bool = False) -> None:
+    """All scopes of a pair begin anew.
+
+    :param moved: the operator's word that this child is the one.
+    :raises Cloned: it may not be.
+    """
+    upwards, downwards = acquaint(child, parent)
+    me = identity.here(child)
+    LOGGER.warning("%s begins anew with %s: a side was restored or moved", downwards.name, parent.target.where)
+    if moved:
+        identity.accept(parent, downwards.guid, me)
+    else:
+        identity.admit(parent, downwards.guid, me, silence)
+    actual = parent.engine.marks.incarnation(parent)
+    foreign = {
+        side
+        for side, db, old, new in (
+            ("child", child, downwards.incarnation, me.incarnation),
+            ("parent", parent, upwards.incarnation, actual),
+        )
+        if not db.engine.marks.continues(old, new)
+    }
+    ours = metadata.read_states(child, PARENT)
+    with parent.transaction():
+        for scope in metadata.read_scopes(parent, downwards.peer_id):
+            mark(parent, downwards.peer_id, scope, ours.get(scope.name), lost, foreign, forced=moved)
+        _know(parent, downwards.peer_id, me.incarnation)
+    _know(child, PARENT, actual)
+
+
+def _know(db: Any, peer_id: int, incarnation: str) -> None:
+    sql = "UPDATE %s SET incarnation = ? WHERE peer_id = ? AND incarnation <> ?"
+    db.execute(sql % db.engine.names.quote(*PEER), incarnation, peer_id, incarnation)
+
+
+def mark(
+    parent: Any,
+    peer_id: int,
+    scope: Scope,
+    ours: ScopeState | None,
+    lost: Collection[str],
+    foreign: Collection[str] = (),
+    forced: bool = False,
+) -> None:
+    """The parent's part, in the caller's transaction. What was said before and has not been done yet is kept.
+
+    :param ours: the child's row of the scope.
+    :param foreign: the sides that came to a server whose versions have nothing to do with the earlier ones.
+    :param forced: begin anew in any case.
+    """
+    state = metadata.read_state(parent, peer_id, scope.name)
+    if state is None or ours is None:
+        return
+    if is_whole(ours, state) and not forced:
+        if not foreign:
+            return
+        lost = ()
+    said = state.anew or {"lost": [], "foreign": [], "reload": False, "base": state.acked_out or 0}
+    said["lost"] = sorted({*said["lost"], *lost})
+    said["foreign"] = sorted({*said["foreign"], *foreign})
+    said["reload"] = bool(said["reload"] or lost or "parent" in foreign)
+    if "parent" in foreign:
+        for table in _tracked(parent, scope):
+            for statement in parent.engine.tracking.renumber(table, said["base"]):
+                parent.execute(statement)
+        said["base"] = _TAKEN
+    _begin_row(parent, peer_id, scope, said)
+
+
+def is_whole(ours: ScopeState, theirs: ScopeState) -> bool:
+    """Whether both sides are as their last session left them."""
+    return (
+        theirs.anew is None
+        and theirs.session_token in (ours.session_token, ours.previous_token)
+        and (ours.acked_out or 0) == (theirs.anchor_in or 0)
+        and (theirs.acked_out or 0) == (ours.anchor_in or 0)
+    )
+
+
+def _begin_row(parent: Any, peer_id: int, scope: Scope, said: dict[str, Any]) -> None:
+    quote = parent.engine.names.quote
+    for table in (STAGING, WINDOW):
+        parent.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % quote(*table), peer_id, scope.name)
+    void = ", acked_out = NULL" if said["reload"] and scope.downloads else ""
+    void += ", min_valid_anchor = NULL" if "parent" in said["foreign"] else ""
+    parent.execute(
+        "UPDATE %s SET anew = ?, session_token = ?, anchor_in = 0, anchor_seen = NULL, landing = NULL%s "
+        "WHERE peer_id = ? AND sync_scope_name = ?" % (quote(*SCOPE), void),
+        json.dumps(said, sort_keys=True), str(uuid.uuid4()), peer_id, scope.name,
+    )  # fmt: skip
+
+
+def _tracked(db: Any, scope: Scope) -> list[TableName]:
+    there = db.engine.tracking.read(db)
+    return [item.name for item in scope.tables if item.name in there]
+
+
+def settle(pair: Pair, scope: Scope, lost: Collection[str]) -> None:
+    """One scope whose tokens do not chain begins anew: decide whether it may, and mark it at the parent.
+
+    :param lost: the sides of which that is known; where it is empty, the anchors are asked.
+    :raises Cloned: another child may be using the same identity.
+    """
+    number = pair.downwards.peer_id
+    ours = metadata.read_state(pair.child, PARENT, scope.name)
+    theirs = metadata.read_state(pair.parent, number, scope.name)
+    if ours is None or theirs is None:
+        raise RetailError("The scope %r is provisioned on one side only." % scope.name, "Provision the pair again.")
+    identity.admit(pair.parent, pair.guid, identity.here(pair.child), pair.silence)
+    if theirs.anew is None:
+        with pair.parent.transaction():
+            mark(pair.parent, number, scope, ours, lost or _lost(ours, theirs) or SIDES, forced=True)
+        LOGGER.warning("%s: the scope %s begins anew", pair.name, scope.name)
+    follow(pair, scope)
+
+
+def _lost(ours: ScopeState, theirs: ScopeState) -> Collection[str]:
+    """Who lost something, by what each side was told."""
+    lost = set()
+    if (theirs.acked_out or 0) > (ours.anchor_in or 0):
+        lost.add("child")
+    if (ours.acked_out or 0) > (theirs.anchor_in or 0):
+        lost.add("parent")
+    return lost
+
+
+def follow(pair: Pair, scope: Scope) -> None:
+    """The child's part: its row says the same, and its token chains again. Where nothing goes up, the parent's mark goes."""
+    child, number = pair.child, pair.downwards.peer_id
+    ours = metadata.read_state(child, PARENT, scope.name)
+    theirs = metadata.read_state(pair.parent, number, scope.name)
+    if ours is None or theirs is None or theirs.anew is None:
+        raise RetailError("The scope %r has changed meanwhile." % scope.name, "The next session sees to it.")
+    said = dict(ours.anew or {"below": ours.acked_out or 0})
+    said["reload"] = scope.downloads and theirs.anew["reload"]
+    said["forget"] = "parent" in (*theirs.anew["lost"], *theirs.anew["foreign"])
+    quote = child.engine.names.quote
+    with child.transaction():
+        if "child" in theirs.anew["foreign"]:
+            for table in _tracked(child, scope):
+                for statement in child.engine.tracking.renumber(table, said["below"]):
+                    child.execute(statement)
+            said["below"] = _TAKEN
+        child.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % quote(*STAGING), PARENT, scope.name)
+        taken = ", anchor_in = NULL, anchor_seen = NULL, landing = NULL" if said["reload"] else ""
+        child.execute(
+            "UPDATE %s SET anew = ?, previous_token = ?, acked_out = NULL%s WHERE peer_id = ? AND sync_scope_name = ?"
+            % (quote(*SCOPE), taken),
+            json.dumps(said, sort_keys=True) if scope.uploads or said["reload"] else None, theirs.session_token, PARENT, scope.name,
+        )  # fmt: skip
+    if not scope.uploads:
+        sql = "UPDATE %s SET anew = NULL WHERE peer_id = ? AND sync_scope_name = ?"
+        pair.parent.execute(sql % pair.parent.engine.names.quote(*SCOPE), number, scope.name)
+
+
+def reload(pair: Pair, scope: Scope) -> None:
+    """A child that was away for longer than deletions are remembered loads the scope again; it has lost nothing."""
+    pair.child.execute(
+        "UPDATE %s SET anew = ?, anchor_in = NULL, anchor_seen = NULL, landing = NULL "
+        "WHERE peer_id = ? AND sync_scope_name = ?" % pair.child.engine.names.quote(*SCOPE),
+        json.dumps({"below": 0, "forget": False, "reload": True}), PARENT, scope.name,
+    )  # fmt: skip
+
+
+def upload(scope: Scope, ours: ScopeState, theirs: ScopeState) -> Anew | None:
+    """How the upload begins anew, None where it goes on."""
+    if theirs.anew is None or not scope.uploads:
+        return None
+    lost = theirs.anew["lost"]
+    strange = "parent" in (*lost, *theirs.anew["foreign"])
+    base = theirs.anew["base"] - 1 if strange else None
+    return Anew("child" in lost, "parent" in lost, int((ours.anew or {}).get("below") or 0), base)

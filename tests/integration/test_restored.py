@@ -1,0 +1,238 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases restored from an older backup, moved to another server, cloned: nothing uploaded is lost or doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pgserver
+import pytest
+from backups import Backups
+from offline_world import Couple, make_tables, target
+from session_world import rows
+
+from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, identity, session
+from ansible_collections.axops.retail.plugins.module_utils._sync.identity import Cloned
+
+Facts = dict[str, Any]
+
+
+def _table(name: str, key: str, **columns: str) -> Table:
+    parsed = tuple(Column.parse(column, text) for column, text in columns.items())
+    return Table(TableName("ax", name), parsed, tuple(key.split()))
+
+
+ITEM = _table("ITEM", "ID", ID="bigint not null", NAME="nvarchar(40) not null default ''")
+SALE = _table("SALE", "ID", ID="bigint not null", AMOUNT="int")
+CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(60)")
+TABLES = (ITEM, SALE, CUSTOMER)
+SCOPES = (
+    make_scope("items", "download", [ITEM.name], 0, 1, 11),
+    make_scope("sales", "upload", [SALE.name], 0, 2, 12),
+    make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13),
+)
+
+
+class Store:
+    """A register and its store server, whose databases are restored and moved meanwhile."""
+
+    def __init__(self, servers: dict[str, pgserver.PgServer], facts: dict[str, Facts], backups: Backups) -> None:
+        self.servers, self.facts, self.backups = servers, facts, backups
+        self.open: dict[str, Database] = {}
+
+    def __getitem__(self, side: str) -> Database:
+        if side not in self.open:
+            self.open[side] = connect(target(self.facts[side]))
+        return self.open[side]
+
+    def close(self) -> None:
+        for db in self.open.values():
+            db.close()
+        self.open.clear()
+
+    def sync(self, child: str = "child", silence: float = 900.0) -> int:
+        """Sessions until nothing is pending; returns the rows that moved."""
+        moved = 0
+        for _round in range(6):
+            pair = anew.open_pair(self[child], self["parent"], silence)
+            pending = session.pending(pair, pair.scopes)
+            if not pending:
+                return moved
+            moved += sum(session.run(pair, scope).moved for scope in pending)
+        raise AssertionError("it never ends: %s" % pending)
+
+    def backup(self, side: str) -> Facts:
+        self.close()
+        return self.backups.copy(self.servers[side], self.facts[side], "backup")
+
+    def restore(self, side: str, backup: Facts) -> None:
+        self.close()
+        self.backups.restore(self.servers[side], self.facts[side], backup)
+
+    def clone(self, side: str) -> None:
+        """Another till from the image of this one: ``clone``."""
+        self.close()
+        self.facts["clone"] = self.backups.copy(self.servers[side], self.facts[side], "clone")
+
+    def move(self, side: str, to: str) -> None:
+        self.close()
+        self.facts[side] = self.backups.move(self.facts[side], self.servers[to])
+
+    def sell(self, *numbers: int, amount: int = 1) -> None:
+        for number in numbers:
+            self["child"].execute('INSERT INTO ax."SALE" VALUES (?, ?)', number, amount)
+
+    def customer(self, side: str, number: int, name: str) -> None:
+        done = self[side].execute('UPDATE ax."CUSTOMER" SET "NAME" = ? WHERE "ID" = ?', name, number)
+        if not done:
+            self[side].execute('INSERT INTO ax."CUSTOMER" VALUES (?, ?)', number, name)
+
+    def item(self, number: int, name: str) -> None:
+        self["parent"].execute('DELETE FROM ax."ITEM" WHERE "ID" = ?', number)
+        self["parent"].execute('INSERT INTO ax."ITEM" VALUES (?, ?)', number, name)
+
+    def sales(self, side: str = "parent") -> dict[int, int]:
+        return dict(rows(self[side], "SALE"))
+
+    def conflicts(self) -> int:
+        return sum(self[side].value("SELECT count(*) FROM dbo.sync_conflict") for side in ("child", "parent"))
+
+    def agree(self) -> None:
+        """Both sides have the same, and another round moves nothing."""
+        for table in ("ITEM", "CUSTOMER"):
+            assert rows(self["child"], table) == rows(self["parent"], table)
+        assert self.sync() == 0
+
+
+@pytest.fixture
+def store(pg_pair: tuple[pgserver.PgServer, pgserver.PgServer], scratch_pair: tuple[Facts, Facts]) -> Iterator[Store]:
+    """Provisioned and loaded, with an item, a sale and a customer on both sides."""
+    backups = Backups()
+    names = ("child", "parent")
+    made = Store(dict(zip(names, pg_pair)), dict(zip(names, scratch_pair)), backups)
+    make_tables(made["parent"], TABLES)
+    Couple(made["child"], made["parent"]).provision(SCOPES)
+    made.item(1, "first")
+    made.sell(1)
+    made.customer("child", 1, "first")
+    made.sync()
+    yield made
+    made.close()
+    backups.drop()
+
+
+def test_a_child_restored_from_an_older_backup_loses_and_doubles_nothing(store: Store) -> None:
+    backup = store.backup("child")
+    store.sell(2)
+    store["child"].execute('UPDATE ax."SALE" SET "AMOUNT" = 100 WHERE "ID" = 1')
+    store.customer("child", 1, "changed")
+    store.customer("child", 2, "born after the backup")
+    store.item(2, "second")
+    store["parent"].execute('DELETE FROM ax."ITEM" WHERE "ID" = 1')
+    store.sync()
+    store.restore("child", backup)
+    store.sell(3)
+    store.customer("child", 3, "born after the restore")
+    store.sync()
+    assert store.sales() == {1: 100, 2: 1, 3: 1}, "what the parent took last is newer than the backup"
+    assert rows(store["child"], "CUSTOMER") == [
+        (1, "changed"),
+        (2, "born after the backup"),
+        (3, "born after the restore"),
+    ]
+    assert rows(store["child"], "ITEM") == [(2, "second")]
+    assert store.conflicts() == 0
+    store.agree()
+
+
+def test_a_parent_restored_from_an_older_backup_gets_back_what_the_register_has(store: Store) -> None:
+    backup = store.backup("parent")
+    store.sell(2)
+    store["child"].execute('UPDATE ax."SALE" SET "AMOUNT" = 100 WHERE "ID" = 1')
+    store.customer("child", 1, "changed")
+    store.customer("parent", 2, "born at the parent")
+    store.item(2, "lost with the parent")
+    store.sync()
+    store.restore("parent", backup)
+    store.sell(3)
+    store.sync()
+    assert store.sales() == {1: 100, 2: 1, 3: 1}
+    assert rows(store["parent"], "CUSTOMER") == [(1, "changed"), (2, "born at the parent")]
+    assert rows(store["child"], "ITEM") == [(1, "first")], "the parent says which items there are"
+    assert store.conflicts() == 0
+    store.agree()
+
+
+@pytest.mark.parametrize("side", ["child", "parent"])
+def test_a_database_moved_to_another_server_goes_on(store: Store, side: str) -> None:
+    """The servers number their transactions differently: the one that it came from is ahead, or behind."""
+    store.sell(2)
+    store.customer("parent", 2, "waits")
+    store.item(2, "waits")
+    store.move(side, "parent" if side == "child" else "child")
+    store.sell(3)
+    store.customer("child", 1, "changed here after the move")
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 2: 1, 3: 1}
+    assert rows(store["parent"], "CUSTOMER") == [(1, "changed here after the move"), (2, "waits")]
+    assert store.conflicts() == 0
+    store.agree()
+    store.sell(4)
+    store.item(3, "later")
+    assert store.sync() == 2
+    store.agree()
+
+
+def test_the_clone_of_a_living_till_is_refused_and_the_till_goes_on(store: Store) -> None:
+    store.clone("child")
+    with pytest.raises(Cloned, match=r"may be a clone.*rebaseline --moved"):
+        store.sync("clone")
+    store.sell(2)
+    store.sync()
+    with pytest.raises(Cloned, match="is another one"):
+        store.sync("clone", silence=0)
+    known = identity.read(store["parent"], anew.open_pair(store["child"], store["parent"]).guid)
+    assert sorted(one.state for one in known) == ["accepted", "refused"]
+    store.sell(3)
+    store.sync()
+    assert store.sales() == {1: 1, 2: 1, 3: 1}
+
+
+def test_the_operators_word_makes_the_other_one_the_child(store: Store) -> None:
+    store.clone("child")
+    store.sell(2)
+    store["clone"].execute('INSERT INTO ax."SALE" VALUES (3, 1)')
+    anew.begin(store["clone"], store["parent"], {"child"}, 900.0, moved=True)
+    store.sync("clone")
+    assert store.sales() == {1: 1, 3: 1}
+    with pytest.raises(Cloned, match="is another one"):
+        store.sync("child", silence=0)
+    assert store.sales("child") == {1: 1, 2: 1}, "what it sold stays with it"
+
+
+def test_a_server_put_back_to_an_earlier_moment_begins_anew(store: Store) -> None:
+    """Its database is still the same one: only the sessions and anchors tell."""
+    before = store["child"].query(
+        "SELECT sync_scope_name, session_token, previous_token, anchor_in FROM dbo.scope_info"
+    )
+    store.sell(2)
+    store.customer("child", 2, "lost")
+    store.sync()
+    for name, token, previous, anchor in before:
+        store["child"].execute(
+            "UPDATE dbo.scope_info SET session_token = ?, previous_token = ?, anchor_in = ?, acked_out = NULL "
+            "WHERE sync_scope_name = ?", token, previous, anchor, name,
+        )  # fmt: skip
+    store["child"].execute("""SELECT set_config('axops.applying', 'ax."CUSTOMER"'::regclass::oid::text, false)""")
+    store["child"].execute('DELETE FROM ax."CUSTOMER" WHERE "ID" = 2')
+    store["child"].execute('DELETE FROM ax."CUSTOMER_tracking" WHERE "ID" = 2')
+    store["child"].execute("SELECT set_config('axops.applying', '', false)")
+    store.sync()
+    assert rows(store["child"], "CUSTOMER") == [(1, "first"), (2, "lost")]
+    store.agree()
