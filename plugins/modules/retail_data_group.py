@@ -58,6 +58,48 @@ options:
         type: list
         elements: str
         required: true
+      filters:
+        description:
+          - Which rows of a table a channel database receives; all rows of the tables that have no filter here.
+          - A row that comes under the filter is sent, and one that leaves it is deleted in the channel database, whether the
+            row itself changed or what decides about it. Where the filter or what a channel database calls its own changes,
+            the table is taken anew.
+          - What goes up is never filtered, nor is what goes from a channel database to its registers.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          table:
+            description: One of the job's tables.
+            type: str
+            required: true
+          where:
+            description:
+              - The conditions, all of which must hold. A condition holds where its column has one of its values, one of the
+                channel database's own, or is a member. None holds for NULL.
+            type: list
+            elements: dict
+            required: true
+            suboptions:
+              column:
+                description: A column of the table.
+                type: str
+                required: true
+              own:
+                description:
+                  - What the channel database calls its own. V(channel) is the C(RECID) of its stores in C(ax.RETAILSTORETABLE),
+                    V(store) their C(STORENUMBER), V(operating_unit) the C(OMOPERATINGUNITID) in C(ax.RETAILCHANNELTABLE).
+                type: str
+                choices: [channel, store, operating_unit]
+              values:
+                description: Values that are the same for all channel databases.
+                type: list
+                elements: str
+              member_of:
+                description:
+                  - The column has a value that another table of HQ names. A dictionary of C(table), C(column) and C(where),
+                    conditions like these for the rows of that table that count; they may have memberships of their own.
+                type: dict
   channel_databases:
     description:
       - All channel databases of the data group. A profile of a channel database that is not declared is removed; the
@@ -123,6 +165,39 @@ EXAMPLES = r"""
         server: boston-db.example.com
         database: RetailChannel
         store_ids: [BOSTON]
+
+- name: Each store gets its own tenders, and the products of its own assortments
+  axops.retail.retail_data_group:
+    server: hq.example.com
+    database: RetailHQ
+    name: Own
+    jobs:
+      - id: "1040"
+        name: Products
+        tables: [RETAILINVENTTABLE, INVENTTABLE]
+        filters:
+          - table: INVENTTABLE
+            where:
+              - column: PRODUCT
+                member_of:
+                  table: RETAILASSORTMENTLOOKUP
+                  column: PRODUCTID
+                  where:
+                    - column: ASSORTMENTID
+                      member_of:
+                        table: RETAILASSORTMENTLOOKUPCHANNELGROUP
+                        column: ASSORTMENTID
+                        where:
+                          - column: OMOPERATINGUNITID
+                            own: operating_unit
+      - id: "1070"
+        name: Channel configuration
+        tables: [RETAILSTORETABLE, RETAILSTORETENDERTYPETABLE]
+        filters:
+          - table: RETAILSTORETENDERTYPETABLE
+            where:
+              - column: CHANNEL
+                own: channel
 """
 
 RETURN = r"""
@@ -168,6 +243,25 @@ SPEC: dict[str, Any] = {
             "name": {"type": "str", "default": ""},
             "direction": {"type": "str", "choices": ["download", "upload", "bidirectional"], "default": "download"},
             "tables": {"type": "list", "elements": "str", "required": True},
+            "filters": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "table": {"type": "str", "required": True},
+                    "where": {
+                        "type": "list",
+                        "elements": "dict",
+                        "required": True,
+                        "options": {
+                            "column": {"type": "str", "required": True},
+                            "own": {"type": "str", "choices": ["channel", "store", "operating_unit"]},
+                            "values": {"type": "list", "elements": "str"},
+                            "member_of": {"type": "dict"},
+                        },
+                    },
+                },
+            },
         },
     },
     "channel_databases": {

@@ -276,3 +276,85 @@ def test_an_undeclared_channel_database_is_refused(hq, channel):
     foretold = distribute(hq, channel, name="Boston", check=True)
     assert not foretold["changed"]
     assert "unknown" in str(foretold["warnings"])
+
+
+# ---- row filters
+
+OWN_PRICES = {
+    "table": "PRICEDISCTABLE",
+    "where": [
+        {
+            "column": "RECID",
+            "values": ["77"],
+            "member_of": {
+                "table": "INVENTTABLE",
+                "column": "RECID",
+                "where": [{"column": "ITEMBUYERGROUPID", "own": "store"}],
+            },
+        }
+    ],
+}
+OWN_STORES = {"table": "RETAILSTORETABLE", "where": [{"column": "RECID", "own": "channel"}]}
+
+
+def filtered(*filters: dict[str, Any]) -> list[dict[str, Any]]:
+    """The jobs, with these filters in the first one that has the table."""
+    return [
+        {**job, "filters": [one for one in filters if one["table"] in job["tables"]]}
+        if job.get("direction") != "upload"
+        else job
+        for job in JOBS
+    ]
+
+
+def test_a_channel_database_receives_what_its_stores_may_have(hq, channel):
+    insert_into(hq, "PRICEDISCTABLE", *({"RECID": number} for number in (1, 2, 77)))
+    insert_into(
+        hq,
+        "INVENTTABLE",
+        {"RECID": 1, "ITEMID": "1", "PRODUCT": 1, "ITEMBUYERGROUPID": "HOUSTON"},
+        {"RECID": 2, "ITEMID": "2", "PRODUCT": 2, "ITEMBUYERGROUPID": "B"},
+    )
+    done = agree(group, hq, jobs=filtered(OWN_PRICES, OWN_STORES))
+    shown = done["diff"]["after"]["hq"]["data groups"]["Default"]["jobs"][1]["filters"]
+    assert shown == {"ax.RETAILSTORETABLE": [{"column": "RECID", "own": "channel"}]}
+    foretold = distribute(hq, channel, check=True)
+    done = distribute(hq, channel)
+    assert (foretold["steps"], foretold["diff"]) == (done["steps"], done["diff"])
+    assert [row[0] for row in content(channel, "PRICEDISCTABLE")["PRICEDISCTABLE"]] == [1, 77]
+    assert channel.query('SELECT "STORENUMBER" FROM ax."RETAILSTORETABLE"')[0][0] == "HOUSTON"
+    assert not distribute(hq, channel)["changed"]
+
+    # A second store is served here: more rows are its own.
+    group(hq, jobs=filtered(OWN_PRICES, OWN_STORES), channel_databases=[{**HOUSTON, "store_ids": ["HOUSTON", "B"]}])
+    done = distribute(hq, channel)
+    assert {job["job"]: job["downloaded"] for job in done["jobs"] if job["downloaded"]} == {"1020": 1, "1070": 1}
+    assert len(content(channel, "PRICEDISCTABLE")["PRICEDISCTABLE"]) == 3
+    group(hq, jobs=filtered(OWN_PRICES, OWN_STORES))
+    distribute(hq, channel)
+    assert [row[0] for row in content(channel, "PRICEDISCTABLE")["PRICEDISCTABLE"]] == [1, 77]
+    assert not distribute(hq, channel)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"table": "CUSTTABLE", "where": [{"column": "A", "values": [1]}]}, "no such table"),
+        ({"table": "PRICEDISCTABLE", "where": [{"column": "COLOUR", "values": ["1"]}]}, "none of that name"),
+        ({"table": "PRICEDISCTABLE", "where": [{"column": "RECID", "values": ["one"]}]}, "whole number"),
+        ({"table": "PRICEDISCTABLE", "where": [{"column": "RECID"}]}, "incomplete condition"),
+        (
+            {"table": "PRICEDISCTABLE", "where": [{"column": "RECID", "member_of": {"table": "X", "column": "Y"}}]},
+            "names the table ax.X",
+        ),
+    ],
+)
+def test_filters_that_mean_nothing_are_refused(hq, wrong, message):
+    jobs = [{**JOBS[0], "filters": [wrong]}]
+    assert message in group(hq, jobs=jobs, fails=True)
+    assert hq.value('SELECT count(*) FROM ax."RETAILCDXDATAGROUP"') == 0
+
+
+def test_own_rows_of_nobody_are_refused(hq, channel):
+    group(hq, jobs=filtered(OWN_STORES), channel_databases=[{**HOUSTON, "store_ids": ["LATER"]}])
+    assert "serves no store that HQ has a record of" in distribute(hq, channel, fails=True)

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._engine._errors import RetailError
+from .._engine._filter import members
 from .._engine._model import TableName
 from .._plan import Plan, Step
 from .._sync.metadata import DIRECTIONS
+from . import row_filters
 from .checks import check_scopes
 from .draft import Draft
+from .filters import check_filter
 from .profiles import STORE, make_scope
 
 GROUP = TableName("ax", "RETAILCDXDATAGROUP")
@@ -27,7 +30,7 @@ DATABASE_CHANNELS = TableName("ax", "RETAILCDXDATASTORECHANNEL")
 
 COLUMNS = {
     GROUP_JOBS: ("DATAGROUP", "JOB"),
-    JOB_TABLES: ("JOB", "TABLENAME", "SEQUENCE"),
+    JOB_TABLES: ("JOB", "TABLENAME", "SEQUENCE", "ROWFILTER"),
     JOB: ("JOBID", "NAME", "DIRECTION", "SEQUENCE"),
     DATABASE_CHANNELS: ("CHANNEL", "DATABASEPROFILE"),
     DATABASE: ("NAME", "SERVER", "DATABASE", "DATAGROUP"),
@@ -41,12 +44,16 @@ _LONGEST = {"data group": 60, "job ID": 20, "job name": 60, "channel database": 
 
 @dataclass(frozen=True)
 class Job:
-    """One scheduler job: tables that move together, ``download`` (HQ to channel) or ``upload``."""
+    """One scheduler job: tables that move together, ``download`` (HQ to channel) or ``upload``.
+
+    ``filters``: which rows of a table go down, as ``row_filters.declare`` has it; all of the tables that are not in it.
+    """
 
     id: str
     name: str
     direction: str
     tables: tuple[TableName, ...]
+    filters: Mapping[TableName, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ def declare(
 ) -> Declared:
     """Check what a user wrote, and bring it into form.
 
-    :param jobs: dictionaries of id, name, direction and tables.
+    :param jobs: dictionaries of id, name, direction, tables and filters.
     :param databases: dictionaries of name, server, database and store_ids.
     :raises RetailError: it cannot be stored, or contradicts itself.
     """
@@ -108,9 +115,11 @@ def plan_data_group(engine: Any, db: Any, declared: Declared, key: str) -> Group
     :param db: the HQ database, None where it does not exist yet.
     :param key: the plan's name for it.
     :raises RetailError: a job is shared with another data group, and would change for it as well; or a channel database
-        belongs to another one.
+        belongs to another one; or a filter goes by what is not there.
     """
     draft, result = Draft.read(db, COLUMNS), GroupPlan()
+    if db is not None:
+        _check_filters(engine, db, declared)
     stores = {
         record["STORENUMBER"]: recid for recid, record in Draft.read(db, STORE_COLUMNS).before.get(STORE, {}).items()
     }
@@ -161,7 +170,7 @@ def document(draft: Draft, name: str, stores: Mapping[str, int]) -> dict[str, An
             record["NAME"]: {
                 "server": record["SERVER"],
                 "database": record["DATABASE"],
-                "store_ids": [numbers.get(channel, "(RECID %d)" % channel) for channel in _channels(draft, recid)],
+                "store_ids": [numbers.get(channel, "(RECID %d)" % channel) for channel in channels_of(draft, recid)],
             }
             for recid, record in databases
         },
@@ -172,6 +181,16 @@ def job_tables(draft: Draft, job: int) -> list[TableName]:
     """The tables of a job, in order."""
     found = sorted(draft.rows(JOB_TABLES, JOB=job), key=lambda item: (item[1]["SEQUENCE"], item[0]))
     return [TableName.parse(record["TABLENAME"]) for _recid, record in found]
+
+
+def job_filters(draft: Draft, job: int) -> dict[TableName, list[dict[str, Any]]]:
+    """The declared filters of a job's tables, in their order."""
+    found = sorted(draft.rows(JOB_TABLES, JOB=job), key=lambda item: (item[1]["SEQUENCE"], item[0]))
+    return {
+        TableName.parse(record["TABLENAME"]): row_filters.loads(record["ROWFILTER"])
+        for _recid, record in found
+        if record["ROWFILTER"]
+    }
 
 
 def _check_length(what: str, text: str) -> None:
@@ -189,7 +208,37 @@ def _declared_job(job: Mapping[str, Any]) -> Job:
     tables = tuple(TableName.parse(name) for name in job["tables"])
     for table in tables:
         _check_length("table name", str(table))
-    return Job(job["id"], job["name"] or "", job["direction"], tables)
+    return Job(job["id"], job["name"] or "", job["direction"], tables, _declared_filters(job, tables))
+
+
+def _declared_filters(job: Mapping[str, Any], tables: Sequence[TableName]) -> dict[TableName, list[dict[str, Any]]]:
+    filters: dict[TableName, list[dict[str, Any]]] = {}
+    for item in job.get("filters") or ():
+        table = TableName.parse(item["table"])
+        title = "The filter of %s in the job %s" % (table, job["id"])
+        if table not in tables or table in filters:
+            reason = "is there twice" if table in filters else "has no such table to go by"
+            raise RetailError("%s %s." % (title, reason), "Give each table of the job one filter at most.")
+        if job["direction"] == "upload":
+            raise RetailError(
+                "%s restricts what goes up." % title,
+                "A filter restricts what goes down; leave it out of an upload job.",
+            )
+        filters[table] = row_filters.declare(item["where"], title)
+    return filters
+
+
+def _check_filters(engine: Any, db: Any, declared: Declared) -> None:
+    """What the filters go by must be there; what a channel database calls its own is looked up when it is distributed to."""
+    found = [
+        (table, row_filters.resolve(conditions, lambda _kind: ()))
+        for job in declared.jobs
+        for table, conditions in job.filters.items()
+    ]
+    wanted = {name for table, conditions in found for name in (table, *(one.table for one in members(conditions)))}
+    known = engine.tables.read(db, sorted(wanted)) if wanted else {}
+    for table, conditions in found:
+        check_filter(table, conditions, known, db.target.where)
 
 
 def _declared_database(database: Mapping[str, Any]) -> ChannelDatabase:
@@ -212,14 +261,19 @@ def _put_job(draft: Draft, group: int, sequence: int, job: Job, change_shared: b
     for link, record in draft.rows(JOB_TABLES, JOB=recid):
         if record["TABLENAME"] not in wanted:
             draft.drop(JOB_TABLES, link)
-    for place, name in enumerate(wanted, 1):
-        draft.put(JOB_TABLES, {"JOB": recid, "TABLENAME": name}, SEQUENCE=place)
+    for place, table in enumerate(job.tables, 1):
+        text = row_filters.dumps(job.filters.get(table, ()))
+        draft.put(JOB_TABLES, {"JOB": recid, "TABLENAME": str(table)}, SEQUENCE=place, ROWFILTER=text)
     return recid
 
 
 def _check_shared(draft: Draft, recid: int, job: Job) -> None:
     """A job that other data groups have too stays as it is, its place in their order included."""
-    wanted = {"id": job.id, "name": job.name, "direction": job.direction, "tables": [str(name) for name in job.tables]}
+    wanted: dict[str, Any] = {
+        "id": job.id, "name": job.name, "direction": job.direction, "tables": [str(name) for name in job.tables],
+    }  # fmt: skip
+    if job.filters:
+        wanted["filters"] = {str(table): conditions for table, conditions in job.filters.items()}
     if _job_document(draft, recid) != wanted:
         raise RetailError(
             "The job %s belongs to another data group as well, and is different there." % job.id,
@@ -262,16 +316,19 @@ def _write_channels(draft: Draft, database: int, channels: Sequence[int]) -> Non
         draft.put(DATABASE_CHANNELS, {"CHANNEL": channel, "DATABASEPROFILE": database})
 
 
-def _channels(draft: Draft, database: int) -> list[int]:
+def channels_of(draft: Draft, database: int) -> list[int]:
+    """The RECIDs of the channels that a channel database serves."""
     return [record["CHANNEL"] for _link, record in draft.rows(DATABASE_CHANNELS, DATABASEPROFILE=database)]
 
 
 def _job_document(draft: Draft, recid: int) -> dict[str, Any]:
     record = draft.after[JOB][recid]
     direction = record["DIRECTION"]
+    filters = {str(table): conditions for table, conditions in job_filters(draft, recid).items()}
     return {
         "id": record["JOBID"],
         "name": record["NAME"],
         "direction": DIRECTIONS[direction] if direction in range(len(DIRECTIONS)) else direction,
         "tables": [str(name) for name in job_tables(draft, recid)],
+        **({"filters": filters} if filters else {}),
     }

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 from .._engine._errors import RetailError
 from .._engine._model import TableName
@@ -17,10 +17,11 @@ from .._plan import Plan, Step
 from .._sync import log, session
 from .._sync.metadata import DIRECTIONS, Scope
 from .._sync.pair import NotProvisioned, Pair, Restored
-from .data_group_rows import COLUMNS, DATABASE, GROUP, GROUP_JOBS, JOB, job_tables
+from . import row_filters
+from .data_group_rows import COLUMNS, DATABASE, GROUP, GROUP_JOBS, JOB, channels_of, job_filters, job_tables
 from .draft import Draft
 from .pairs import PairPlan
-from .profiles import make_scope
+from .profiles import STORE, make_scope
 
 HISTORY = TableName("ax", "RETAILCDXSESSION")
 FULL_SYNC = "Full sync"
@@ -85,7 +86,7 @@ def read_jobs(hq: Any, channel_database: str) -> list[Job]:
     """The jobs of the channel database's data group, in order.
 
     :raises Undeclared: HQ does not know the channel database, or it belongs to no data group.
-    :raises RetailError: a job means nothing.
+    :raises RetailError: a job means nothing, or restricts rows to the channels of a channel database that serves none.
     """
     draft = Draft.read(hq, COLUMNS)
     profile = draft.find(DATABASE, NAME=channel_database)
@@ -96,8 +97,9 @@ def read_jobs(hq: Any, channel_database: str) -> list[Job]:
             "Declare it with the module retail_data_group first.",
         )
     linked = [record["JOB"] for _link, record in draft.rows(GROUP_JOBS, DATAGROUP=group)]
+    own = _Own(hq, channel_database, channels_of(draft, profile or 0))
     return [
-        Job(draft.after[JOB][job]["JOBID"], _scope(draft, job, sequence))
+        Job(draft.after[JOB][job]["JOBID"], _scope(draft, job, sequence, own))
         for sequence, job in enumerate(linked, 1)
         if job in draft.after[JOB]
     ]
@@ -226,7 +228,34 @@ class Distribution:
         hq.execute("INSERT INTO %s (%s) VALUES (%s)" % (quote(*HISTORY), columns, marks), *values.values())
 
 
-def _scope(draft: Draft, job: int, sequence: int) -> Scope:
+class _Own:
+    """What a channel database calls its own; read when a filter asks for it."""
+
+    _SOURCES: ClassVar = {
+        "store": (STORE, "STORENUMBER"),
+        "operating_unit": (TableName("ax", "RETAILCHANNELTABLE"), "OMOPERATINGUNITID"),
+    }
+
+    def __init__(self, hq: Any, name: str, channels: Sequence[int]) -> None:
+        self.hq, self.name, self.channels = hq, name, channels
+
+    def __call__(self, kind: str) -> list[str]:
+        if not self.channels:
+            raise RetailError(
+                "The channel database %r serves no store that HQ has a record of, and its data group restricts rows to its own %s."
+                % (self.name, kind.replace("_", " ")),
+                "Declare its store_ids with the module retail_data_group, once the stores' records are there.",
+            )
+        if kind == "channel":
+            return [str(channel) for channel in self.channels]
+        table, column = self._SOURCES[kind]
+        quote = self.hq.engine.names.quote
+        numbers = ", ".join(str(int(channel)) for channel in self.channels)
+        sql = "SELECT %s FROM %s WHERE %s IN (%s)" % (quote(column), quote(*table), quote("RECID"), numbers)
+        return sorted(str(row[0]) for row in self.hq.query(sql))
+
+
+def _scope(draft: Draft, job: int, sequence: int, own: _Own) -> Scope:
     record = draft.after[JOB][job]
     name = ("%s %s" % (record["JOBID"], record["NAME"])).strip()
     if record["DIRECTION"] not in range(len(DIRECTIONS)):
@@ -234,4 +263,6 @@ def _scope(draft: Draft, job: int, sequence: int) -> Scope:
             "The job %s has the direction %s, which means nothing." % (name, record["DIRECTION"]),
             "Use 0 (download), 1 (upload) or 2 (bidirectional).",
         )
-    return make_scope(name, DIRECTIONS[record["DIRECTION"]], job_tables(draft, job), 0, sequence, job)
+    scope = make_scope(name, DIRECTIONS[record["DIRECTION"]], job_tables(draft, job), 0, sequence, job)
+    filters = {table: row_filters.resolve(declared, own) for table, declared in job_filters(draft, job).items()}
+    return replace(scope, tables=tuple(replace(item, filter=filters.get(item.name, ())) for item in scope.tables))

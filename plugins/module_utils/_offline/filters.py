@@ -38,7 +38,7 @@ def plan_moves(parent: Side, scopes: Sequence[Scope], tables: dict[TableName, Ta
     filtered = [item for scope in scopes if scope.downloads for item in scope.tables if item.filter]
     known = {**tables, **_read_members(parent, filtered)}
     for item in filtered:
-        _check(item.name, item.filter, known, parent)
+        check_filter(item.name, item.filter, known, parent.place.db.target.where)
         for moves in all_moves(known[item.name], item.filter):
             if moves.name not in result.needed and not parent.moves.get(moves.name):
                 result.plan.add(_creation(parent, moves, known[moves.table]))
@@ -70,17 +70,23 @@ def _read_members(parent: Side, filtered: Sequence[ScopeTable]) -> dict[TableNam
     return parent.engine.tables.read(parent.place.db, wanted) if wanted and parent.place.db is not None else {}
 
 
-def _check(name: TableName, conditions: Sequence[Condition], known: dict[TableName, Table], parent: Side) -> None:
+def check_filter(name: TableName, conditions: Sequence[Condition], known: dict[TableName, Table], where: str) -> None:
+    """See that a filter of the table ``name`` goes by what is there.
+
+    :param known: the tables that exist.
+    :param where: the database, for the message.
+    :raises RetailError: it names a table or column that is not there, or a value that its column cannot have.
+    """
     table = known.get(name)
     if table is None:
         raise RetailError(
-            "A filter names the table %s, which the database %s does not have." % (name, parent.place.db.target.where),
+            "A filter names the table %s, which the database %s does not have." % (name, where),
             "Correct the table's name in the filter, or upgrade the database.",
         )
     for condition in conditions:
         _check_column(table, condition.column, condition.values)
         if condition.member is not None:
-            _check(condition.member.table, condition.member.where, known, parent)
+            check_filter(condition.member.table, condition.member.where, known, where)
             _check_column(known[condition.member.table], condition.member.column)
 
 
