@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
-from .._sync.metadata import SCOPE_TABLE, Scope
+from .._sync.metadata import SCOPE_TABLE, Scope, ScopeTable
 
 
 def _longest_name() -> int:
@@ -85,4 +85,45 @@ def _check_table(scope: str, name: TableName, table: Table | None, where: str) -
             "The primary key of the table %s of the scope %r has the column %s, whose values each database assigns."
             % (name, scope, identity[0]),
             "Such a table cannot synchronise; take it out of the scope.",
+        )
+
+
+def check_columns(scopes: Iterable[Scope], child: Mapping[TableName, Table], parent: Mapping[TableName, Table]) -> None:
+    """See that rows can be written of which only some columns travel.
+
+    :param child: the child's tables, as far as it has them; it gets the others as the parent has them.
+    :raises RetailError: the message names the scope, the table and the column.
+    """
+    for scope in scopes:
+        for item in scope.tables:
+            if not item.columns:
+                continue
+            theirs = parent[item.name]
+            _check_known(scope.name, item, theirs)
+            if scope.downloads:
+                _check_left_out(scope.name, item, child.get(item.name, theirs), "the offline database")
+            if scope.uploads:
+                _check_left_out(scope.name, item, theirs, "the channel database")
+
+
+def _check_known(scope: str, item: ScopeTable, table: Table) -> None:
+    unknown = [name for name in item.columns if table.column(name) is None]
+    if unknown:
+        raise RetailError(
+            "The scope %r names the column %s of the table %s, which it does not have."
+            % (scope, unknown[0], item.name),
+            "Correct the columns of the table in the offline profile at HQ.",
+        )
+
+
+def _check_left_out(scope: str, item: ScopeTable, table: Table, where: str) -> None:
+    """A new row gets the defaults of the columns that do not travel, so each must have one."""
+    chosen = {*item.columns, *table.primary_key}
+    left_out = (column for column in table.travelling_columns if column.name not in chosen)
+    needed = [column.name for column in left_out if not column.nullable and column.default is None]
+    if needed:
+        raise RetailError(
+            "The scope %r leaves out the column %s of the table %s, which must have a value in %s and has no default."
+            % (scope, needed[0], item.name, where),
+            "Add it to the columns of the table in the offline profile at HQ, or list none, so that all travel.",
         )

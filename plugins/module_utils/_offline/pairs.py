@@ -21,7 +21,7 @@ from .._plan import Plan
 from .._sync.metadata import PARENT, Scope
 from . import filters
 from . import tables as pair_tables
-from .checks import check_scopes, check_tables
+from .checks import check_columns, check_scopes, check_tables
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
 from .relation import Identity, Relation, SameDatabase, plan_relation, relate
 from .scopes import plan_scopes
@@ -82,6 +82,7 @@ def plan_pair(request: Request) -> PairPlan:
     parent = request.shared.side(request.parent, wanted) if request.shared else read_side(request.parent, wanted)
     child = read_side(request.child, wanted)
     check_tables(request.scopes, parent.tables, request.parent.db.target.where)
+    check_columns(request.scopes, child.tables, parent.tables)
     relation = relate(child, parent, request.identity, request.reprovision)
     desired = [parent.tables[name] for name in wanted]
     pair_tables.check_keys(child, desired)

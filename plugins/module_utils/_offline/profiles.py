@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from .._engine._errors import RetailError
@@ -20,6 +21,7 @@ PROFILE_SCOPES = TableName("ax", "RETAILOFFLINEPROFILESCOPES")
 SCOPE = TableName("ax", "RETAILOFFLINESCOPE")
 SCOPE_TABLES = TableName("ax", "RETAILOFFLINESCOPETABLES")
 TABLE = TableName("ax", "RETAILOFFLINETABLE")
+TABLE_COLUMNS = TableName("ax", "RETAILOFFLINETABLECOLUMNS")
 STORE = TableName("ax", "RETAILSTORETABLE")
 
 _JOB = "Distribute the scheduler job 1095 (Offline scopes) from HQ to this channel database first."
@@ -43,7 +45,7 @@ def read_profile(db: Any, store_id: str, declared: str = "") -> Profile:
     :param declared: the name of a profile, "" for none.
     :raises RetailError: there is no such profile here (yet), or it cannot be used; the message says why.
     """
-    _check_tables(db)
+    found = _check_tables(db)
     names = _names(db)
     recid = _assigned(db, store_id)
     if recid is None:
@@ -54,7 +56,8 @@ def read_profile(db: Any, store_id: str, declared: str = "") -> Profile:
             % (store_id, recid, db.target.where),
             _JOB,
         )
-    profile = Profile(recid, names[recid], read_scopes(db, recid, names[recid]))
+    columns = _read_columns(db) if TABLE_COLUMNS in found else {}
+    profile = Profile(recid, names[recid], read_scopes(db, recid, names[recid], columns))
     if not profile.scopes:
         raise RetailError(
             "The offline profile %r has no tables." % profile.name, "Give it scopes with tables at HQ. " + _JOB
@@ -63,14 +66,30 @@ def read_profile(db: Any, store_id: str, declared: str = "") -> Profile:
     return profile
 
 
-def read_scopes(db: Any, profile: int, name: str) -> tuple[Scope, ...]:
+def _read_columns(db: Any) -> dict[int, tuple[str, ...]]:
+    """The columns that travel, by the RECID of their table in the profiles; tables of which all do are left out."""
+    quote = db.engine.names.quote
+    found: dict[int, tuple[str, ...]] = {}
+    rows = db.query(
+        "SELECT %s, %s FROM %s ORDER BY %s"
+        % (quote("SYNCTABLE"), quote("SYNCCOLUMNNAME"), quote(*TABLE_COLUMNS), quote("RECID"))
+    )
+    for table, column in rows:
+        found[int(table)] = (*found.get(int(table), ()), column)
+    return found
+
+
+def read_scopes(
+    db: Any, profile: int, name: str, columns: Mapping[int, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[Scope, ...]:
     """The scopes of one profile and their tables, in the order in which they were declared; empty scopes are left out.
 
+    :param columns: the columns that travel, by the RECID of their table.
     :raises RetailError: the rows contradict each other.
     """
     quote = db.engine.names.quote
     rows = db.query(
-        "SELECT p.{recid}, s.{recid}, s.{description}, s.{direction}, s.{frequency}, l.{recid}, t.{name} "
+        "SELECT p.{recid}, s.{recid}, s.{description}, s.{direction}, s.{frequency}, l.{recid}, t.{name}, t.{recid} "
         "FROM {links} p LEFT JOIN {scopes} s ON s.{recid} = p.{scope} LEFT JOIN {tables} l ON l.{scope} = s.{recid} "
         "LEFT JOIN {table} t ON t.{recid} = l.{table_id} WHERE p.{profile} = ? ORDER BY p.{recid}, l.{recid}".format(
             recid=quote("RECID"), description=quote("DESCRIPTION"), direction=quote("SYNCDIRECTION"),
@@ -83,7 +102,7 @@ def read_scopes(db: Any, profile: int, name: str) -> tuple[Scope, ...]:
     links: dict[int, list[Any]] = {}
     for row in rows:
         links.setdefault(row[0], []).append(row)
-    scopes = (_scope(name, sequence, found) for sequence, found in enumerate(links.values(), 1))
+    scopes = (_scope(name, sequence, found, columns) for sequence, found in enumerate(links.values(), 1))
     return tuple(scope for scope in scopes if scope.tables)
 
 
@@ -103,8 +122,8 @@ def make_scope(
     )
 
 
-def _scope(profile: str, sequence: int, rows: list[Any]) -> Scope:
-    _link, recid, description, direction, frequency, _table_link, _table = rows[0]
+def _scope(profile: str, sequence: int, rows: list[Any], columns: Mapping[int, tuple[str, ...]]) -> Scope:
+    _link, recid, description, direction, frequency = rows[0][:5]
     if recid is None or any(row[5] is not None and row[6] is None for row in rows):
         raise RetailError(
             "The offline profile %r is incomplete here: a scope or a table of it is missing." % profile, _JOB
@@ -115,18 +134,21 @@ def _scope(profile: str, sequence: int, rows: list[Any]) -> Scope:
             "Use 0 (download), 1 (upload) or 2 (bidirectional).",
         )
     tables = [TableName.parse(row[6]) for row in rows if row[6] is not None]
-    return make_scope(description, DIRECTIONS[direction], tables, int(frequency or 0), sequence, int(recid))
+    scope = make_scope(description, DIRECTIONS[direction], tables, int(frequency or 0), sequence, int(recid))
+    chosen = [columns.get(int(row[7]), ()) for row in rows if row[6] is not None]
+    return replace(scope, tables=tuple(replace(item, columns=some) for item, some in zip(scope.tables, chosen)))
 
 
-def _check_tables(db: Any) -> None:
+def _check_tables(db: Any) -> Container[TableName]:
     wanted = [PROFILE, PROFILE_SCOPES, SCOPE, SCOPE_TABLES, TABLE, STORE]
-    found = db.engine.tables.read(db, wanted)
+    found: Container[TableName] = db.engine.tables.read(db, [*wanted, TABLE_COLUMNS])
     missing = [str(name) for name in wanted if name not in found]
     if missing:
         raise RetailError(
             "The database %s is no channel database: it has no table %s." % (db.target.where, missing[0]),
             "Create or upgrade it with the module retail_channel_db first.",
         )
+    return found
 
 
 def _names(db: Any) -> dict[int, str]:

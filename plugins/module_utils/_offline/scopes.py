@@ -21,7 +21,7 @@ from .._engine._errors import RetailError
 from .._engine._filter import Filter
 from .._engine._model import Table, TableName
 from .._plan import Plan, Statement, Step
-from .._sync.metadata import PARENT, PEER, SCOPE_TABLE, STAGING_TABLE, WINDOW_TABLE, Scope
+from .._sync.metadata import PARENT, PEER, SCOPE_TABLE, STAGING_TABLE, WINDOW_TABLE, Scope, ScopeTable
 from . import rows
 from .relation import Identity, Relation
 from .state import Entry, Side
@@ -166,6 +166,9 @@ def _change_parent(pair: _Pair, scope: Scope, ours: Entry, theirs: Entry) -> Ste
     statements: list[Statement] = [rows.update(engine, SCOPE_TABLE, values, condition, *parameters)]
     statements += _forget_staged(engine, gone, condition, parameters)
     statements += _hand_over_window(pair, scope, gone, marks)
+    # What comes again with more columns has not been seen.
+    for name in sorted(_wider(ours.scope, scope) | _wider(theirs.scope, scope)):
+        statements.append(rows.delete(engine, WINDOW_TABLE, condition + " AND table_name = ?", *parameters, str(name)))
     title = "Change the scope %r of %s in %s" % (scope.name, pair.identity.name, pair.parent.title)
     return _step(pair, pair.parent, title, scope.name, _document(theirs.scope), _document(scope), statements)
 
@@ -176,6 +179,8 @@ def _change_child(pair: _Pair, scope: Scope, ours: Entry) -> Step | None:
     if ours.scope == scope and not again:
         return None
     engine = pair.child.engine
+    wider = _wider(ours.scope, scope)
+    new |= wider
     marks = _download_marks(pair, scope, ours, new) if scope.downloads else {}
     marks.update(dict.fromkeys(map(str, sorted(again))))
     condition = "peer_id = %d AND sync_scope_name = ?" % PARENT
@@ -184,6 +189,8 @@ def _change_child(pair: _Pair, scope: Scope, ours: Entry) -> Step | None:
     if scope.uploads:
         added = new if ours.scope.uploads else _names(scope)
         statements += pair.track_existing(sorted(added))
+    if scope.downloads:
+        statements += _forget_versions(engine, wider & set(pair.child.tracked))
     statements.append(rows.update(engine, SCOPE_TABLE, values, condition, scope.name))
     title = "Change the scope %r in %s" % (scope.name, pair.child.title)
     return _step(pair, pair.child, title, scope.name, _document(ours.scope), _document(scope), statements)
@@ -208,6 +215,7 @@ def _upload_marks(pair: _Pair, scope: Scope, ours: Entry, theirs: Entry) -> Mark
     """
     anchor = theirs.state.anchor_in or 0
     new = _names(scope) - (_names(ours.scope) & _names(theirs.scope))
+    new |= _wider(ours.scope, scope) | _wider(theirs.scope, scope)
     return {str(name): _moved_mark(pair.relation.parent_entries, name, scope, anchor, upload=True) or 0 for name in new}
 
 
@@ -227,7 +235,8 @@ def _moved_mark(
         moves = other.scope.uploads if upload else other.scope.downloads
         if other.scope.name == scope.name or not moves or name not in _names(other.scope):
             continue
-        if not upload and _filter_of(other.scope, name) != _filter_of(scope, name):
+        changed = not upload and _filter_of(other.scope, name) != _filter_of(scope, name)
+        if changed or name in _wider(other.scope, scope):
             return None
         mark = other.state.landing.get(str(name), other.state.anchor_in)
         # Below the anchor, since what the anchor's snapshot saw of the scope's other tables was not taken of this one.
@@ -335,9 +344,14 @@ def _document(scope: Scope) -> dict[str, Any]:
         "sequence": scope.sequence,
         "scope_id": scope.scope_id,
         "uploads_deletes": scope.uploads_deletes,
-        "tables": ["%s (the %s wins)" % (item.name, item.winner) for item in scope.tables],
+        "tables": [_described_table(item) for item in scope.tables],
         **({"filters": filters} if filters else {}),
     }
+
+
+def _described_table(item: ScopeTable) -> str:
+    columns = ", columns %s" % ", ".join(item.columns) if item.columns else ""
+    return "%s (the %s wins%s)" % (item.name, item.winner, columns)
 
 
 def _described(scope: Scope) -> str:
@@ -351,6 +365,25 @@ def _names(scope: Scope) -> set[TableName]:
 
 def _filter_of(scope: Scope, name: TableName) -> Filter:
     return next((item.filter for item in scope.tables if item.name == name), ())
+
+
+def _wider(before: Scope, after: Scope) -> set[TableName]:
+    """The tables of both of which more columns travel than before: all rows have to come again."""
+    columns = {item.name: set(item.columns) for item in before.tables}
+    return {
+        item.name
+        for item in after.tables
+        if columns.get(item.name) and (not item.columns or not set(item.columns) <= columns[item.name])
+    }
+
+
+def _forget_versions(engine: Any, tables: Iterable[TableName]) -> list[Statement]:
+    """Rows that came already are taken again."""
+    return [
+        "UPDATE %s SET parent_version = NULL WHERE origin = %d"
+        % (engine.names.quote(*engine.tracking.tracking_name(name)), PARENT)
+        for name in sorted(tables)
+    ]
 
 
 def _step(

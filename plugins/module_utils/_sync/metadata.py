@@ -204,22 +204,31 @@ DIRECTIONS = ("download", "upload", "bidirectional")
 @dataclass(frozen=True)
 class ScopeTable:
     """One table of a scope. ``winner``: ``parent`` or ``child``, whose image stays in a conflict. ``filter``: which of the parent's
-    rows this child receives, all of them where it is empty; what goes up is never filtered."""
+    rows this child receives, all of them where it is empty; what goes up is never filtered. ``columns``: those that travel besides the
+    key, all of them where it is empty."""
 
     name: TableName
     winner: str
     filter: _filter.Filter = ()
+    columns: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The table as JSON has it."""
         fields: dict[str, Any] = {"table": str(self.name), "winner": self.winner}
         if self.filter:
             fields["filter"] = _filter.dump(self.filter)
+        if self.columns:
+            fields["columns"] = list(self.columns)
         return fields
 
     @classmethod
     def from_document(cls, fields: dict[str, Any]) -> ScopeTable:
-        return cls(TableName.parse(fields["table"]), fields["winner"], _filter.load(fields.get("filter", ())))
+        return cls(
+            TableName.parse(fields["table"]),
+            fields["winner"],
+            _filter.load(fields.get("filter", ())),
+            tuple(fields.get("columns", ())),
+        )
 
 
 @dataclass(frozen=True)

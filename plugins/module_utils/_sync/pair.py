@@ -36,7 +36,8 @@ class Restored(RetailError):
 
 @dataclass(frozen=True)
 class SharedTable:
-    """One table as both sides have it; the columns that both know, in the child's order; which rows the child receives."""
+    """One table as both sides have it; those of its scope's columns that both know, in the child's order; which rows the child
+    receives."""
 
     name: TableName
     winner: str
@@ -175,5 +176,7 @@ def _shared(item: Any, child: dict[TableName, Table], parent: dict[TableName, Ta
             "Both sides need the same primary key.",
         )
     known = {column.name for column in theirs.travelling_columns}
+    if item.columns:
+        known &= {*item.columns, *ours.primary_key}
     columns = tuple(column.name for column in ours.travelling_columns if column.name in known)
     return SharedTable(item.name, item.winner, ours, theirs, columns, item.filter)
