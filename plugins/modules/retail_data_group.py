@@ -28,15 +28,23 @@ options:
     description: The name of the data group, at most 60 characters.
     type: str
     required: true
+  state:
+    description:
+      - V(present) for a data group that is as declared, V(absent) for none of that name.
+      - A data group that has channel databases is not removed; see O(force).
+    type: str
+    choices: [present, absent]
+    default: present
   description:
     description: What people read about the data group.
     type: str
     default: ''
   jobs:
-    description: The scheduler jobs of the data group, in the order in which they run.
+    description:
+      - The scheduler jobs of the data group, in the order in which they run.
+      - Required if O(state=present).
     type: list
     elements: dict
-    required: true
     suboptions:
       id:
         description: The ID of the job, such as V(1040) or V(P-0001); at most 20 characters.
@@ -131,6 +139,11 @@ options:
     description:
       - Change a job although another data group has it as well, and with it for that one.
       - By default that is an error.
+    type: bool
+    default: false
+  force:
+    description:
+      - With O(state=absent), remove the profiles of the data group's channel databases, too. The databases themselves stay.
     type: bool
     default: false
   lock_timeout:
@@ -234,10 +247,10 @@ SPEC: dict[str, Any] = {
     "database": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
     "description": {"type": "str", "default": ""},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "jobs": {
         "type": "list",
         "elements": "dict",
-        "required": True,
         "options": {
             "id": {"type": "str", "required": True},
             "name": {"type": "str", "default": ""},
@@ -275,30 +288,36 @@ SPEC: dict[str, Any] = {
         },
     },
     "change_shared": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
 }
 
 
 def main() -> None:
-    with RetailModule(SPEC) as module:
+    with RetailModule(SPEC, required_if=[("state", "present", ["jobs"])]) as module:
         converge(module)
 
 
 def converge(module: RetailModule) -> None:
     """Read what is there, compare it with what was declared, and end with the plan's result."""
     params = module.params
-    declared = data_group_rows.declare(
-        params["name"], params["description"], params["jobs"], params["channel_databases"], params["change_shared"]
-    )
+    declared = None
+    if params["state"] == "present":
+        declared = data_group_rows.declare(
+            params["name"], params["description"], params["jobs"], params["channel_databases"], params["change_shared"]
+        )
     place = hq.place(module.target(), module.connect, module.check_mode)
 
     def plan() -> data_group_rows.GroupPlan:
+        if declared is None:
+            return data_group_rows.plan_no_data_group(
+                place.engine, place.db, params["name"], params["force"], place.key
+            )
         return data_group_rows.plan_data_group(place.engine, place.db, declared, place.key)
 
     with hq.planned(place, plan, module.check_mode, params["lock_timeout"]) as result:
-        module.finish(
-            result.plan, lambda _key: place.db, data_group=declared.name, missing_stores=result.missing_stores
-        )
+        missing = result.missing_stores
+        module.finish(result.plan, lambda _key: place.db, data_group=params["name"], missing_stores=missing)
 
 
 if __name__ == "__main__":

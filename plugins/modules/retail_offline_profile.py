@@ -29,15 +29,23 @@ options:
     description: The name of the profile, at most 10 characters.
     type: str
     required: true
+  state:
+    description:
+      - V(present) for a profile that is as declared, V(absent) for none of that name.
+      - A profile that stores have is not removed; see O(force).
+    type: str
+    choices: [present, absent]
+    default: present
   description:
     description: What people read about the profile.
     type: str
     default: ''
   scopes:
-    description: The scopes of the profile, in the order in which they synchronise.
+    description:
+      - The scopes of the profile, in the order in which they synchronise.
+      - Required if O(state=present).
     type: list
     elements: dict
-    required: true
     suboptions:
       name:
         description: The name of the scope. No other scope at HQ has it, unless it is the same one.
@@ -76,6 +84,10 @@ options:
       - By default that is an error.
     type: bool
     default: false
+  force:
+    description: With O(state=absent), take the profile from the stores that have it.
+    type: bool
+    default: false
   lock_timeout:
     description: How many seconds to wait for another run that changes profiles or data groups at HQ.
     type: int
@@ -102,6 +114,13 @@ EXAMPLES = r"""
         frequency: 30
         tables: [RETAILTRANSACTIONTABLE, RETAILTRANSACTIONSALESTRANS]
     stores: [HOUSTON, BOSTON]
+
+- name: A profile that nobody needs any more
+  axops.retail.retail_offline_profile:
+    server: hq.example.com
+    database: RetailHQ
+    name: AX6 CU8
+    state: absent
 """
 
 RETURN = r"""
@@ -138,10 +157,10 @@ SPEC: dict[str, Any] = {
     "database": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
     "description": {"type": "str", "default": ""},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "scopes": {
         "type": "list",
         "elements": "dict",
-        "required": True,
         "options": {
             "name": {"type": "str", "required": True},
             "direction": {"type": "str", "required": True, "choices": ["download", "upload", "bidirectional"]},
@@ -151,33 +170,45 @@ SPEC: dict[str, Any] = {
     },
     "stores": {"type": "list", "elements": "str"},
     "change_shared": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
 }
 
 
 def main() -> None:
-    with RetailModule(SPEC) as module:
+    with RetailModule(SPEC, required_if=[("state", "present", ["scopes"])]) as module:
         converge(module)
 
 
 def converge(module: RetailModule) -> None:
     """Read what is there, compare it with what was declared, and end with the plan's result."""
     params = module.params
+    declared = None if params["state"] == "absent" else declare(params)
+    place = hq.place(module.target(), module.connect, module.check_mode)
+
+    def plan() -> profile_rows.ProfilePlan:
+        if declared is None:
+            return profile_rows.plan_no_profile(place.engine, place.db, params["name"], params["force"], place.key)
+        return profile_rows.plan_profile(place.engine, place.db, declared, place.key)
+
+    with hq.planned(place, plan, module.check_mode, params["lock_timeout"]) as result:
+        missing = result.missing_stores
+        module.finish(result.plan, lambda _key: place.db, profile=params["name"], missing_stores=missing)
+
+
+def declare(params: dict[str, Any]) -> profile_rows.Declared:
+    """The profile as the options declare it.
+
+    :raises RetailError: it cannot be stored, or contradicts itself.
+    """
     stores = params["stores"]
-    declared = profile_rows.declare(
+    return profile_rows.declare(
         params["name"],
         params["description"],
         params["scopes"],
         stores=None if stores is None else tuple(stores),
         change_shared=params["change_shared"],
     )
-    place = hq.place(module.target(), module.connect, module.check_mode)
-
-    def plan() -> profile_rows.ProfilePlan:
-        return profile_rows.plan_profile(place.engine, place.db, declared, place.key)
-
-    with hq.planned(place, plan, module.check_mode, params["lock_timeout"]) as result:
-        module.finish(result.plan, lambda _key: place.db, profile=declared.name, missing_stores=result.missing_stores)
 
 
 if __name__ == "__main__":

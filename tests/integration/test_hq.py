@@ -358,3 +358,31 @@ def test_filters_that_mean_nothing_are_refused(hq, wrong, message):
 def test_own_rows_of_nobody_are_refused(hq, channel):
     group(hq, jobs=filtered(OWN_STORES), channel_databases=[{**HOUSTON, "store_ids": ["LATER"]}])
     assert "serves no store that HQ has a record of" in distribute(hq, channel, fails=True)
+
+
+# ---- taking away
+
+
+def test_a_profile_goes_when_no_store_has_it(hq):
+    profile(hq, stores=["HOUSTON"])
+    profile(hq, SALES, name="AX6 CU8")
+    assert "is assigned to store HOUSTON" in profile(hq, state="absent", fails=True)
+    done = agree(profile, hq, state="absent", force=True)
+    assert done["steps"] == [
+        "Take the offline profile 'Default pr' from store HOUSTON", "Remove the offline profile 'Default pr'",
+    ]  # fmt: skip
+    left = content(hq)
+    assert [row[1] for row in left["RETAILOFFLINETABLE"]] == ["RETAILTRANSACTIONTABLE"]
+    assert [len(rows) for rows in left.values()] == [1, 1, 1, 1, 1, 0]
+    agree(profile, hq, name="AX6 CU8", state="absent")
+    assert not any(content(hq).values())
+
+
+def test_a_data_group_goes_when_it_has_no_channel_databases(hq):
+    group(hq)
+    group(hq, name="Europe", jobs=JOBS[:2], channel_databases=None)
+    assert "still distributes to channel databases: Houston" in group(hq, state="absent", fails=True)
+    assert agree(group, hq, state="absent", force=True)["steps"] == ["Remove the data group 'Default'"]
+    assert hq.value('SELECT count(*) FROM ax."RETAILCDXSCHEDULERJOB"') == 2
+    agree(group, hq, name="Europe", state="absent")
+    assert not any(content(hq, "RETAILCDXSCHEDULERJOB", "RETAILCDXDATASTORECHANNEL").values())

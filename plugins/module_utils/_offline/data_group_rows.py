@@ -135,6 +135,29 @@ def plan_data_group(engine: Any, db: Any, declared: Declared, key: str) -> Group
     return result
 
 
+def plan_no_data_group(engine: Any, db: Any, name: str, force: bool, key: str) -> GroupPlan:
+    """Take a data group away, with those of its jobs that no other one has.
+
+    :param force: take its channel database profiles away, too.
+    :raises RetailError: it has channel databases.
+    """
+    draft, result = Draft.read(db, COLUMNS), GroupPlan()
+    before, group = document(draft, name, {}), draft.find(GROUP, NAME=name)
+    if group is None:
+        return result
+    databases = [record["NAME"] for _recid, record in draft.rows(DATABASE, DATAGROUP=group)]
+    if databases and not force:
+        raise RetailError(
+            "The data group %r still distributes to channel databases: %s." % (name, ", ".join(sorted(databases)[:5])),
+            "Declare them in another data group first, or set the option force to give up distributing to them.",
+        )
+    write_data_group(draft, Declared(name, "", (), ()), {})
+    draft.drop(GROUP, group)
+    title = "Remove the data group %r" % name
+    result.plan.add(Step(title, (key, "data groups", name), before, None, key, draft.statements(engine)))
+    return result
+
+
 def write_data_group(draft: Draft, declared: Declared, stores: Mapping[str, int]) -> int:
     """Edit the rows so that they say what is declared; returns the data group's RECID.
 

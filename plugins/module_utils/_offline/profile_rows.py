@@ -96,6 +96,36 @@ def plan_profile(engine: Any, db: Any, declared: Declared, key: str) -> ProfileP
     return result
 
 
+def plan_no_profile(engine: Any, db: Any, name: str, force: bool, key: str) -> ProfilePlan:
+    """Take a profile away, with those of its scopes that no other profile has.
+
+    :param force: take it from the stores that have it.
+    :raises RetailError: stores have it.
+    """
+    draft, result = Draft.read(db, COLUMNS), ProfilePlan()
+    before, profile = document(draft, name), draft.find(PROFILE, NAME=name)
+    if profile is None:
+        return result
+    stores = Draft.read(db, STORE_COLUMNS).before.get(STORE, {})
+    having = [record["STORENUMBER"] for record in stores.values() if record["OFFLINEPROFILE"] == profile]
+    if having and not force:
+        raise RetailError(
+            "The offline profile %r is assigned to %s." % (name, _some(having, "store")),
+            "Give these stores another profile first, or set the option force to leave them without one.",
+        )
+    _assign(engine, stores, profile, Declared(name, "", (), ()), key, result.plan)
+    write_profile(draft, Declared(name, "", ()))
+    draft.drop(PROFILE, profile)
+    title = "Remove the offline profile %r" % name
+    result.plan.add(Step(title, (key, "profiles", name), before, None, key, draft.statements(engine)))
+    return result
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    more = " and %d more" % (len(names) - 3) if names[3:] else ""
+    return "%s %s%s" % (what if len(names) == 1 else what + "s", ", ".join(sorted(names)[:3]), more)
+
+
 def write_profile(draft: Draft, declared: Declared) -> int:
     """Edit the rows so that they say what is declared; returns the profile's RECID.
 
