@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+from mssql_world import rows as neutral_rows
+from mssql_world import run
 from session_world import World
 
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup
 from ansible_collections.axops.retail.plugins.module_utils._sync.acknowledged import unacknowledged
+from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -28,6 +33,10 @@ BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
 SCOPES = (DOWN, UP, BOTH)
 
 
+def table_of(db: Database, table: Table) -> list[tuple[object, ...]]:
+    return neutral_rows(db, "SELECT * FROM {%s} ORDER BY 1" % str(table.name))
+
+
 def test_what_the_parent_has_not_taken_is_named_per_scope(pair: World) -> None:
     pair.child.execute('INSERT INTO ax."SALE" VALUES (1, 1), (2, 2)')
     pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
@@ -42,3 +51,57 @@ def test_what_the_parent_has_not_taken_is_named_per_scope(pair: World) -> None:
     pair.settle()
     assert unacknowledged(pair.child) == []
     assert [(row.scope, row.rows) for row in unacknowledged(pair.parent)] == [("sales", 1)]
+
+
+# ---- deletions that everybody has heard of, and children that have not
+
+
+def _years_ago(db: Database, *tables: Table) -> None:
+    """All that has happened happened long ago."""
+    for table in tables:
+        run(db, "UPDATE {%s_tracking} SET last_change_datetime = '2020-01-01T00:00:00'" % str(table.name))
+
+
+def _silent_for_years(pair: World) -> None:
+    run(pair.parent, "UPDATE {dbo.sync_incarnation} SET first_heard = '2020-01-01', last_heard = '2020-01-01'")
+    run(pair.parent, "UPDATE {dbo.sync_peer} SET registered = '2020-01-01'")
+
+
+def test_a_deletion_is_forgotten_when_it_is_old_and_every_live_child_has_taken_it(pair: World) -> None:
+    run(pair.parent, "INSERT INTO {ax.ITEM} VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    pair.synchronise()
+    run(pair.parent, "DELETE FROM {ax.ITEM} WHERE {ID} = 1")
+    pair.synchronise()
+    run(pair.parent, "DELETE FROM {ax.ITEM} WHERE {ID} = 2")
+    assert cleanup.run(pair.parent, Keep()).deletions == 0, "both are young"
+    _years_ago(pair.parent, ITEM)
+    cleaned = cleanup.run(pair.parent, Keep())
+    assert (cleaned.deletions, cleaned.stale) == (1, []), "the child has not taken the second one"
+    pair.synchronise()
+    assert table_of(pair.child, ITEM) == table_of(pair.parent, ITEM) == [(3, "c")]
+    _years_ago(pair.parent, ITEM)
+    assert cleanup.run(pair.parent, Keep()).deletions == 1
+    assert cleanup.run(pair.parent, Keep(), every=1) is None, "it was done within the hour"
+    assert pair.synchronise() == 0
+
+
+def test_a_child_away_for_longer_than_deletions_are_kept_uploads_and_loads_again(pair: World) -> None:
+    run(pair.parent, "INSERT INTO {ax.ITEM} VALUES (1, 'a'), (2, 'b')")
+    run(pair.parent, "INSERT INTO {ax.CUSTOMER} VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    pair.synchronise()
+    run(pair.child, "INSERT INTO {ax.SALE} VALUES (1, 1)")
+    run(pair.child, "UPDATE {ax.CUSTOMER} SET {NAME} = 'changed while away' WHERE {ID} = 3")
+    run(pair.child, "INSERT INTO {ax.CUSTOMER} VALUES (4, 'born while away')")
+    run(pair.parent, "DELETE FROM {ax.ITEM} WHERE {ID} = 1")
+    run(pair.parent, "DELETE FROM {ax.CUSTOMER} WHERE {ID} = 1")
+    _years_ago(pair.parent, ITEM, CUSTOMER)
+    _silent_for_years(pair)
+    assert cleanup.run(pair.parent, Keep()).stale == [pair.identity.name]
+    assert run(pair.parent, "DELETE FROM {ax.CUSTOMER_tracking} WHERE sync_row_is_tombstone <> 0") == 0
+    pair.synchronise(rounds=5)
+    for side in (pair.child, pair.parent):
+        assert table_of(side, ITEM) == [(2, "b")]
+        assert table_of(side, CUSTOMER) == [(2, "b"), (3, "changed while away"), (4, "born while away")]
+        assert table_of(side, SALE) == [(1, 1)]
+    assert pair.synchronise() == 0
+    assert cleanup.run(pair.parent, Keep()).stale == [], "it was heard of again"

@@ -10,14 +10,15 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from service_pairs import DOWN, UP, ProvisionedPair, price, prices, sale, sales
 
+from ansible_collections.axops.retail.plugins.module_utils._sync import cli, log, metadata, once, status, verify
 from ansible_collections.axops.retail.plugins.module_utils._sync import config as configuration
-from ansible_collections.axops.retail.plugins.module_utils._sync import log, metadata, once, status, verify
 from ansible_collections.axops.retail.plugins.module_utils._sync import service as service_module
 from ansible_collections.axops.retail.plugins.module_utils._sync.messages import LOGGER
 from ansible_collections.axops.retail.plugins.module_utils._sync.service import Service
@@ -259,13 +260,27 @@ def test_verify_says_when_the_service_is_silent(pair: ProvisionedPair, config: c
     assert any("has never run" in problem for problem in verify.check(config)["problems"])
 
 
-def test_a_restored_parent_stops_everything_and_says_why(pair: ProvisionedPair, service: Service) -> None:
-    with pair.child() as register:
-        register.execute("UPDATE dbo.sync_peer SET incarnation = 'another'")
+def test_a_clone_is_refused_and_says_why_and_the_operators_word_lets_it_go_on(
+    pair: ProvisionedPair, service: Service, tmp_path: Path
+) -> None:
+    config_file = pair.write_configuration(tmp_path / "config.json")
+    with pair.child() as register, pair.parent() as store:
+        store.execute("UPDATE dbo.sync_peer SET incarnation = 'postgresql:1:2' WHERE peer_id = 1")
+        store.execute(
+            "INSERT INTO dbo.sync_incarnation (peer_guid, incarnation, place, state) "
+            "SELECT peer_guid, incarnation, 'till 2', 'accepted' FROM dbo.sync_peer"
+        )
+        sale(register, "1")
         service.cycle()
         errors = metadata.read_errors(register, metadata.PARENT)
-    assert set(errors) == {"Prices", "Sales"}
-    assert "restored or moved" in errors["Sales"]
+        assert set(errors) == {"Prices", "Sales"}
+        assert "at till 2" in errors["Sales"]
+        assert "rebaseline --moved" in errors["Sales"]
+        assert cli.main(["rebaseline", "--config", str(config_file)]) == cli.PROBLEM
+        assert cli.main(["rebaseline", "--moved", "--config", str(config_file)]) == cli.OK
+        service.cycle()
+        assert sales(store) == {"1"}
+        assert metadata.read_errors(register, metadata.PARENT) == {}
 
 
 def test_a_pair_that_is_provisioned_anew_is_opened_anew(

@@ -66,6 +66,7 @@ def open_pair(child: Any, parent: Any, silence: float = identity.SILENCE) -> Pai
         begin(child, parent, found.lost, silence)
         pair = Pair(child, parent)
     pair.silence = silence
+    identity.beat(parent, pair.guid, pair.instance)
     return pair
 
 

@@ -18,7 +18,7 @@ from typing import Callable
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
 from . import config as configuration
-from . import once, rebaseline, report, status, verify
+from . import once, rebaseline, report, status, upkeep, verify
 from .compare import LIMIT
 from .runner import Runner
 from .status import Document
@@ -35,15 +35,18 @@ _COMMANDS = {
     "supervise": "run in the background, and again whenever it ends; for hosts without an init system",
     "once": "run all scopes until nothing is pending, and say what moved",
     "status": "what waits in each direction, what went last, what is wrong; works while a database is down",
+    "cleanup": "forget old deletions that everybody has heard of, old log rows and conflicts, on both sides",
     "rebaseline": "begin anew: compare everything, and send what one side lacks; after a restore that nothing shows",
     "verify": "check tracking, keys, sessions, row counts and the log on both sides; with --digest the rows themselves",
 }
 _LOOKS: dict[str, Callable[[configuration.ServiceConfig, argparse.Namespace], Document]] = {
+    "cleanup": lambda config, _options: upkeep.clean(config),
     "once": lambda config, _options: once.run(config),
     "status": lambda config, _options: status.look(config),
     "verify": lambda config, options: verify.check(config, _rows(options)),
 }
 _TEXTS: dict[str, Callable[[Document], list[str]]] = {
+    "cleanup": report.cleanup,
     "once": report.once,
     "status": report.status,
     "verify": report.verify,

@@ -15,12 +15,13 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._engine import ENGINES
 from .._engine._database import Target
 from .._engine._errors import RetailError
+from .cleanup import Keep
 from .identity import SILENCE
 
 #: The vendor's triggers skip their work for connections of exactly this name.
@@ -51,7 +52,7 @@ class ServiceConfig:
     ``frequency_floor``: the least time between two turns of a scope, whatever frequency its profile gives it.
     ``state_file``: where the service writes at its start what it runs with, for whoever installed it.
     ``moved_after``: seconds for which the child that the parent knows must have been silent before another database, at another
-    place, goes on as that child by itself.
+    place, goes on as that child by itself. ``keep``: for how many days each database keeps deletions, log rows and conflicts.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ServiceConfig:
     log_level: str = "info"
     state_file: str = ""
     moved_after: float = SILENCE
+    keep: Keep = field(default_factory=Keep)
 
 
 def load(path: str) -> ServiceConfig:
@@ -115,6 +117,7 @@ def parse(text: str) -> ServiceConfig:
         log_level=_level(document),
         state_file=_text(document, "state_file", ""),
         moved_after=_seconds(document, "moved_after", SILENCE, 0),
+        keep=_keep(document),
     )
 
 
@@ -187,6 +190,17 @@ def _text(document: dict[str, Any], name: str, default: str) -> str:
     if not isinstance(value, str):
         raise ConfigError("%r must be a text." % name, _ADVICE)
     return value
+
+
+def _keep(document: dict[str, Any]) -> Keep:
+    fields = document.get("keep", {})
+    if not isinstance(fields, dict):
+        raise ConfigError("'keep' must be an object.", _ADVICE)
+    _no_more_than(fields, [field.name for field in dataclasses.fields(Keep)], "'keep'")
+    for name, value in fields.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1:
+            raise ConfigError("%r in 'keep' must be a number of days, 1 or more." % name, _ADVICE)
+    return Keep(**fields)
 
 
 def _level(document: dict[str, Any]) -> str:

@@ -107,6 +107,11 @@ def hear(parent: Any, guid: str, instance: Instance) -> None:
             accept(parent, guid, instance)
 
 
+def beat(parent: Any, guid: str, instance: Instance) -> None:
+    """The accepted one was heard of, if this is it. Nothing is accepted by being heard of before its sessions chain."""
+    _update(parent, guid, instance, "last_heard = %s" % parent.engine.tracking.NOW, " AND state = 'accepted'")
+
+
 def accept(parent: Any, guid: str, instance: Instance) -> None:
     """From now on this one is the child."""
     with parent.transaction():

@@ -28,6 +28,7 @@ CONFLICT = TableName("dbo", "sync_conflict")
 QUARANTINE = TableName("dbo", "sync_quarantine")
 LINK = TableName("dbo", "sync_transaction_link")
 INCARNATION = TableName("dbo", "sync_incarnation")
+UPKEEP = TableName("dbo", "sync_upkeep")
 LOG = TableName("dbo", "RETAILOFFLINESYNCLOG")
 
 
@@ -96,6 +97,16 @@ INCARNATION_TABLE = _table(
     state="nvarchar(10) not null",
     first_heard="datetime not null default getutcdate()",
     last_heard="datetime not null default getutcdate()",
+)
+
+#: What is done now and then, when it was done last, by this database's clock, and what came of it, as JSON.
+UPKEEP_TABLE = _table(
+    UPKEEP,
+    "task",
+    (),
+    task="nvarchar(100) not null",
+    done="datetime not null default getutcdate()",
+    said="nvarchar(max) not null",
 )
 
 STAGING_TABLE = _table(
@@ -195,6 +206,7 @@ TABLES: tuple[Table, ...] = (
     QUARANTINE_TABLE,
     LINK_TABLE,
     INCARNATION_TABLE,
+    UPKEEP_TABLE,
     LOG_TABLE,
 )
 

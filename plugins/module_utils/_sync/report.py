@@ -18,11 +18,19 @@ def status(document: Document) -> list[str]:
     for side in SIDES:
         facts = document[side]
         lines.append("%-7s %s: %s" % (side, facts["where"], "reachable" if facts["reachable"] else facts["error"]))
+        if facts["cleaned"]:
+            lines.append(
+                "        deletions are kept for %(horizon_days)g days; last cleaned up %(time)s" % facts["cleaned"]
+            )
     rows = [("SCOPE", "DIRECTION", "TABLES", "UP WAITING", "DOWN WAITING", "CONFLICTS", "QUARANTINE", "LAST SESSION")]
     for scope in document["scopes"]:
         ways = (
             _waiting(scope["upload"]),
-            "not loaded yet" if scope["loaded"] is False else _waiting(scope["download"]),
+            "stale"
+            if scope["stale"]
+            else "not loaded yet"
+            if scope["loaded"] is False
+            else _waiting(scope["download"]),
         )
         counts = (str(scope["conflicts"]), str(scope["quarantined"]))
         rows.append(
@@ -77,6 +85,19 @@ def _repaired(document: Document) -> list[str]:
 
 def _key(key: Document) -> str:
     return ", ".join("%s=%s" % item for item in key.items())
+
+
+def cleanup(document: Document) -> list[str]:
+    lines = []
+    for side in SIDES:
+        facts = document[side]
+        said = (
+            "%(deletions)d deletions, %(log)d log rows, %(conflicts)d conflicts went" % facts
+            if facts
+            else "somebody else is at it"
+        )
+        lines.append("%-7s %s" % (side, said))
+    return lines + _problems(document)
 
 
 def once(document: Document) -> list[str]:

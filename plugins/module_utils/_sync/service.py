@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
-from . import identity, log, metadata, session
+from . import identity, log, metadata, session, upkeep
 from .clock import Absence, Clock, Marks, Rhythm
 from .config import ServiceConfig
 from .link import Link
@@ -44,6 +44,7 @@ class Service:
         self._link = Link(config, self._check, heals=True)
         self._clocks: dict[str, Clock] = {}
         self._rhythm = _rhythm(config)
+        self._keep_up_at = 0.0
         self._absence = Absence()
         self._connected = False
         self._doubtful = False
@@ -200,7 +201,23 @@ class Service:
             pair.preload(pending)
         for scope in pending:
             self._session(pair, scope)
+        if not pending:
+            self._keep_up(pair)
         self._summarize(pair)
+
+    def _keep_up(self, pair: Pair) -> None:
+        """Now and then, when nothing else is to be done, what a database need not keep is deleted."""
+        if time.monotonic() < self._keep_up_at:
+            return
+        self._keep_up_at = time.monotonic() + upkeep.LOOK * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
+        try:
+            finished = upkeep.keep_up(pair, self.config)
+        except RetailError as error:
+            self._only_if_sound(error)
+            LOGGER.warning("%s: cleaning up: %s", self.config.name, error)
+            return
+        if not finished:
+            self._keep_up_at = 0.0
 
     def _notice_changed_scopes(self, pair: Pair, marks: Marks) -> None:
         if self._scopes_read_at == marks[0]:
@@ -294,7 +311,7 @@ class Service:
         with pair.parent.transaction():
             for scope in silent:
                 log.write(pair.parent, scope, terminal_of(pair), started, None, None)
-        identity.hear(pair.parent, pair.guid, pair.instance)
+        identity.beat(pair.parent, pair.guid, pair.instance)
         for scope in silent:
             self._clock(scope).beat_at = now
 

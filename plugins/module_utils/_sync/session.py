@@ -91,14 +91,9 @@ class _Steps:
                 % (pair.child.target.where, pair.parent.target.where, scope.name),
                 "The next session begins the scope anew.",
             )
-        if self._is_stale():
+        if is_stale(scope, self.child_state, self.parent_state):
             anew.reload(pair, scope)
             self.child_state = _state(pair.child, PARENT, scope)
-
-    def _is_stale(self) -> bool:
-        """Whether the parent has forgotten deletions that the child has not heard of."""
-        oldest, anchor = self.parent_state.min_valid_anchor, self.child_state.anchor_in
-        return self.scope.downloads and oldest is not None and anchor is not None and anchor < oldest
 
     def run(self, session: Session) -> None:
         acked = Anchor(self.parent_state.anchor_in or 0, self.parent_state.anchor_seen)
@@ -201,7 +196,9 @@ def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
     A scope that was never loaded is always among them, and one that a side does not know: its session says so.
     """
     taken = {upload: _states(pair, upload) for upload in (True, False)}
-    found = {scope.name for scope in scopes if not _chains(taken[False].get(scope.name), taken[True].get(scope.name))}
+    found = {
+        scope.name for scope in scopes if not _goes_on(scope, taken[False].get(scope.name), taken[True].get(scope.name))
+    }
     for upload in (True, False):
         db = pair.child if upload else pair.parent
         states = taken[upload]
@@ -220,9 +217,22 @@ def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
     return [scope for scope in scopes if scope.name in found]
 
 
-def _chains(ours: ScopeState | None, theirs: ScopeState | None) -> bool:
+def _chains(ours: ScopeState, theirs: ScopeState) -> bool:
     """Whether the child's next session can go on from the parent's last one."""
-    return bool(ours and theirs and theirs.session_token in (ours.session_token, ours.previous_token))
+    return theirs.session_token in (ours.session_token, ours.previous_token)
+
+
+def is_stale(scope: Scope, ours: ScopeState, theirs: ScopeState) -> bool:
+    """Whether the parent has forgotten deletions that the child has not heard of.
+
+    :param ours: the child's row of scope_info; ``theirs``: the parent's.
+    """
+    oldest, anchor = theirs.min_valid_anchor, ours.anchor_in
+    return scope.downloads and oldest is not None and anchor is not None and anchor < oldest
+
+
+def _goes_on(scope: Scope, ours: ScopeState | None, theirs: ScopeState | None) -> bool:
+    return bool(ours and theirs and _chains(ours, theirs) and not is_stale(scope, ours, theirs))
 
 
 def _states(pair: Pair, upload: bool) -> dict[str, ScopeState]:

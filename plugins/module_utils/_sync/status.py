@@ -14,7 +14,7 @@ from typing import Any
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
 from .._schema import versions
-from . import log, metadata, session
+from . import identity, log, metadata, session, upkeep
 from .config import ServiceConfig
 from .link import SIDES, Link, reach
 from .metadata import CONFLICT, PARENT, QUARANTINE, Scope, ScopeState
@@ -49,6 +49,7 @@ def look(config: ServiceConfig) -> Document:
         for side in SIDES:
             document[side] = _database(config, side, there, missing)
         document["scopes"] = _scopes(pair, sides, problems)
+        document["others"] = _others(pair, problems)
         document["log"] = _log(pair, there.get("parent"), sides.get("parent"))
         problems += _held_back(document)
         document["problems"] = problems
@@ -94,11 +95,27 @@ def _database(config: ServiceConfig, side: str, there: dict[str, Any], missing: 
     if side in missing:
         found["error"] = str(missing[side])
     found["oldest_transaction_seconds"] = found["version"] = None
+    found["cleaned"] = None
     if side in there:
         db = there[side]
         found["version"] = version(db)
+        found["cleaned"] = upkeep.last(db)
         found["oldest_transaction_seconds"] = round(db.engine.marks.low_age(db), 1)
     return found
+
+
+def _others(pair: Pair | None, problems: list[str]) -> list[Document]:
+    """Databases that came, or come, under this child's identity, without being it: clones, and what it was before it moved."""
+    if pair is None:
+        return []
+    others = [one for one in identity.read(pair.parent, pair.guid) if one.state != identity.ACCEPTED]
+    problems += [
+        "Another database came as this child and is refused: %s, at %s."
+        % (one.instance.incarnation, one.instance.place)
+        for one in others
+        if one.state in (identity.REFUSED, identity.WAITING)
+    ]
+    return [{**vars(one.instance), "state": one.state, "last_heard": log.utc(one.last_heard)} for one in others]
 
 
 def version(db: Any) -> str | None:
@@ -140,6 +157,7 @@ def _scope(scope: Scope, sides: dict[str, _Side]) -> Document:
     child, parent = sides.get("child"), sides.get("parent")
     history = child.histories.get(scope.name) if child else None
     at_child = child.states.get(scope.name) if child else None
+    at_parent = parent.states.get(scope.name) if parent else None
     return {
         "name": scope.name,
         "direction": scope.direction,
@@ -151,6 +169,7 @@ def _scope(scope: Scope, sides: dict[str, _Side]) -> Document:
         "last_session": log.utc(history.last_session) if history else None,
         "last_error": history.last_error if history else None,
         "last_error_time": log.utc(history.last_error_time) if history else None,
+        "stale": bool(at_child and at_parent and session.is_stale(scope, at_child, at_parent)),
         "conflicts": sum(side.conflicts.get(scope.name, 0) for side in sides.values()),
         "quarantined": sum(side.quarantine.get(scope.name, 0) for side in sides.values()),
     }

@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a database need not keep for ever: deletions that everybody has heard of, old log rows, old conflicts.
+
+A deletion is forgotten once it is older than the horizon and every live peer of its scopes has taken it. A child that has not
+been heard of for longer than the horizon holds nothing back: what is forgotten without it raises the scope's
+``min_valid_anchor``, and such a child loads the scope again when it comes back (it is *stale*). Ages are by the database's own
+clock. All is deleted in small transactions of their own, each with the anchor that it makes necessary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from .._engine._model import TableName
+from .metadata import CONFLICT, INCARNATION, LOG, PARENT, PEER, SCOPE, UPKEEP
+
+BATCH = 1_000
+#: Batches of one table in one run; what is left is for the next.
+_BATCHES = 50
+_LOCK = "axops.retail:cleanup"
+_DONE = "cleanup"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How long what is kept, in days."""
+
+    tombstones: float = 30
+    log: float = 90
+    conflicts: float = 365
+
+
+@dataclass
+class Cleaned:
+    """``deletions``, ``log`` and ``conflicts``: rows that went. ``stale``: children that hold nothing back any more.
+    ``finished``: nothing is left that could go now."""
+
+    deletions: int = 0
+    log: int = 0
+    conflicts: int = 0
+    stale: list[str] = field(default_factory=list)
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A scope of a peer that a table stands in; ``acked``: how far the peer took our changes."""
+
+    peer_id: int
+    scope: str
+    acked: int | None
+    holds: bool
+
+
+def run(db: Any, keep: Keep, every: float = 0.0) -> Cleaned | None:
+    """Clean one database up.
+
+    :param every: hours that must have passed since the last time; 0 for now.
+    :return: None where it is not due, or somebody else is at it.
+    """
+    if not {PEER, SCOPE, UPKEEP, INCARNATION} <= set(db.engine.tables.read(db, [PEER, SCOPE, UPKEEP, INCARNATION])):
+        return None
+    with db.engine.locks.held(db, _LOCK) as taken:
+        now, done = clock(db), last(db)
+        if not taken or (every and done is not None and now - done[0] < timedelta(hours=every)):
+            return None
+        cleaned = Cleaned()
+        stale = _stale(db, now - timedelta(days=keep.tombstones))
+        cleaned.stale = sorted(stale.values())
+        for table, uses in sorted(_uses(db, set(stale)).items()):
+            cleaned.deletions += _forget(db, table, uses, now - timedelta(days=keep.tombstones), cleaned)
+        cleaned.log = _age_out(db, LOG, "REPLICATIONCOUNTER", "LOGTIME", now - timedelta(days=keep.log), cleaned)
+        cleaned.conflicts = _age_out(
+            db, CONFLICT, "conflict_id", "occurred", now - timedelta(days=keep.conflicts), cleaned
+        )
+        if cleaned.finished:
+            _note(db, cleaned, keep)
+        return cleaned
+
+
+def last(db: Any) -> tuple[datetime, dict[str, Any]] | None:
+    """When this database was last cleaned up, by its own clock, and what was done; None: never."""
+    row = db.row("SELECT done, said FROM %s WHERE task = ?" % db.engine.names.quote(*UPKEEP), _DONE)
+    return None if row is None else (row[0], json.loads(row[1]))
+
+
+def clock(db: Any) -> datetime:
+    """The database's own time, UTC."""
+    return db.value("SELECT CAST(%s AS %s)" % (db.engine.tracking.NOW, db.engine.types.native("datetime")))
+
+
+def _note(db: Any, cleaned: Cleaned, keep: Keep) -> None:
+    said = {name: value for name, value in vars(cleaned).items() if name != "finished"}
+    said["horizon_days"] = keep.tombstones
+    place, now = db.engine.names.quote(*UPKEEP), db.engine.tracking.NOW
+    with db.transaction():
+        db.execute("DELETE FROM %s WHERE task = ?" % place, _DONE)
+        db.execute("INSERT INTO %s (task, done, said) VALUES (?, %s, ?)" % (place, now), _DONE, json.dumps(said))
+
+
+def _stale(db: Any, limit: datetime) -> dict[int, str]:
+    """The children that have not been heard of since then, by number."""
+    heard = db.query(
+        "SELECT p.peer_id, p.peer_name, p.registered, MAX(i.last_heard) FROM %s p LEFT JOIN %s i ON i.peer_guid = p.peer_guid "
+        "AND i.state = 'accepted' WHERE p.peer_id <> %d GROUP BY p.peer_id, p.peer_name, p.registered"
+        % (db.engine.names.quote(*PEER), db.engine.names.quote(*INCARNATION), PARENT)
+    )
+    return {int(row[0]): row[1] for row in heard if max(moment for moment in row[2:] if moment is not None) < limit}
+
+
+def _uses(db: Any, stale: set[int]) -> dict[TableName, list[_Use]]:
+    """Who synchronises each tracked table."""
+    rows = db.query(
+        "SELECT peer_id, sync_scope_name, direction, config_data, acked_out FROM %s" % db.engine.names.quote(*SCOPE)
+    )
+    found: dict[TableName, list[_Use]] = {table: [] for table in db.engine.tracking.read(db)}
+    for peer_id, name, direction, config, acked in rows:
+        # Up to the parent what the scope uploads, down to the children what it downloads. A child that has taken
+        # nothing yet begins with a load.
+        sends = direction != ("download" if peer_id == PARENT else "upload")
+        holds = sends and peer_id not in stale and (acked is not None or peer_id == PARENT)
+        for item in json.loads(config)["tables"]:
+            found.setdefault(TableName.parse(item["table"]), []).append(_Use(int(peer_id), name, acked, holds))
+    return {table: uses for table, uses in found.items() if uses}
+
+
+def _forget(db: Any, table: TableName, uses: Iterable[_Use], limit: datetime, cleaned: Cleaned) -> int:
+    """Forget the deletions of one table that are older than ``limit`` and that nobody holds back."""
+    place, newer = db.engine.names.quote(*db.engine.tracking.tracking_name(table)), db.engine.marks.newer_than
+    holders = {(use.peer_id, use.acked or 0) for use in uses if use.holds}
+    passed = ["(origin = %d OR NOT %s)" % (peer, newer("version", acked, None)) for peer, acked in sorted(holders)]
+    old = "last_change_datetime < CAST(? AS %s)" % db.engine.types.native("datetime")
+    condition = " AND ".join(["sync_row_is_tombstone <> 0", old, *passed])
+    moment, number = limit.isoformat(timespec="milliseconds"), 0
+    for _batch in range(_BATCHES):
+        with db.transaction():
+            bound = db.value(
+                "SELECT MAX(v) FROM (SELECT CAST(version AS bigint) AS v FROM %s WHERE %s ORDER BY version "
+                "OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY) q" % (place, condition, BATCH),
+                moment,
+            )
+            if bound is None:
+                return number
+            _raise_anchors(db, {use.scope for use in uses}, int(bound) + 1)
+            gone = "DELETE FROM %s WHERE %s AND NOT %s" % (place, condition, newer("version", int(bound) + 1, None))
+            number += db.execute(gone, moment)
+    cleaned.finished = False
+    return number
+
+
+def _raise_anchors(db: Any, scopes: Iterable[str], anchor: int) -> None:
+    """Whoever has taken less than this has not heard of all deletions. A child that is not stale has taken more."""
+    for name in sorted(scopes):
+        db.execute(
+            "UPDATE %s SET min_valid_anchor = %d WHERE peer_id <> %d AND sync_scope_name = ? AND direction <> 'upload' "
+            "AND COALESCE(min_valid_anchor, 0) < %d" % (db.engine.names.quote(*SCOPE), anchor, PARENT, anchor),
+            name,
+        )
+
+
+def _age_out(db: Any, table: TableName, key: str, moment: str, limit: datetime, cleaned: Cleaned) -> int:
+    """Delete the rows of a table that are older than ``limit``."""
+    quote, number = db.engine.names.quote, 0
+    old = "%s < CAST(? AS %s)" % (quote(moment), db.engine.types.native("datetime"))
+    value = limit.isoformat(timespec="milliseconds")
+    for _batch in range(_BATCHES):
+        bound = db.value(
+            "SELECT MAX(k) FROM (SELECT %s AS k FROM %s WHERE %s ORDER BY %s OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY) q"
+            % (quote(key), quote(*table), old, quote(key), BATCH),
+            value,
+        )
+        if bound is None:
+            return number
+        number += db.execute("DELETE FROM %s WHERE %s AND %s <= %d" % (quote(*table), old, quote(key), bound), value)
+    cleaned.finished = False
+    return number

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the service does now and then for both databases of its pair, and a person by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import cleanup, log
+from .config import ServiceConfig
+from .link import SIDES, Link
+from .messages import LOGGER
+from .pair import Pair
+
+Document = dict[str, Any]
+
+#: Seconds between two looks whether it is time; and hours between two times, for each database, whoever serves it.
+LOOK = 600.0
+EVERY = 6.0
+
+
+def keep_up(pair: Pair, config: ServiceConfig) -> bool:
+    """Do what is due; whether nothing is left."""
+    finished = True
+    for db in (pair.child, pair.parent):
+        done = cleanup.run(db, config.keep, EVERY)
+        if done is not None:
+            finished = finished and done.finished
+            LOGGER.log(20 if done.deletions + done.log else 10, "%s: cleaned up: %s", db.target.where, _said(done))
+    return finished
+
+
+def clean(config: ServiceConfig) -> Document:
+    """Clean both databases up now; a side that somebody else is cleaning up is None.
+
+    :raises RetailError: a side cannot be reached, or the two do not belong together.
+    """
+    document: Document = {"name": config.name, "problems": []}
+    with Link(config) as link:
+        pair = link.pair()
+        for side, db in zip(SIDES, (pair.child, pair.parent)):
+            total: Document | None = None
+            done = cleanup.run(db, config.keep)
+            while done is not None:
+                total = _add(total, done)
+                if done.finished:
+                    break
+                done = cleanup.run(db, config.keep)
+            document[side] = total
+    return document
+
+
+def last(db: Any) -> Document | None:
+    """When a database was last cleaned up and with which horizon, for people."""
+    if not db.engine.tables.read(db, [cleanup.UPKEEP]):
+        return None
+    found = cleanup.last(db)
+    return None if found is None else {"time": log.utc(found[0]), **found[1]}
+
+
+def _add(total: Document | None, done: cleanup.Cleaned) -> Document:
+    said = {name: value for name, value in vars(done).items() if name != "finished"}
+    for name in ("deletions", "log", "conflicts") if total else ():
+        said[name] += total[name]  # type: ignore[index]
+    return said
+
+
+def _said(done: cleanup.Cleaned) -> str:
+    stale = ", without waiting for %s" % ", ".join(done.stale) if done.stale else ""
+    return "%d deletions, %d log rows, %d conflicts%s" % (done.deletions, done.log, done.conflicts, stale)
