@@ -6,14 +6,17 @@
 
 Each batch commits by itself, as with sqlcmd, unless the script opens transactions of its own. What was run is noted on the
 same connection: a note that follows a batch of an open transaction is rolled back with it, and so always tells the truth. The
-one gap is a power cut between a batch and its note; that batch is run again.
+one gap is a power cut, or a kill -9, between a batch and its note; that batch is run again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -110,8 +113,9 @@ class Run:
                     number += 1
                     _add(digest, batch)
                     if number > self.done:
-                        self._send(db, batch)
-                        self._note(note, number, digest.hexdigest(), batch)
+                        with _undisturbed():
+                            self._send(db, batch)
+                            self._note(note, number, digest.hexdigest(), batch)
             self._check_end(db)
             with db.transaction():
                 for sql, parameters in [*self.finish, note.end()]:
@@ -193,6 +197,26 @@ def _digest(batches: Iterable[Batch], runs: int) -> Any:
 def _add(digest: Any, batch: Batch) -> None:
     text = "\n".join(batch.text.strip().splitlines()).encode("utf-8", "surrogatepass")
     digest.update(b"%d:" % len(text) + text)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C, a lost terminal or a polite kill wait until the batch that runs has been noted.
+
+    :raises KeyboardInterrupt: at the end, where one of them came.
+    """
+    came: list[int] = []
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # signals are the main thread's affair
+    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 class _Note:

@@ -1,0 +1,216 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""retail_channel_db, through ansible-playbook: what it refuses, and says to do; what it survives; and its end."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pgserver
+import pytest
+from offline_world import connection
+from playbook_world import Playbook
+from service_hosts import until
+
+from ansible_collections.axops.retail.plugins.module_utils import _engine
+from ansible_collections.axops.retail.plugins.module_utils._engine import Target
+from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
+
+MODULE = "retail_channel_db"
+
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> Playbook:
+    return Playbook(tmp_path)
+
+
+@pytest.fixture
+def named(pg_server: pgserver.PgServer) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Return a function that gives the options for a database, which is dropped afterwards."""
+    made = []
+
+    def options(name: str) -> dict[str, Any]:
+        made.append(name)
+        return connection({**pg_server.facts("postgres"), "database": name})
+
+    yield options
+    for name in made:
+        pg_server.drop_database(name)
+
+
+@pytest.fixture
+def options(named: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    return named("channel_" + secrets.token_hex(4))
+
+
+def databases(server: pgserver.PgServer) -> list[str]:
+    admin = server.connect()
+    try:
+        return sorted(row[0] for row in admin.execute("SELECT datname FROM pg_database").fetchall())
+    finally:
+        admin.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "advice"),
+    [
+        ({"port": 1}, "Cannot connect to PostgreSQL at 127.0.0.1:1/", "listens on that address"),
+        ({"login_password": "wrong"}, "password authentication failed", "Check the user name and the password."),
+        ({"driver": "/no/such.so"}, "Can't open lib", "Check the option driver"),
+        ({"database": "é" * 32}, "longer than the 63 bytes that PostgreSQL holds", "Choose a shorter name."),
+        ({"groups": [{"name": "x" * 64, "permissions": ["read"]}]}, "longer than the 63 bytes", "shorter"),
+        ({"groups": [{"name": "Own"}]}, "Own is no group of the channel database", "Say in permissions"),
+        ({"settings": {"recovery": "full"}}, "engine postgresql has no option recovery", "owner, tablespace"),
+        ({"settings": {"collation": "kl_QX"}}, "has no collation kl_QX", "Declare one that it has"),
+        ({"files": {"data": {"size": "1GB"}}}, "has no option data_size", "It has:"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_input_is_named_with_advice_and_changes_nothing(pg_server, options, playbook, changes, message, advice):
+    before = databases(pg_server)
+    failed = playbook.fail(MODULE, **{**options, **changes})
+    assert message in failed["error"]
+    assert advice in failed["advice"]
+    assert databases(pg_server) == before
+
+
+def test_a_library_that_is_missing_is_named_with_its_package(options, tmp_path):
+    (tmp_path / "pyodbc.py").write_text("raise ImportError('not here')", encoding="utf-8")
+    failed = Playbook(tmp_path, {"PYTHONPATH": str(tmp_path)}).fail(MODULE, **options)
+    assert "pyodbc cannot be imported" in failed["error"]
+    assert "apt install python3-pyodbc" in failed["advice"]
+
+
+def test_a_driver_that_is_missing_is_named_with_its_package(options, tmp_path):
+    (tmp_path / "mssql_python_odbc").mkdir()  # Microsoft's driver may be installed here: hide it
+    (tmp_path / "mssql_python_odbc" / "__init__.py").touch()
+    hidden = {"PYTHONPATH": str(tmp_path), "ODBCSYSINI": str(tmp_path), "ODBCINSTINI": "none.ini"}
+    failed = Playbook(tmp_path, hidden).fail(MODULE, **{**options, "engine": "mssql"})
+    assert "No ODBC driver for this engine was found" in failed["error"]
+    assert "package msodbcsql18" in failed["advice"]
+
+
+def test_any_name_that_the_engine_holds_works_from_end_to_end(pg_server, named, playbook):
+    suffix = secrets.token_hex(3)
+    name, login, group = (f"{what} [1] \"quoted\" 'ßé漢' %s " + suffix for what in ("Kasse", "Läufer", "Prüfer"))
+    declared = {
+        **named(name),
+        "logins": [{"name": login, "password": 'pass\'wörd\\ "x"'}],
+        "groups": [{"name": group, "members": [login], "permissions": ["read"], "exclusive": True}],
+        "settings": {"connection_limit": 50},
+    }
+    playbook.succeed(MODULE, **declared)
+    assert not playbook.succeed(MODULE, **declared)["changed"]
+    mine = {**pg_server.facts(name), "user": login, "password": 'pass\'wörd\\ "x"'}
+    database = pgserver.connect(mine)
+    assert database.execute('SELECT count(*) FROM ax."CUSTTABLE"').fetchval() == 0
+    assert database.execute("SELECT has_table_privilege('ax.\"CUSTTABLE\"', 'insert')").fetchval() in (False, "0")
+    database.close()
+
+    gone = {**declared, "state": "absent", "logins": [{"name": login, "state": "absent"}], "groups": []}
+    foretold = playbook.succeed(MODULE, "--check", "--diff", **gone)
+    assert name in databases(pg_server)
+    done = playbook.succeed(MODULE, "--diff", **gone)
+    assert done["steps"] == [f"Drop database {name}", f"Drop login {login}"]
+    assert (done["diff"], done["steps"]) == (foretold["diff"], foretold["steps"])
+    assert done["diff"]["before"]["database"] == {"name": name, "release": "6.3.158.0"}
+    assert name not in databases(pg_server)
+    assert not playbook.succeed(MODULE, **gone)["changed"]
+
+
+def test_what_would_be_lost_is_named_before_a_database_is_removed(pg_server, options, playbook, tmp_path):
+    pg_server.create_database(options["database"])
+    gone = {**options, "state": "absent"}
+    assert "is not a channel database" in playbook.fail(MODULE, force=True, **gone)["error"]
+    playbook.succeed(MODULE, **options)
+    facts = pg_server.facts(options["database"])
+    target = Target(
+        "postgresql", facts["host"], facts["database"], facts["port"],
+        user=facts["user"], password=facts["password"], encrypt="no",
+    )  # fmt: skip
+    with _engine.connect(target) as db:
+        for table in metadata.TABLES:
+            for statement in db.engine.tables.create(table):
+                db.execute(statement)
+        db.execute(
+            "INSERT INTO dbo.sync_peer (peer_id, peer_name, peer_guid, incarnation, store_id, register_id) "
+            "VALUES (1, 'HOUSTON-000001', 'g', 'i', 'HOUSTON', '000001')"
+        )
+        assert "1 synchronise with it (HOUSTON-000001)" in playbook.fail(MODULE, **gone)["error"]
+        for _row in range(2):
+            db.execute(
+                "INSERT INTO dbo.sync_quarantine (peer_id, sync_scope_name, table_name, error, header, row_image) "
+                "VALUES (1, 'Sales', 'ax.CUSTTABLE', 'e', '{}', '{}')"
+            )
+    custom = tmp_path / "custom"
+    custom.mkdir()
+    (custom / "a.sql").write_text('DROP TABLE ax."CUSTTABLE"', encoding="utf-8")
+    for declared in (gone, {**options, "customizations": str(custom)}):
+        failed = playbook.fail(MODULE, **declared)
+        assert "HOUSTON-000001: 2 rows of scope Sales" in failed["error"]
+        assert "set force" in failed["advice"]
+    # Without scripts an upgrade only adds, and registers go on synchronising what both know.
+    assert not playbook.succeed(MODULE, **options)["changed"]
+    assert playbook.succeed(MODULE, force=True, **gone)["changed"]
+    assert options["database"] not in databases(pg_server)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one, its nearest first: Ansible's workers lead sessions of their own."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found = children.get(pid, [])
+    return found + [one for child in found for one in descendants(child)]
+
+
+@pytest.mark.parametrize(
+    ("number", "resumed_at"), [(signal.SIGKILL, 3), (signal.SIGINT, 4)], ids=["killed", "interrupted"]
+)
+def test_a_run_that_is_cut_off_within_a_script_is_completed_by_the_next(
+    pg_server, options, playbook, tmp_path, number, resumed_at
+):
+    """Killed, nobody can say how far the third batch has come: it runs again. Ctrl-C waits until it is noted."""
+    custom = tmp_path / "custom"
+    custom.mkdir()
+    batches = ["CREATE TABLE dbo.once (a int)", "INSERT INTO dbo.once VALUES (1)", "SELECT pg_sleep(4)"]
+    batches.append("INSERT INTO dbo.once VALUES (2)")
+    (custom / "a.sql").write_text("\nGO\n".join(batches), encoding="utf-8")
+    declared = {**options, "customizations": str(custom)}
+    process = playbook.start(MODULE, **declared)
+    until(lambda: batches_noted(pg_server, options["database"]) == 2, "two batches are noted", 90)
+    processes = [process.pid, *descendants(process.pid)]
+    for pid in processes:
+        os.kill(pid, number)
+    process.communicate(timeout=60)
+    until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in processes), "all have ended", 60)
+
+    done = playbook.succeed(MODULE, **declared)
+    assert [one["resumed_at"] for one in done["scripts"]] == [resumed_at]
+    assert not playbook.succeed(MODULE, **declared)["changed"]
+    database = pg_server.connect(options["database"])
+    assert [row[0] for row in database.execute("SELECT a FROM dbo.once ORDER BY a").fetchall()] == [1, 2]
+    database.close()
+
+
+def batches_noted(server: pgserver.PgServer, name: str) -> int | None:
+    if name not in databases(server):
+        return None
+    database = server.connect(name)
+    try:
+        if database.execute("SELECT to_regclass('dbo.upgrade_progress')").fetchval() is None:
+            return None
+        return database.execute("SELECT max(runs) FROM dbo.upgrade_progress").fetchval()
+    finally:
+        database.close()
