@@ -226,6 +226,21 @@ def test_declarations_that_are_there_are_used(declarations: str) -> None:
     assert [element.attrib for element in root[0]] == [{"name": "AxRetailPOS", "type": KIND}]
 
 
+def test_a_declaration_has_a_line_where_the_others_have_one() -> None:
+    lines = [
+        "<configuration>",
+        "  <configSections>",
+        '    <section name="a" type="b" />',
+        "  </configSections>",
+        "</configuration>",
+    ]
+    config = AppConfig("\n".join(lines).encode())
+    config.add_section("S", "t")
+    lines[3:3] = ['    <section name="S" type="t" />']
+    lines[5:5] = ["  <S />"]
+    assert config.content.decode() == "\n".join(lines)
+
+
 def test_an_empty_configuration_is_opened() -> None:
     config = AppConfig(b"<configuration />")
     config.add_section("S", KIND)

@@ -180,6 +180,9 @@ class AppConfig:
             newline, indent = self._newline, self._indent
             parts = (newline, indent, newline, indent * 2, line, newline, indent)
             self._inside(self._elements[0], "%s%s<configSections>%s%s%s%s%s</configSections>" % parts, first=True)
+        elif self._ends_on_a_line_of_its_own(declarations):
+            last = len(self._data[: declarations.end].rstrip())
+            self._insert(last, self._newline + self._indent * 2 + line)
         else:
             self._inside(declarations, line)
 
@@ -190,6 +193,10 @@ class AppConfig:
             return
         slash = element.body - 2
         self._replace(slash, element.body, ">%s</%s>" % (text, element.name))
+
+    def _ends_on_a_line_of_its_own(self, element: Element) -> bool:
+        inside = self._data[element.body : element.end]
+        return b"\n" in inside[len(inside.rstrip()) :]
 
     def _after(self, element: Element) -> int:
         return element.body if element.empty else self._data.index(b">", element.end) + 1
