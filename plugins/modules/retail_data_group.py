@@ -220,6 +220,13 @@ steps:
   type: list
   elements: str
   sample: ["Create the data group 'Default'"]
+pending:
+  description: What is left to do. In check mode all of it, after a success nothing, after a failure the step that failed and
+    those behind it; the next run does them.
+  returned: success, or when a step failed
+  type: list
+  elements: str
+  sample: []
 data_group:
   description: The name of the data group.
   returned: success

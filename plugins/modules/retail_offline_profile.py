@@ -130,6 +130,13 @@ steps:
   type: list
   elements: str
   sample: ["Create the offline profile 'Default pr'", "Give the offline profile 'Default pr' to store HOUSTON"]
+pending:
+  description: What is left to do. In check mode all of it, after a success nothing, after a failure the step that failed and
+    those behind it; the next run does them.
+  returned: success, or when a step failed
+  type: list
+  elements: str
+  sample: []
 profile:
   description: The name of the profile.
   returned: success

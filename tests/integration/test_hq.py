@@ -386,3 +386,53 @@ def test_a_data_group_goes_when_it_has_no_channel_databases(hq):
     assert hq.value('SELECT count(*) FROM ax."RETAILCDXSCHEDULERJOB"') == 2
     agree(group, hq, name="Europe", state="absent")
     assert not any(content(hq, "RETAILCDXSCHEDULERJOB", "RETAILCDXDATASTORECHANNEL").values())
+
+
+# ---- what ran, and where
+
+
+def test_runs_are_counted_by_table_and_kept(hq, channel):
+    group(hq)
+    insert_into(hq, "PRICEDISCTABLE", {"RECID": 1}, {"RECID": 2})
+    insert_into(hq, "INVENTTABLE", {"RECID": 1})
+    done = distribute(hq, channel, history=9)
+    prices = done["jobs"][0]
+    assert prices["expected"] is None
+    assert prices["tables"] == [
+        {"table": "ax.PRICEDISCTABLE", "downloaded": 2, "uploaded": 0},
+        {"table": "ax.INVENTTABLE", "downloaded": 1, "uploaded": 0},
+    ]
+    assert [(run["job"], run["status"], run["rows"]) for run in done["history"]] == [
+        ("1070", "applied", 2), ("1020", "applied", 3),
+    ]  # fmt: skip
+    assert done["history"][1]["tables"] == prices["tables"]
+    assert done["history"][1]["started"] <= done["history"][1]["stopped"]
+
+    hq.execute('UPDATE ax."PRICEDISCTABLE" SET "AMOUNT" = 3')
+    foretold = distribute(hq, channel, check=True, history=1)
+    assert (foretold["jobs"][0]["expected"], foretold["jobs"][0]["downloaded"]) == (2, 0)
+    assert [run["job"] for run in foretold["history"]] == ["1070"]
+    assert distribute(hq, channel)["jobs"][0]["downloaded"] == 2
+
+
+def test_a_channel_database_that_fails_does_not_stop_the_others(hq, channel, pg_other_server, new_database):
+    facts = new_database(pg_other_server)
+    with world.connect(facts) as db:
+        world.make_database(db)
+    lost = {"name": "Lost", "store_ids": []}
+    group(hq, channel_databases=[HOUSTON, {"name": "Boston", "store_ids": ["B"]}, lost])
+    insert_into(hq, "PRICEDISCTABLE", {"RECID": 1})
+    targets = [
+        {"name": "Lost", "channel_database": "there_is_none"},
+        {"name": "Houston", "channel_database": channel.facts["database"]},
+        {"name": "Boston", "channel_database": facts["database"]},
+    ]
+    places = {**world.connection(hq.facts, "hq_"), **world.connection(channel.facts, "channel_"), "schedule": ["1020"]}
+    result = world.run_module("retail_distribution", **places, targets=targets, workers=2)
+    assert "1 of 3 channel databases failed. Lost: " in result["msg"]
+    assert [target["failed"] for target in result["targets"]] == [True, False, False]
+    assert [target["jobs"][0]["downloaded"] for target in result["targets"][1:]] == [1, 1]
+    again = run("retail_distribution", **places, targets=targets[1:])
+    assert not again["changed"], again["steps"]
+    twice = run("retail_distribution", **places, targets=targets[1:2] * 2, fails=True)
+    assert "Houston is there twice" in twice

@@ -18,7 +18,7 @@ A row travels as one JSON object with short keys:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
 from ._filter import Filter
@@ -115,7 +115,8 @@ class Merge:
 
 @dataclass
 class Outcome:
-    """What became of the rows of a batch. ``held_at``: the lowest version that has to come again, None where nothing waits."""
+    """What became of the rows of a batch. ``held_at``: the lowest version that has to come again, None where nothing waits.
+    ``tables``: how many rows changed the receiver, by table, where several tables are summed up."""
 
     written: int = 0
     deleted: int = 0
@@ -124,8 +125,15 @@ class Outcome:
     conflicts: int = 0
     held: int = 0
     held_at: int | None = None
+    tables: dict[str, int] = field(default_factory=dict)
 
-    def add(self, other: Outcome) -> None:
+    def add(self, other: Outcome, table: str = "") -> None:
+        """Sum up.
+
+        :param table: whose rows the other ones are.
+        """
+        if table and other.moved:
+            self.tables[table] = self.tables.get(table, 0) + other.moved
         for name in ("written", "deleted", "same", "seen", "conflicts", "held"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         if other.held_at is not None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,18 +15,16 @@ from typing import Any, ClassVar
 from .._engine._errors import RetailError
 from .._engine._model import TableName
 from .._plan import Plan, Step
-from .._sync import log, session
+from .._sync import session
 from .._sync.metadata import DIRECTIONS, Scope
 from .._sync.pair import NotProvisioned, Pair, Restored
-from . import row_filters
+from . import cdx_history, row_filters
 from .data_group_rows import COLUMNS, DATABASE, GROUP, GROUP_JOBS, JOB, channels_of, job_filters, job_tables
 from .draft import Draft
 from .pairs import PairPlan
 from .profiles import STORE, make_scope
 
-HISTORY = TableName("ax", "RETAILCDXSESSION")
 FULL_SYNC = "Full sync"
-APPLIED, FAILED = 1, 2
 
 #: Rounds of a job in which nothing moves although something is pending: then another process has to act first.
 _PATIENCE = 20
@@ -48,10 +47,11 @@ class JobRun:
     """What became of one job. ``facts``, a part of the module's result, follows what happens.
 
     Counted are rows that changed the receiver, and what needs a person's eyes. ``waiting``: rows were left, since
-    another process is at work on them.
+    another process is at work on them. ``expected``: how many rows waited before, None where that could not be told.
     """
 
     def __init__(self, job: Job) -> None:
+        self._tables: dict[str, dict[str, Any]] = {}
         self.facts: dict[str, Any] = {
             "job": job.id,
             "name": job.scope.name,
@@ -62,6 +62,8 @@ class JobRun:
             "conflicts": 0,
             "quarantined": 0,
             "waiting": False,
+            "expected": None,
+            "tables": [],
         }
 
     def add(self, done: session.Session) -> None:
@@ -72,6 +74,12 @@ class JobRun:
                 self.facts[name] += way.outcome.moved
                 self.facts["conflicts"] += way.outcome.conflicts
                 self.facts["quarantined"] += way.quarantined
+                for table, rows in way.outcome.tables.items():
+                    self._row_of(table)[name] += rows
+        self.facts["tables"] = list(self._tables.values())
+
+    def _row_of(self, table: str) -> dict[str, Any]:
+        return self._tables.setdefault(table, {"table": table, "downloaded": 0, "uploaded": 0})
 
     @property
     def moved(self) -> int:
@@ -134,6 +142,7 @@ class Distribution:
     timeout: float
     pair_plan: PairPlan
     runs: list[dict[str, Any]] = field(default_factory=list)
+    _expected: dict[str, int | None] = field(default_factory=dict)
     _pair: Pair | None = None
     _deadline: float = 0.0
 
@@ -144,6 +153,7 @@ class Distribution:
         for job in jobs:
             run = JobRun(job)
             self.runs.append(run.facts)
+            run.facts["expected"] = 0 if job.scope.name not in waiting else self._expected.get(job.scope.name)
             if job.scope.name in waiting:
                 title = "Run the job %s for %s" % (job.scope.name, self.name)
                 path = ("hq", "jobs of %s" % self.name, job.scope.name)
@@ -162,7 +172,9 @@ class Distribution:
         known = [there[job.scope.name] for job in jobs if job.scope.name in there and job.scope.name not in changed]
         new = {job.scope.name for job in jobs if job.scope.name not in there}
         pair.preload(known)
-        return {scope.name for scope in session.pending(pair, known)} | new | changed
+        pending = session.pending(pair, known)
+        self._expected = {scope.name: session.waiting(pair, scope) for scope in pending}
+        return {scope.name for scope in pending} | new | changed
 
     def _action(self, job: Job, run: JobRun) -> Callable[[], None]:
         return lambda: self._run(job, run)
@@ -173,14 +185,14 @@ class Distribution:
         :raises RetailError: a session failed, or the time is over.
         """
         pair = self._begin()
-        started = log.now()
+        entry = cdx_history.Entry(self.open_database("hq"), self.name, job.id, job.scope.direction)
         try:
-            self._rounds(pair, job, run)
+            self._rounds(pair, job, run, entry)
         except RetailError as error:
-            self._note(job, run, started, FAILED, str(error))
+            self._note(entry, run, cdx_history.FAILED, str(error))
             raise RetailError("The job %s: %s" % (job.scope.name, error.message), error.advice) from error
         if run.noteworthy:
-            self._note(job, run, started, APPLIED, None)
+            self._note(entry, run, cdx_history.APPLIED)
 
     def _begin(self) -> Pair:
         if self._pair is None:
@@ -191,7 +203,7 @@ class Distribution:
             self._pair.preload(self._pair.scopes)
         return self._pair
 
-    def _rounds(self, pair: Pair, job: Job, run: JobRun) -> None:
+    def _rounds(self, pair: Pair, job: Job, run: JobRun, entry: cdx_history.Entry) -> None:
         scope = next(scope for scope in pair.scopes if scope.name == job.scope.name)
         idle = 0
         while idle < _PATIENCE and session.pending(pair, [scope]):
@@ -202,30 +214,17 @@ class Distribution:
                 )
             done = session.run(pair, scope)
             run.add(done)
+            if run.noteworthy:
+                self._note(entry, run, cdx_history.RUNNING)
             idle = 0 if done.moved else idle + 1
             if idle > 1:
                 time.sleep(_PAUSE)
         run.facts["waiting"] = idle >= _PATIENCE
 
-    def _note(self, job: Job, run: JobRun, started: Any, status: int, message: str | None) -> None:
-        """One row of the session history at HQ."""
-        hq = self.open_database("hq")
-        moment = "CAST(? AS %s)" % hq.engine.types.native("datetime")
-        values: dict[str, Any] = {
-            "DATASTORE": self.name,
-            "JOBID": job.id,
-            "DIRECTION": DIRECTIONS.index(job.scope.direction),
-            "STATUS": status,
-            "ROWSAFFECTED": run.moved,
-            "STARTDATETIME": started.isoformat(timespec="milliseconds"),
-            "STOPDATETIME": log.now().isoformat(timespec="milliseconds"),
-        }
-        if message is not None:
-            values["MESSAGE"] = message
-        quote = hq.engine.names.quote
-        marks = ", ".join(moment if name.endswith("DATETIME") else "?" for name in values)
-        columns = ", ".join(quote(name) for name in values)
-        hq.execute("INSERT INTO %s (%s) VALUES (%s)" % (quote(*HISTORY), columns, marks), *values.values())
+    def _note(self, entry: cdx_history.Entry, run: JobRun, status: int, message: str | None = None) -> None:
+        """What failed with a connection may not be told on it; the error itself is what counts then."""
+        with contextlib.suppress(RetailError) if status == cdx_history.FAILED else contextlib.nullcontext():
+            entry.write(status, run.moved, run.facts["tables"], message)
 
 
 class _Own:

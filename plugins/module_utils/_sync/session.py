@@ -235,6 +235,18 @@ def _goes_on(scope: Scope, ours: ScopeState | None, theirs: ScopeState | None) -
     return bool(ours and theirs and _chains(ours, theirs) and not is_stale(scope, ours, theirs))
 
 
+def waiting(pair: Pair, scope: Scope) -> int | None:
+    """How many rows wait in one scope, both ways; None where a first load, or one of a table, is still to come."""
+    rows = 0
+    for upload in [way for way, wanted in ((True, scope.uploads), (False, scope.downloads)) if wanted]:
+        state = _states(pair, upload).get(scope.name)
+        if state is None or state.landing or (state.anchor_in is None and not upload):
+            return None
+        db = pair.child if upload else pair.parent
+        rows += sum(number for number, _age in db.engine.changes.backlog(db, extracts_of(pair, scope, upload, state)))
+    return rows
+
+
 def _states(pair: Pair, upload: bool) -> dict[str, ScopeState]:
     """What the receiver of one way has taken so far, by scope."""
     if upload:

@@ -436,7 +436,7 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
         )
         if outcome.held_at is not None:
             outcome.held_at = max(int(outcome.held_at), fields.get("floor", 0))
-        total.add(outcome)
+        total.add(outcome, fields["table"])
     return total
 
 
