@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command line of the service: ``retail-sync run|supervise|once|status|verify --config FILE [--json]``.
+"""The command line of the service: ``retail-sync run|supervise|once|status|verify --config FILE [--json]``, and
+``retail-sync quarantine|conflicts list|show|retry|discard --config FILE [--json]``.
 
 Exit codes: 0 all is well; 1 a problem was found; 2 wrong usage or an unusable configuration; 3 a database cannot be
 reached.
@@ -14,11 +15,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Callable
+from typing import Any, Callable
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
+from . import cli_kept, once, rebaseline, report, status, upkeep, verify
 from . import config as configuration
-from . import once, rebaseline, report, status, upkeep, verify
 from .compare import LIMIT
 from .runner import Runner
 from .status import Document
@@ -44,12 +45,16 @@ _LOOKS: dict[str, Callable[[configuration.ServiceConfig, argparse.Namespace], Do
     "once": lambda config, _options: once.run(config),
     "status": lambda config, _options: status.look(config),
     "verify": lambda config, options: verify.check(config, _rows(options)),
+    "quarantine": cli_kept.run,
+    "conflicts": cli_kept.run,
 }
 _TEXTS: dict[str, Callable[[Document], list[str]]] = {
     "cleanup": report.cleanup,
     "once": report.once,
     "status": report.status,
     "verify": report.verify,
+    "quarantine": cli_kept.report,
+    "conflicts": cli_kept.report,
 }
 
 
@@ -80,22 +85,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
+        _add(commands, name, text)
+    for name, actions in cli_kept.ACTIONS.items():
+        text = "what the %s has kept: %s" % (name, ", ".join(actions))
         command = commands.add_parser(name, help=text, description=text, epilog=_EPILOG)
-        command.add_argument(
-            "--config", required=True, metavar="FILE", help="the configuration, a JSON file of mode 0600"
-        )
-        if name in _LOOKS:
-            command.add_argument("--json", action="store_true", help="print JSON")
-        if name == "verify":
-            _add_rows(command)
-        if name == "rebaseline":
-            command.add_argument(
-                "--moved", action="store_true", help="this child is the one, whichever other one the parent knows"
-            )
-        if name == "supervise":
-            command.add_argument("--pid-file", required=True, metavar="FILE", help="where to write who runs")
-            command.add_argument("--output", required=True, metavar="FILE", help="what is printed is appended here")
+        inner = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for action, meaning in actions.items():
+            cli_kept.add_options(_add(inner, action, meaning, json_too=True), action)
     return parser
+
+
+def _add(commands: Any, name: str, text: str, json_too: bool = False) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, epilog=_EPILOG)
+    command.add_argument("--config", required=True, metavar="FILE", help="the configuration, a JSON file of mode 0600")
+    if json_too or name in _LOOKS:
+        command.add_argument("--json", action="store_true", help="print JSON")
+    if name == "verify":
+        _add_rows(command)
+    if name == "rebaseline":
+        command.add_argument(
+            "--moved", action="store_true", help="this child is the one, whichever other one the parent knows"
+        )
+    if name == "supervise":
+        command.add_argument("--pid-file", required=True, metavar="FILE", help="where to write who runs")
+        command.add_argument("--output", required=True, metavar="FILE", help="what is printed is appended here")
+    return command
 
 
 def _add_rows(command: argparse.ArgumentParser) -> None:

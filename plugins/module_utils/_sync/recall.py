@@ -71,7 +71,7 @@ def recall(db: Any, peer_id: int, scope: str, batches: Iterable[Batch], shapes: 
     for row in kept:
         if row.source in sources and row.key not in arriving and row.version >= newest.get(row.key, row).version:
             newest[row.key] = row
-    return Recalled(_batches(newest.values()), sources, units)
+    return Recalled(batches_of((row.header, row.row) for row in newest.values()), sources, units)
 
 
 def release(db: Any, peer_id: int, scope: str, sources: Iterable[Source]) -> None:
@@ -91,13 +91,13 @@ def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> lis
     kept = []
     for number, table, version, header, row in rows:
         fields = json.loads(header)
-        key = _key(table, fields["columns"], row, shapes)
+        key = key_of(table, fields["columns"], row, shapes)
         if key:
             kept.append(_Kept((0, int(number)), key, int(version or 0), header, row, fields.get("unit")))
     return kept
 
 
-def _key(table: str, columns: Sequence[str], row: str, shapes: Mapping[str, Shape]) -> Key | None:
+def key_of(table: str, columns: Sequence[str], row: str, shapes: Mapping[str, Shape]) -> Key | None:
     shape = shapes.get(table)
     if shape is None or not set(columns) <= shape.columns or not set(shape.key) <= set(columns):
         return None
@@ -112,7 +112,7 @@ def _arriving(batches: Iterable[Batch], wanted: set[Key], shapes: Mapping[str, S
     for sequence, header, body in batches:
         fields = json.loads(header)
         for source, row in rows_of(sequence, body):
-            key = _key(fields["table"], fields["columns"], row, shapes)
+            key = key_of(fields["table"], fields["columns"], row, shapes)
             if key in wanted:
                 found.setdefault(key, set()).add(source)
     return found
@@ -131,10 +131,11 @@ def _units(kept: Iterable[_Kept], arriving: Mapping[Key, set[Source]]) -> list[f
     ]
 
 
-def _batches(rows: Iterable[_Kept]) -> list[tuple[str, str]]:
+def batches_of(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rows, each with its header, as batches: header and body."""
     by_header: dict[str, list[str]] = {}
-    for row in rows:
-        by_header.setdefault(row.header, []).append(row.row)
+    for header, row in rows:
+        by_header.setdefault(header, []).append(row)
     return [
         (json.dumps({**json.loads(header), "rows": len(texts)}, ensure_ascii=False), "[%s]" % ",".join(texts))
         for header, texts in by_header.items()

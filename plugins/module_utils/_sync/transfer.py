@@ -300,7 +300,7 @@ def _apply(
 ) -> Transfer:
     """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
     errors: dict[Source, str] = {}
-    again = recall(way.receiver, way.sender_number, way.scope.name, _landed(way, landing), _shapes(way))
+    again = recall(way.receiver, way.sender_number, way.scope.name, _landed(way, landing), shapes_of(way))
     refused = 0
     for attempt in range(_TRIES):
         try:
@@ -323,7 +323,7 @@ def _apply(
     raise StatementFailed("The batch could not be applied within %d tries." % _TRIES, "transient")
 
 
-def _shapes(way: Way) -> dict[str, Shape]:
+def shapes_of(way: Way) -> dict[str, Shape]:
     tables = ((str(shared.name), way.table_at_receiver(shared)) for shared in way.tables)
     return {
         name: Shape(table.primary_key, frozenset(column.name for column in table.columns)) for name, table in tables
@@ -387,7 +387,7 @@ def _pass_on(way: Way, linked: Sequence[Link], again: Recalled) -> None:
     """What belongs together here belongs together further up; what is recalled has links that the sender has forgotten."""
     if not way.upload or not (linked or again.units):
         return
-    further = {str(name) for name in _going_up(way)}
+    further = {str(name) for name in going_up(way)}
     recalled = [(min(further, default=""), one[1], other[1]) for one, other in again.links if one != other]
     links.pass_on(way.receiver, way.sender_number, (link for link in [*linked, *recalled] if link[0] in further))
 
@@ -423,14 +423,16 @@ def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source
     )
     by_name = {str(shared.name): shared for shared in way.tables}
     headers = [(sequence, json.loads(header)) for sequence, header in landed]
-    further = _going_up(way) if way.upload and headers else frozenset()
-    track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and _goes_further(way))
+    further = going_up(way) if way.upload and headers else frozenset()
+    track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and goes_further(way))
     for sequence, fields in headers:
         body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
         known = Anchor(*fields["acked"]) if "acked" in fields else acked
         absent = quarantine.numbers_in(sequence, without)
         shared = _still_there(way, by_name.get(fields["table"]), fields)
-        work = _work(way, shared, fields["columns"], mark, known, body, (*key, sequence), absent, fields.get("anew"))
+        work = make_work(
+            way, shared, fields["columns"], mark, known, body, (*key, sequence), absent, fields.get("anew")
+        )
         outcome = receiver.engine.applying.apply_batch(
             receiver, replace(work, track_all=track_all, goes_further=shared.name in further)
         )
@@ -457,14 +459,14 @@ def _still_there(way: Way, shared: SharedTable | None, fields: dict[str, Any]) -
     return shared
 
 
-def _going_up(way: Way) -> frozenset[TableName]:
+def going_up(way: Way) -> frozenset[TableName]:
     """The tables of this scope whose changes go up from the receiver of an upload, too."""
     scopes = metadata.read_scopes(way.receiver, metadata.PARENT)
     up = {table.name for scope in scopes if scope.uploads for table in scope.tables}
     return frozenset(shared.name for shared in way.tables if shared.name in up)
 
 
-def _goes_further(way: Way) -> bool:
+def goes_further(way: Way) -> bool:
     """Whether what is loaded here has to go further down.
 
     A register that comes to a running store in this moment waits until the load is there, and then loads it, too.
@@ -473,7 +475,7 @@ def _goes_further(way: Way) -> bool:
     return any(peer.peer_id != metadata.PARENT for peer in metadata.read_peers(way.receiver))
 
 
-def _work(
+def make_work(
     way: Way,
     shared: SharedTable,
     columns: list[str],

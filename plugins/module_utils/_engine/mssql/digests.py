@@ -123,16 +123,23 @@ def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) 
 
 def keys_from_json(table: Table) -> str:
     """SQL: the keys of one bound parameter (see ``_canonical.numbered``) as alias q, under their own names, with their place p."""
-    read = ", ".join(
-        "k%d %s '$.k%d'" % (place, types.read_as(column), place) for place, column in enumerate(table.key_columns)
-    )
-    # Back to the column's own type: an index is of no use to a longer one.
+    return rows_from_json(table, table.key_columns)
+
+
+def rows_from_json(table: Table, columns: Sequence[Column]) -> str:
+    """SQL: likewise with any columns of the table, as ``k0``, ``k1`` … in their order."""
+    read = ", ".join("k%d %s '$.k%d'" % (place, types.read_as(column), place) for place, column in enumerate(columns))
     values = ", ".join(
-        "CONVERT(%s, %s) AS %s"
-        % (types.native(column.type), types.from_wire(column, "j.k%d" % place), names.quote(column.name))
-        for place, column in enumerate(table.key_columns)
+        "%s AS %s" % (_read(table, column, types.from_wire(column, "j.k%d" % place)), names.quote(column.name))
+        for place, column in enumerate(columns)
     )
     return "(SELECT j.p, %s FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (p int '$.p', %s) AS j) AS q" % (values, read)
+
+
+def _read(table: Table, column: Column, value: str) -> str:
+    # A key in its column's own type: an index is of no use to a longer one. Anything else as it came, so that what is too long
+    # is refused and not cut.
+    return "CONVERT(%s, %s)" % (types.native(column.type), value) if column.name in table.primary_key else value
 
 
 def _wanted(digest: Digest) -> str:

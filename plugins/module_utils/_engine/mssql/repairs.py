@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._canonical import numbered
-from .._model import Table
+from .._model import Column, Table
 from . import names, probes, tracking
-from .digests import keys_from_json
+from .digests import keys_from_json, rows_from_json
 
 
 def touch(db: Any, table: Table, keys: Sequence[str], born: bool, alone: bool) -> None:
@@ -57,6 +57,42 @@ def touch(db: Any, table: Table, keys: Sequence[str], born: bool, alone: bool) -
         ),
         numbered(keys),
     )
+
+
+def put(db: Any, table: Table, columns: Sequence[Column], row: str) -> None:
+    """Write one row as the application would: a change of this database; in the caller's transaction.
+
+    :param row: a wire object, ``k0``, ``k1`` … in the order of ``columns``, with the whole key.
+    :raises StatementFailed: the row does not fit.
+    """
+    parts = _parts(table, columns)
+    if not db.value("SELECT COUNT(*) FROM {base} AS r JOIN {row} ON {present}".format(**parts), numbered([row])):
+        db.execute("INSERT INTO {base} ({names}) SELECT {values} FROM {row}".format(**parts), numbered([row]))
+    elif parts["changes"]:
+        db.execute("UPDATE r SET {changes} FROM {base} AS r JOIN {row} ON {present}".format(**parts), numbered([row]))
+
+
+def remove(db: Any, table: Table, key: str) -> None:
+    """Delete one row as the application would; in the caller's transaction.
+
+    :param key: a wire object.
+    """
+    db.execute(
+        "DELETE r FROM {base} AS r JOIN {row} ON {present}".format(**_parts(table, table.key_columns)), numbered([key])
+    )
+
+
+def _parts(table: Table, columns: Sequence[Column]) -> dict[str, str]:
+    own = [names.quote(column.name) for column in columns]
+    plain = [names.quote(column.name) for column in columns if column.name not in table.primary_key]
+    return {
+        "base": names.quote(*table.name),
+        "row": rows_from_json(table, columns),
+        "names": ", ".join(own),
+        "values": ", ".join("q." + name for name in own),
+        "changes": ", ".join("%s = q.%s" % (name, name) for name in plain),
+        "present": tracking.matching("r", "q", [names.quote(column.name) for column in table.key_columns]),
+    }
 
 
 def orphans(db: Any, tables: Sequence[Table]) -> list[int]:

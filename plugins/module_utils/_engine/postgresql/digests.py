@@ -110,12 +110,17 @@ def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) 
 
 def keys_from_json(table: Table) -> str:
     """SQL: the keys of one bound parameter (see ``_canonical.numbered``) as alias q, under their own names, with their place p."""
-    read = ", ".join("k%d %s" % (place, types.read_as(column)) for place, column in enumerate(table.key_columns))
+    return rows_from_json(table, table.key_columns)
+
+
+def rows_from_json(table: Table, columns: Sequence[Column]) -> str:
+    """SQL: likewise with any columns of the table, as ``k0``, ``k1`` … in their order."""
+    read = ", ".join("k%d %s" % (place, types.read_as(column)) for place, column in enumerate(columns))
     values = ", ".join(
         "%s AS %s" % (types.from_wire(column, "j.k%d" % place), names.quote(column.name))
-        for place, column in enumerate(table.key_columns)
+        for place, column in enumerate(columns)
     )
-    return "(SELECT j.p, %s FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS j (p integer, %s)) q" % (
+    return "(SELECT j.p, %s FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS j (p integer, %s)) AS q" % (
         values,
         read,
     )

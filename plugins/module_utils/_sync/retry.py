@@ -1,0 +1,256 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was put aside is tried again: rows in quarantine are stored whole or stay there with the new message; the image that lost
+a conflict wins now, as a change of the database that decides. One unit is one transaction; an interrupted run may be run anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .._engine._errors import RetailError, StatementFailed
+from .._engine._wire import Outcome
+from . import kept, metadata, recall, transfer
+from .kept import Kept
+from .metadata import CONFLICT, PARENT, QUARANTINE, Scope
+from .pair import Pair
+from .quarantine import joined
+from .transfer import Anchor, Way
+
+Document = dict[str, Any]
+
+_TRIES = 5
+
+STORED, BACK, HELD = "stored", "back in quarantine", "waiting"
+
+
+class _Held(Exception):
+    """A change here has yet to be judged by the parent."""
+
+
+def retry(pair: Pair, rows: Sequence[Kept]) -> list[Document]:
+    """Store rows of the quarantine that can be stored by now; an entry a unit.
+
+    Units that wrote the same rows are tried together. What fails is tried once more after others were stored, which it may
+    have been waiting for.
+
+    :raises RetailError: a session was running for too long, or a connection was lost; what was stored stays stored.
+    """
+    done = []
+    wanted = kept.units(rows)
+    for side, scope in sorted({key[:2] for key in wanted}):
+        found = next((one for one in pair.scopes if one.name == scope), None)
+        if found is None:
+            raise RetailError("The pair has no scope %r any more." % scope, "Put it back, or discard its rows.")
+        with kept.alone(pair, scope):
+            done += _Units(pair, found, side).run({key[2] for key in wanted if key[:2] == (side, scope)})
+    return done
+
+
+class _Units:
+    """The quarantine of one scope on one side."""
+
+    def __init__(self, pair: Pair, scope: Scope, side: str) -> None:
+        self.way = _way(pair, scope, upload=side == "parent")
+        self.side = side
+        self.above = metadata.read_state(pair.parent, pair.downwards.peer_id, scope.name)
+        self.state = self.above if side == "parent" else metadata.read_state(pair.child, PARENT, scope.name)
+
+    def run(self, wanted: set[str]) -> list[Document]:
+        groups = [group for group in self._groups() if any(row.unit in wanted for row in group)]
+        results = [(group, self._try(group)) for group in groups]
+        if any(one["result"] == STORED for _group, one in results):
+            results = [(group, one if one["result"] == STORED else self._try(group)) for group, one in results]
+        return [one for _group, one in results]
+
+    def _groups(self) -> list[list[_Row]]:
+        """All rows of the scope, those together that stand or fall together."""
+        rows = _read(self.way)
+        links = [(("unit", row.unit), key) for row in rows for key in (row.key or ("row", row.number), *row.linked)]
+        groups = joined(links)
+        found: dict[int, list[_Row]] = {}
+        for row in rows:
+            found.setdefault(id(groups["unit", row.unit]), []).append(row)
+        return list(found.values())
+
+    def _try(self, group: list[_Row]) -> Document:
+        document: Document = {
+            "side": self.side,
+            "scope": self.way.scope.name,
+            "units": sorted({row.unit for row in group}),
+            "rows": len(group),
+            "result": STORED,
+            "error": None,
+        }
+        try:
+            self._store(group)
+        except _Held:
+            document.update(result=HELD, error="A change of the same row has yet to go up.")
+        except StatementFailed as failure:
+            if failure.kind != "data":
+                raise
+            self._note(group, failure.message)
+            document.update(result=BACK, error=failure.message)
+        return document
+
+    def _store(self, group: list[_Row]) -> None:
+        unfit = [row for row in group if row.key is None]
+        if unfit:
+            message = "The table %s, or a column of it, is not there." % unfit[0].table
+            raise StatementFailed(message, "data")
+        for attempt in range(_TRIES):
+            try:
+                self._store_once(group)
+                return
+            except StatementFailed as failure:
+                if failure.kind != "transient" or attempt + 1 == _TRIES:
+                    raise
+
+    def _store_once(self, group: list[_Row]) -> None:
+        receiver = self.way.receiver
+        with receiver.transaction():
+            outcome = Outcome()
+            for header, body in self._batches(group):
+                outcome.add(self._apply(json.loads(header), body))
+            if outcome.held:
+                raise _Held
+            _delete(receiver, QUARANTINE, "quarantine_id", group)
+
+    def _batches(self, group: list[_Row]) -> list[tuple[str, str]]:
+        newest: dict[Any, _Row] = {}
+        for row in group:
+            if row.version >= newest.get(row.key, row).version:
+                newest[row.key] = row
+        outdated = {id(row) for row in newest.values() if row.source <= 0 and _has_newer(self.way, row)}
+        return recall.batches_of((row.header, row.row) for row in newest.values() if id(row) not in outdated)
+
+    def _apply(self, fields: dict[str, Any], body: str) -> Outcome:
+        way = self.way
+        shared = next(one for one in way.tables if str(one.name) == fields["table"])
+        acked = Anchor(self.above.anchor_in or 0, self.above.anchor_seen)
+        text = "CAST(? AS %s)" % way.receiver.engine.types.native("nvarchar(max)")
+        work = transfer.make_work(
+            way,
+            shared,
+            fields["columns"],
+            Anchor(self.state.anchor_in or 0),
+            acked,
+            text,
+            (body,),
+            frozenset(),
+            fields.get("anew"),
+        )
+        track_all = way.upload or not fields["load"] or transfer.goes_further(way)
+        return way.receiver.engine.applying.apply_batch(
+            way.receiver, replace(work, track_all=track_all, goes_further=shared.name in transfer.going_up(way))
+        )
+
+    def _note(self, group: list[_Row], message: str) -> None:
+        receiver = self.way.receiver
+        with receiver.transaction():
+            for row in group:
+                receiver.execute(
+                    "UPDATE %s SET error = ? WHERE quarantine_id = ?" % receiver.engine.names.quote(*QUARANTINE),
+                    message,
+                    row.number,
+                )
+
+
+class _Row:
+    """One row in quarantine. ``key`` None: it does not fit the receiver's tables any more."""
+
+    def __init__(self, shapes: dict[str, recall.Shape], record: Any) -> None:
+        self.number, source, self.table, version, self.header, self.row = record
+        self.source = int(source or 0)
+        self.unit = str(self.source) if self.source > 0 else "row-%d" % self.number
+        self.version = int(version or 0)
+        fields = json.loads(self.header)
+        self.key = recall.key_of(self.table, fields["columns"], self.row, shapes)
+        self.linked = [("linked", fields["unit"])] if fields.get("unit") is not None else []
+
+
+def _read(way: Way) -> list[_Row]:
+    shapes = transfer.shapes_of(way)
+    rows = way.receiver.query(
+        "SELECT quarantine_id, source_transaction, table_name, version, header, row_image FROM %s "
+        "WHERE peer_id = ? AND sync_scope_name = ? ORDER BY quarantine_id" % way.receiver.engine.names.quote(*QUARANTINE),
+        way.sender_number, way.scope.name,
+    )  # fmt: skip
+    return [_Row(shapes, row) for row in rows]
+
+
+def _way(pair: Pair, scope: Scope, upload: bool) -> Way:
+    number = pair.downwards.peer_id
+    return Way(
+        sender=pair.child if upload else pair.parent, receiver=pair.parent if upload else pair.child,
+        receiver_number=PARENT if upload else number, sender_number=number if upload else PARENT,
+        upload=upload, scope=scope, tables=pair.shared_tables(scope),
+    )  # fmt: skip
+
+
+def _has_newer(way: Way, row: _Row) -> bool:
+    """Whether the sender has given the row a later version. One that stood alone was stored then without this one."""
+    shared = next(one for one in way.tables if str(one.name) == row.table)
+    table, db = way.table_at_sender(shared), way.sender
+    names, digests, tracking = db.engine.names, db.engine.digests, db.engine.tracking
+    own = [names.quote(name) for name in table.primary_key]
+    wire = json.dumps({"k%d" % place: value for place, value in enumerate(row.key[1:])}, ensure_ascii=False)
+    version = db.value(
+        "SELECT CAST(t.version AS bigint) FROM %s AS t JOIN %s ON %s"
+        % (
+            names.quote(*tracking.tracking_name(table.name)),
+            digests.keys_from_json(table),
+            tracking.matching("t", "q", own),
+        ),
+        '[{"p":0,%s]' % wire[1:],
+    )
+    return version is not None and int(version) > row.version
+
+
+def _delete(db: Any, name: Any, column: str, rows: Iterable[Any]) -> None:
+    for row in rows:
+        db.execute("DELETE FROM %s WHERE %s = ?" % (db.engine.names.quote(*name), column), row.number)
+
+
+def overturn(pair: Pair, rows: Sequence[Kept]) -> list[Document]:
+    """Let the image that lost win now: written like a change of the database that keeps the conflict, which then travels as any.
+
+    :raises RetailError: the image does not fit the table any more, or is refused; what was done before stays.
+    """
+    tables = {side: kept.tables_of(pair, side) for side in {one.side for one in rows}}
+    done = []
+    for one in rows:
+        db = pair.child if one.side == "child" else pair.parent
+        table = _table_of(tables[one.side], one)
+        image = one.images["images"][one.fields["loser"]]
+        with db.transaction():
+            if image is None:
+                db.engine.repairs.remove(db, table, _wire(one.key.values()))
+            else:
+                columns = [table.column(name) for name in image]
+                db.engine.repairs.put(db, table, columns, _wire(image.values()))
+            _delete(db, CONFLICT, "conflict_id", [one])
+        done.append({"side": one.side, "unit": one.unit, "table": one.table, "key": one.key, "result": STORED})
+    return done
+
+
+def _table_of(tables: dict[str, Any], one: Kept) -> Any:
+    table = tables.get(one.table)
+    image = one.images["images"][one.fields["loser"]] or one.key
+    gone = [name for name in image if table is None or table.column(name) is None]
+    if gone:
+        raise RetailError(
+            "The conflict %s has columns that %s does not have at the %s: %s."
+            % (one.unit, one.table, one.side, ", ".join(gone)),
+            "Put them back, or discard the conflict.",
+        )
+    return table
+
+
+def _wire(values: Iterable[Any]) -> str:
+    return json.dumps({"k%d" % place: value for place, value in enumerate(values)}, ensure_ascii=False)

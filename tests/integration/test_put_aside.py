@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""retail-sync quarantine and conflicts, from the command line to the databases."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from session_world import World, rows
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import cli
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
+
+Command = Callable[..., tuple[int, dict[str, Any]]]
+
+
+def _table(name: str, key: str, **columns: str) -> Table:
+    parsed = tuple(Column.parse(column, text) for column, text in columns.items())
+    return Table(TableName("ax", name), parsed, tuple(key.split()))
+
+
+ITEM = _table("ITEM", "ID", ID="bigint not null", NAME="nvarchar(20)")
+SALE = _table("SALE", "ID", ID="bigint not null", AMOUNT="int")
+LINE = _table("LINE", "ID NUMBER", ID="bigint not null", NUMBER="int not null", TEXT="nvarchar(max)")
+CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(20)")
+TABLES = (ITEM, SALE, LINE, CUSTOMER)
+DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
+UP = make_scope("sales", "upload", [SALE.name, LINE.name], 0, 2, 12)
+BOTH = Scope("customers", "bidirectional", (ScopeTable(CUSTOMER.name, "parent"),), 0, 3, 13, True)
+SCOPES = (DOWN, UP, BOTH)
+
+
+@pytest.fixture
+def command(pair: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command as a person does; returns its exit code and its JSON."""
+    sides = {}
+    for side in ("child", "parent"):
+        facts = getattr(pair, side).target
+        sides[side] = {
+            name: getattr(facts, name) for name in ("engine", "host", "port", "database", "user", "password", "encrypt")
+        }
+    config = tmp_path / "config.json"
+    config.touch(mode=0o600)
+    config.write_text(json.dumps({"name": "HOUSTON-000001", **sides}))
+
+    def run(*words: str) -> tuple[int, dict[str, Any]]:
+        capsys.readouterr()
+        code = cli.main([*words, "--config", str(config), "--json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else {"said": said.err}
+
+    return run
+
+
+@pytest.fixture
+def poisoned(pair: World) -> World:
+    """A sale of two tables, and one more, that the parent refuses."""
+    pair.parent.execute('ALTER TABLE ax."LINE" ADD CONSTRAINT mended CHECK ("TEXT" <> \'bad\')')
+    for number in (1, 2):
+        with pair.child.transaction():
+            pair.child.execute("""INSERT INTO ax."SALE" VALUES (?, 5)""", number)
+            pair.child.execute("""INSERT INTO ax."LINE" VALUES (?, 1, 'bad'), (?, 2, 'good')""", number, number)
+    pair.settle()
+    assert rows(pair.parent, "SALE") == []
+    return pair
+
+
+def test_the_quarantine_is_listed_by_unit_with_the_side_and_the_message(poisoned: World, command: Command) -> None:
+    code, document = command("quarantine", "list")
+    assert code == 0
+    units = document["units"]
+    assert [(unit["side"], unit["scope"], unit["count"]) for unit in units] == [("parent", "sales", 3)] * 2
+    assert {row["table"] for row in units[0]["rows"]} == {"ax.SALE", "ax.LINE"}
+    assert {json.dumps(row["key"]) for row in units[1]["rows"]} >= {'{"ID": 2}', '{"ID": 2, "NUMBER": 1}'}
+    assert all("mended" in row["error"] and "image" not in row for unit in units for row in unit["rows"])
+    _code, shown = command("quarantine", "show", "--unit", units[0]["unit"])
+    assert {"ID": 1, "NUMBER": 1, "TEXT": "bad"} in [row["image"] for row in shown["units"][0]["rows"]]
+
+
+def test_a_retry_stores_a_unit_whole_or_leaves_it_with_the_new_message(poisoned: World, command: Command) -> None:
+    poisoned.parent.execute('ALTER TABLE ax."LINE" DROP CONSTRAINT mended')
+    poisoned.parent.execute('ALTER TABLE ax."SALE" ADD CONSTRAINT other CHECK ("ID" <> 2)')
+    code, document = command("quarantine", "retry", "--all")
+    assert code == 1
+    assert sorted(one["result"] for one in document["results"]) == ["back in quarantine", "stored"]
+    assert rows(poisoned.parent, "SALE") == [(1, 5)]
+    assert rows(poisoned.parent, "LINE") == [(1, 1, "bad"), (1, 2, "good")]
+    _code, left = command("quarantine", "list")
+    assert ["other" in row["error"] for unit in left["units"] for row in unit["rows"]] == [True] * 3
+    poisoned.parent.execute('ALTER TABLE ax."SALE" DROP CONSTRAINT other')
+    assert command("quarantine", "retry", "--scope", "sales")[0] == 0
+    poisoned.settle()
+    assert rows(poisoned.parent, "LINE") == rows(poisoned.child, "LINE")
+    assert command("quarantine", "list")[1]["units"] == []
+
+
+def test_a_retry_yields_to_what_came_later(poisoned: World, command: Command) -> None:
+    """The corrected sale takes its whole unit out of quarantine; an old image never overwrites it."""
+    poisoned.child.execute("""UPDATE ax."LINE" SET "TEXT" = 'right' WHERE "ID" = 1""")
+    poisoned.settle()
+    poisoned.parent.execute('ALTER TABLE ax."LINE" DROP CONSTRAINT mended')
+    assert command("quarantine", "retry", "--all")[0] == 0
+    assert rows(poisoned.parent, "LINE") == rows(poisoned.child, "LINE")
+    assert rows(poisoned.parent, "LINE")[0] == (1, 1, "right")
+
+
+def test_a_downloaded_row_is_kept_and_retried_at_the_child(pair: World, command: Command) -> None:
+    pair.child.execute('ALTER TABLE ax."ITEM" ADD CONSTRAINT mended CHECK ("NAME" <> \'bad\')')
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'bad')""")
+    pair.settle()
+    assert [unit["side"] for unit in command("quarantine", "list")[1]["units"]] == ["child"]
+    pair.child.execute('ALTER TABLE ax."ITEM" DROP CONSTRAINT mended')
+    assert command("quarantine", "retry", "--table", "ax.ITEM")[0] == 0
+    assert rows(pair.child, "ITEM") == [(1, "bad")]
+    pair.settle()
+
+
+def test_nothing_is_discarded_without_a_choice_and_a_yes(poisoned: World, command: Command, tmp_path: Path) -> None:
+    unit = command("quarantine", "list")[1]["units"][0]["unit"]
+    assert command("quarantine", "discard", "--yes")[0] == 2
+    assert command("quarantine", "discard", "--unit", unit)[0] == 2
+    assert command("quarantine", "discard", "--unit", "12345678", "--yes")[0] == 1
+    assert poisoned.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 6
+    saved = tmp_path / "discarded.json"
+    assert command("quarantine", "discard", "--unit", unit, "--yes", "--save", str(saved))[0] == 0
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    images = [row["image"] for one in json.loads(saved.read_text())["discarded"] for row in one["rows"]]
+    assert {"ID": 1, "AMOUNT": 5} in images and len(images) == 3
+    assert poisoned.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 3
+    assert command("quarantine", "discard", "--all", "--yes", "--save", str(saved))[0] == 1, "the file is there already"
+    assert poisoned.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 3
+    code, document = command("quarantine", "discard", "--all", "--yes")
+    assert (code, document["discarded"], document["units"][0]["count"]) == (0, 3, 3)
+    assert poisoned.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
+
+
+@pytest.fixture
+def disputed(pair: World) -> World:
+    """Customer 1 was changed on both sides, and the parent won; customer 2 was deleted at the child, and the parent won."""
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'first'), (2, 'second')""")
+    pair.settle()
+    pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child' WHERE "ID" = 1""")
+    pair.child.execute("""DELETE FROM ax."CUSTOMER" WHERE "ID" = 2""")
+    pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent'""")
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == [(1, "parent"), (2, "parent")]
+    return pair
+
+
+def test_the_image_that_lost_a_conflict_can_win_later(disputed: World, command: Command) -> None:
+    _code, document = command("conflicts", "show")
+    shown = [row for unit in document["units"] for row in unit["rows"]]
+    assert {unit["side"] for unit in document["units"]} == {"parent"}
+    assert [row["images"]["child"] for row in shown] == [{"ID": 1, "NAME": "child"}, None]
+    assert [(row["winner"], row["loser"]) for row in shown] == [("parent", "child")] * 2
+    assert command("conflicts", "retry", "--all")[0] == 0
+    disputed.settle()
+    assert rows(disputed.child, "CUSTOMER") == rows(disputed.parent, "CUSTOMER") == [(1, "child")]
+    assert command("conflicts", "list")[1]["units"] == []
+
+
+def test_a_conflict_can_be_forgotten(disputed: World, command: Command) -> None:
+    unit = command("conflicts", "list")[1]["units"][0]["unit"]
+    code, document = command("conflicts", "discard", "--unit", unit, "--yes")
+    assert (code, document["discarded"]) == (0, 1)
+    assert document["units"][0]["rows"][0]["images"]["child"] == {"ID": 1, "NAME": "child"}
+    assert disputed.parent.value("SELECT count(*) FROM dbo.sync_conflict") == 1
+
+
+def test_verify_compares_and_repairs_from_the_command_line(pair: World, command: Command) -> None:
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'one'), (2, 'two')""")
+    pair.settle()
+    with pair.child.transaction():
+        pair.child.execute("SET LOCAL session_replication_role = replica")
+        pair.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'wrong' WHERE "ID" = 2""")
+    code, document = command("verify", "--digest", "--table", "ax.ITEM")
+    (compared,) = document["comparison"]
+    assert (code, compared["different"], compared["differences"]) == (
+        1, 1, [{"key": {"ID": 2}, "what": "another image", "status": "different"}],
+    )  # fmt: skip
+    assert command("verify", "--digest", "--table", "ax.NOTHING")[0] == 1
+    _code, document = command("verify", "--repair")
+    assert [(row["side"], row["key"]) for row in document["repaired"]] == [("child", {"ID": 2}), ("parent", {"ID": 2})]
+    pair.settle()
+    assert command("verify", "--digest")[1]["comparison"][0]["different"] == 0
+    assert rows(pair.child, "ITEM") == [(1, "one"), (2, "two")]
