@@ -13,10 +13,12 @@ import pytest
 from session_world import World, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import compare, repair
 from ansible_collections.axops.retail.plugins.module_utils._sync.compare import Comparison
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
@@ -210,3 +212,18 @@ def test_sales_that_were_truncated_before_they_went_up_do_not_wait_for_ever(sold
     assert repair.bury(pair, results) == []
     sold.settle()
     assert len(rows(sold.parent, "SALE")) == 100
+
+
+def test_rows_that_a_filter_keeps_back_are_no_difference(world: World) -> None:
+    only = (Condition("NAME", ("ours",)),)
+    scope = Scope("items", "download", (ScopeTable(ITEM.name, "parent", only),), 0, 1, 11)
+    world.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'ours', 1), (2, 'theirs', 1)""")
+    world.provision((scope,))
+    world.settle()
+    assert rows(world.child, "ITEM", '"ID"') == [(1,)]
+    assert compared(world)["ITEM"].found == []
+    with untracked(world.child):
+        world.child.execute("""UPDATE ax."ITEM" SET "PRICE" = 2""")
+    assert found(compared(world)["ITEM"]) == [(1, "another image", "different")]
+    world.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'ours' WHERE "ID" = 2""")
+    assert [row[-1] for row in found(compared(world)["ITEM"])] == ["waiting", "waiting"]

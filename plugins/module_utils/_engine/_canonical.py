@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ._filter import Filter
 from ._model import Column, Table
 
 
@@ -45,13 +46,14 @@ def common(one: Form, other: Form) -> Form | None:
 class Digest:
     """Which rows of a table are summed up, and how their columns are spelled.
 
-    ``origin`` not None: only rows whose tracking names that peer as their origin.
+    ``origin`` not None: only rows whose tracking names that peer as their origin. ``filter``: only rows under it.
     """
 
     table: Table
     columns: tuple[Column, ...]
     forms: tuple[Form, ...]
     origin: int | None = None
+    filter: Filter = ()
 
     @property
     def keys(self) -> Sequence[tuple[Column, Form]]:

@@ -160,9 +160,13 @@ class _Table:
     def __init__(self, now: _Moment, shared: SharedTable) -> None:
         self.now, self.shared, self.scope = now, shared, now.scope
         self.result = Comparison(now.scope, shared)
-        self.digests = _digests(now.pair, shared, self.result.left_out)
+        self.digests = _digests(now.pair, shared, now.scope.downloads, self.result.left_out)
         self.extracts = _extracts(now, shared)
         self.named: set[str] = set()
+        #: Rows come under a filter, and leave it, without being written: nobody can say which of them wait.
+        downwards = self.extracts["parent"]
+        above = now.pair.parent
+        self.moving = bool(downwards and downwards.filter and above.engine.changes.probe(above, [downwards]))
 
     def compare(self, most: int) -> Comparison:
         child, parent, number = self._buckets()
@@ -214,7 +218,7 @@ class _Table:
                 if child.digest != parent.digest:
                     kept = kept or _kept(self.now, str(self.shared.name))
                     one = Difference(wire, child, parent)
-                    one.status = _status(one, kept)
+                    one.status = WAITING if self.moving else _status(one, kept)
                     self.result.found.append(one)
 
     def look(self, keys: Sequence[str]) -> tuple[list[Seen], list[Seen]]:
@@ -233,11 +237,11 @@ def _look_again(later: _Moment | None, result: Comparison) -> None:
         for one, child, parent in zip(part, *table.look([one.wire for one in part])):
             moved = (child.digest, parent.digest) != (one.child.digest, one.parent.digest)
             one.child, one.parent = child, parent
-            one.status = WAITING if moved else _status(one, kept)
+            one.status = WAITING if moved or table.moving else _status(one, kept)
     result.found = [one for one in result.found if one.child.digest != one.parent.digest]
 
 
-def _digests(pair: Pair, shared: SharedTable, left_out: list[str]) -> dict[str, Digest]:
+def _digests(pair: Pair, shared: SharedTable, downloads: bool, left_out: list[str]) -> dict[str, Digest]:
     columns, forms = [], []
     own = {column.name: column for column in shared.columns_of(shared.child)}
     theirs = {column.name: column for column in shared.columns_of(shared.parent)}
@@ -252,7 +256,12 @@ def _digests(pair: Pair, shared: SharedTable, left_out: list[str]) -> dict[str, 
             forms.append(form)
     return {
         "child": Digest(shared.child, tuple(own[name] for name in columns), tuple(forms)),
-        "parent": Digest(shared.parent, tuple(theirs[name] for name in columns), tuple(forms)),
+        "parent": Digest(
+            shared.parent,
+            tuple(theirs[name] for name in columns),
+            tuple(forms),
+            filter=shared.filter if downloads else (),
+        ),
     }
 
 

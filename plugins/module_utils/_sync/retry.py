@@ -147,7 +147,8 @@ class _Units:
         )
         track_all = way.upload or not fields["load"] or transfer.goes_further(way)
         return way.receiver.engine.applying.apply_batch(
-            way.receiver, replace(work, track_all=track_all, goes_further=shared.name in transfer.going_up(way))
+            way.receiver,
+            replace(work, track_all=track_all, goes_further=way.upload and shared.name in transfer.going_up(way)),
         )
 
     def _note(self, group: list[_Row], message: str) -> None:

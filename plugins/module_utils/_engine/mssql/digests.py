@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .._canonical import Bucket, Digest, Form, Seen, numbered
+from .._filtering import Filtering
 from .._model import Column, Table
 from .._wire import Extract
 from . import marks, names, probes, tracking, types
@@ -111,7 +112,7 @@ def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) 
             waits=waits,
             keys=keys_from_json(digest.table),
             base=names.quote(*digest.table.name),
-            present=tracking.matching("r", "q", key_names),
+            present=tracking.matching("r", "q", key_names) + (" AND " + _under_filter(digest) if digest.filter else ""),
             tracking=names.quote(*tracking.tracking_name(digest.table.name)),
             tracked=tracking.matching("t", "q", key_names),
         ),
@@ -143,14 +144,23 @@ def _read(table: Table, column: Column, value: str) -> str:
 
 
 def _wanted(digest: Digest) -> str:
-    if digest.origin is None:
-        return ""
-    keys = [names.quote(column.name) for column in digest.table.key_columns]
-    return " WHERE EXISTS (SELECT 1 FROM %s AS t WHERE %s AND t.origin = %d)" % (
-        names.quote(*tracking.tracking_name(digest.table.name)),
-        tracking.matching("t", "r", keys),
-        int(digest.origin),
-    )
+    conditions = [_under_filter(digest)] if digest.filter else []
+    if digest.origin is not None:
+        keys = [names.quote(column.name) for column in digest.table.key_columns]
+        conditions.append(
+            "EXISTS (SELECT 1 FROM %s AS t WHERE %s AND t.origin = %d)"
+            % (
+                names.quote(*tracking.tracking_name(digest.table.name)),
+                tracking.matching("t", "r", keys),
+                int(digest.origin),
+            )
+        )
+    return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _under_filter(digest: Digest) -> str:
+    extract = Extract(table=digest.table, columns=(), low=None, seen=None, not_origin=0, filter=digest.filter)
+    return "(%s)" % Filtering(extract, names, marks, tracking.tracking_name(digest.table.name)).matching("r")
 
 
 def _wire_key(table: Table) -> str:
