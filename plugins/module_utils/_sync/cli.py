@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
-from . import cli_kept, once, rebaseline, report, status, upkeep, verify
+from . import cli_kept, once, package, rebaseline, report, status, upkeep, verify
 from . import config as configuration
 from .compare import LIMIT
 from .runner import Runner
@@ -37,6 +37,7 @@ _COMMANDS = {
     "once": "run all scopes until nothing is pending, and say what moved",
     "status": "what waits in each direction, what went last, what is wrong; works while a database is down",
     "cleanup": "forget old deletions that everybody has heard of, old log rows and conflicts, on both sides",
+    "package": "make a package from which the registers of this store load, or show one; a register loads from it by itself",
     "rebaseline": "begin anew: compare everything, and send what one side lacks; after a restore that nothing shows",
     "verify": "check tracking, keys, sessions, row counts and the log on both sides; with --digest the rows themselves",
 }
@@ -48,9 +49,15 @@ _LOOKS: dict[str, Callable[[configuration.ServiceConfig, argparse.Namespace], Do
     "quarantine": cli_kept.run,
     "conflicts": cli_kept.run,
 }
+_PACKAGES: dict[str, Callable[[configuration.ServiceConfig, argparse.Namespace], Document]] = {
+    "make": lambda config, options: upkeep.make_package(config, options.to or config.package, options.hours),
+    "show": lambda config, options: package.show(options.to or config.package),
+}
+_LOOKS["package"] = lambda config, options: _PACKAGES[options.action](config, options)
 _TEXTS: dict[str, Callable[[Document], list[str]]] = {
     "cleanup": report.cleanup,
     "once": report.once,
+    "package": report.package,
     "status": report.status,
     "verify": report.verify,
     "quarantine": cli_kept.report,
@@ -102,6 +109,8 @@ def _add(commands: Any, name: str, text: str, json_too: bool = False) -> argpars
         command.add_argument("--json", action="store_true", help="print JSON")
     if name == "verify":
         _add_rows(command)
+    if name == "package":
+        _add_package(command)
     if name == "rebaseline":
         command.add_argument(
             "--moved", action="store_true", help="this child is the one, whichever other one the parent knows"
@@ -110,6 +119,16 @@ def _add(commands: Any, name: str, text: str, json_too: bool = False) -> argpars
         command.add_argument("--pid-file", required=True, metavar="FILE", help="where to write who runs")
         command.add_argument("--output", required=True, metavar="FILE", help="what is printed is appended here")
     return command
+
+
+def _add_package(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=sorted(_PACKAGES))
+    command.add_argument(
+        "--to", default="", metavar="FOLDER", help="the package's folder, if not that of the configuration"
+    )
+    command.add_argument(
+        "--hours", type=float, default=package.HOURS, metavar="N", help="may be used so long (%(default)g)"
+    )
 
 
 def _add_rows(command: argparse.ArgumentParser) -> None:

@@ -52,7 +52,9 @@ class ServiceConfig:
     ``frequency_floor``: the least time between two turns of a scope, whatever frequency its profile gives it.
     ``state_file``: where the service writes at its start what it runs with, for whoever installed it.
     ``moved_after``: seconds for which the child that the parent knows must have been silent before another database, at another
-    place, goes on as that child by itself. ``keep``: for how many days each database keeps deletions, log rows and conflicts.
+    place, goes on as that child by itself.
+    ``package``: the folder of a package from which a new register loads, while it is fresh enough; else it loads from the parent.
+    ``keep``: for how many days each database keeps deletions, log rows and conflicts.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ServiceConfig:
     log_level: str = "info"
     state_file: str = ""
     moved_after: float = SILENCE
+    package: str = ""
     keep: Keep = field(default_factory=Keep)
 
 
@@ -117,6 +120,7 @@ def parse(text: str) -> ServiceConfig:
         log_level=_level(document),
         state_file=_text(document, "state_file", ""),
         moved_after=_seconds(document, "moved_after", SILENCE, 0),
+        package=_text(document, "package", ""),
         keep=_keep(document),
     )
 

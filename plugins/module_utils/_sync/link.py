@@ -41,6 +41,7 @@ class Link:
     def __init__(self, config: ServiceConfig, check: Callable[[], None] = lambda: None, heals: bool = False) -> None:
         self._heals = heals
         self._silence = config.moved_after
+        self._package = config.package
         self.targets: dict[str, Target] = {"child": config.child, "parent": config.parent}
         self._check = check
         self._open: dict[str, Watched] = {}
@@ -80,6 +81,7 @@ class Link:
             child = self.connect("child")
             parent = self.connect("parent")
             self._pair = anew.open_pair(child, parent, self._silence) if self._heals else Pair(child, parent)
+            self._pair.package = self._package
         return self._pair
 
     def alive(self, side: str) -> bool:

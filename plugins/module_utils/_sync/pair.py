@@ -65,6 +65,8 @@ class Pair:
         _check_incarnations(child, parent, self.upwards, self.downwards)
         #: Seconds for which another child must have been silent before this one takes its place, see ``identity.py``.
         self.silence = SILENCE
+        #: The folder of a package for first loads, "" for none, see ``package.py``.
+        self.package = ""
         self.scopes = metadata.read_scopes(child, PARENT)
         self._shared: dict[str, list[SharedTable]] = {}
 

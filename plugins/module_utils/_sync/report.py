@@ -22,6 +22,9 @@ def status(document: Document) -> list[str]:
             lines.append(
                 "        deletions are kept for %(horizon_days)g days; last cleaned up %(time)s" % facts["cleaned"]
             )
+    if document["package"]:
+        said = "package of %(made)s, expires %(expires)s, %(rows)d rows" % document["package"]
+        lines.append(said + (" (%s)" % document["package"]["refusal"] if document["package"]["refusal"] else ""))
     rows = [("SCOPE", "DIRECTION", "TABLES", "UP WAITING", "DOWN WAITING", "CONFLICTS", "QUARANTINE", "LAST SESSION")]
     for scope in document["scopes"]:
         ways = (
@@ -85,6 +88,10 @@ def _repaired(document: Document) -> list[str]:
 
 def _key(key: Document) -> str:
     return ", ".join("%s=%s" % item for item in key.items())
+
+
+def package(document: Document) -> list[str]:
+    return ["%s: %s" % item for item in document.items() if item[0] != "problems"] + _problems(document)
 
 
 def cleanup(document: Document) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
-from . import anew, identity, log, merge, metadata, transfer
+from . import anew, identity, log, merge, metadata, package, transfer
 from .merge import Merging
 from .metadata import PARENT, SCOPE, Scope, ScopeState
 from .pair import Pair, Restored
@@ -133,6 +133,7 @@ class _Steps:
             tables=pair.shared_tables(self.scope),
             anew=anew.upload(self.scope, self.child_state, self.parent_state) if upload else None,
             merge=None if upload else self._merging(),
+            package=package.offered(pair, self.scope) if not upload and self.child_state.anchor_in is None else None,
         )
 
     def _merging(self) -> Merging | None:

@@ -14,7 +14,7 @@ from typing import Any
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
 from .._schema import versions
-from . import identity, log, metadata, session, upkeep
+from . import identity, log, metadata, package, session, upkeep
 from .config import ServiceConfig
 from .link import SIDES, Link, reach
 from .metadata import CONFLICT, PARENT, QUARANTINE, Scope, ScopeState
@@ -49,6 +49,7 @@ def look(config: ServiceConfig) -> Document:
         for side in SIDES:
             document[side] = _database(config, side, there, missing)
         document["scopes"] = _scopes(pair, sides, problems)
+        document["package"] = _package(config, pair, problems)
         document["others"] = _others(pair, problems)
         document["log"] = _log(pair, there.get("parent"), sides.get("parent"))
         problems += _held_back(document)
@@ -102,6 +103,19 @@ def _database(config: ServiceConfig, side: str, there: dict[str, Any], missing: 
         found["cleaned"] = upkeep.last(db)
         found["oldest_transaction_seconds"] = round(db.engine.marks.low_age(db), 1)
     return found
+
+
+def _package(config: ServiceConfig, pair: Pair | None, problems: list[str]) -> Document | None:
+    """The package that the configuration names, and whether it is of use."""
+    if not config.package:
+        return None
+    try:
+        shown = package.show(config.package)
+        shown["refusal"] = package.refusal(package.read(config.package), pair) if pair else None
+    except package.PackageError as error:
+        problems.append(str(error))
+        return None
+    return shown
 
 
 def _others(pair: Pair | None, problems: list[str]) -> list[Document]:

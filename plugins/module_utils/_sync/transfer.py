@@ -26,6 +26,7 @@ from .anew import Anew
 from .links import Link
 from .merge import Merging
 from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
+from .package import Package
 from .pair import Restored, SharedTable
 from .quarantine import Source
 from .recall import Recalled, Shape, recall, release
@@ -51,6 +52,7 @@ class Way:
     tables: list[SharedTable]
     anew: Anew | None = None
     merge: Merging | None = None
+    package: Package | None = None
 
     def table_at_sender(self, shared: SharedTable) -> Any:
         return shared.child if self.upload else shared.parent
@@ -176,6 +178,8 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     """
     landing = _Landing(way, state, token)
     landing.forget_loads()
+    if way.package is not None:
+        _land_package(way, way.package, landing, acked)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
         for batch in _read(way, state, landing, mark.low, base, acked):
@@ -187,6 +191,30 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     links.forget(way.sender, linked)
     transfer.rows = landing.rows
     return transfer
+
+
+def _land_package(way: Way, package: Package, landing: _Landing, acked: Anchor) -> None:
+    """Let the tables of a package land as if the parent had sent them; what has landed stays, and is not landed again."""
+    for shared in way.tables:
+        name = str(shared.name)
+        part = package.part_for(shared)
+        # What a filter keeps from a child that has rows is said by the parent alone.
+        strays = bool(shared.filter) and _has_rows(way.receiver, shared)
+        if part is None or strays or landing.low.get(name) is not None:
+            continue
+        for body, rows in package.bodies(part):
+            fields = {
+                "table": name,
+                "columns": part.columns,
+                "rows": rows,
+                "load": True,
+                "acked": [acked.low, acked.seen],
+            }
+            landing.add(_Batch(json.dumps(fields, ensure_ascii=False), body, rows))
+            if landing.size >= BATCH_SIZE:
+                landing.flush()
+        landing.low[name] = part.low
+        landing.flush()
 
 
 def _check_anchor(way: Way, state: ScopeState, low: int) -> None:

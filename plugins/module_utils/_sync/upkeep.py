@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import cleanup, log
+from . import cleanup, log, package
 from .config import ServiceConfig
 from .link import SIDES, Link
 from .messages import LOGGER
@@ -50,6 +50,20 @@ def clean(config: ServiceConfig) -> Document:
                 done = cleanup.run(db, config.keep)
             document[side] = total
     return document
+
+
+def make_package(config: ServiceConfig, folder: str, hours: float) -> Document:
+    """Make a package for the registers of this store.
+
+    :raises PackageError: it cannot be made there.
+    """
+    if not folder:
+        raise package.PackageError(
+            "No folder is named for the package.", "Name one with --to, or in the configuration."
+        )
+    with Link(config) as link:
+        package.make(link.pair(), folder, hours, config.keep.tombstones)
+    return package.show(folder)
 
 
 def last(db: Any) -> Document | None:

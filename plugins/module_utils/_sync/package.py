@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A store's first load as a package: made once, given to every register, so that the parent is not asked by each.
+
+A folder of mode 0700, since customers are in it: chunks of rows as they would travel, each with its count and checksum, and a
+manifest that says from which parent they are and, for each table, up to where it was read (all from one snapshot; a run
+that was cut off is completed from another). Loading puts the chunks where batches from the parent would land; the session
+goes on from there, and reads from the parent what has changed since. So a package need not be new, but it must not be
+older than the parent's memory of deletions: it expires before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from .._engine._errors import RetailError
+from .._engine._wire import Extract
+from . import cleanup
+from .messages import LOGGER
+from .metadata import Scope
+from .pair import Pair, SharedTable
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+#: Hours for which a package may be used, unless somebody says otherwise.
+HOURS = 72.0
+_CHUNK = 1_000_000
+_CHUNK_ROWS = 2_000
+_NOBODY = -1
+
+
+class PackageError(RetailError):
+    """The package cannot be used, or not be made there."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table of a package; ``chunks``: file, rows and SHA-256 of each; ``low``: up to where the parent was read."""
+
+    table: str
+    columns: list[str]
+    filter: str
+    low: int
+    rows: int
+    chunks: list[list[Any]]
+
+
+class Package:
+    """A package in its folder."""
+
+    def __init__(self, folder: str, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self.facts = facts
+        self.parts = {part["table"]: Part(**part) for part in facts["tables"]}
+
+    @property
+    def made(self) -> datetime:
+        return datetime.fromisoformat(self.facts["made"])
+
+    @property
+    def expires(self) -> datetime:
+        """By the parent's clock, UTC."""
+        return self.made + timedelta(hours=self.facts["hours"])
+
+    def part_for(self, shared: SharedTable) -> Part | None:
+        """The table, if it can be loaded as it is here."""
+        part = self.parts.get(str(shared.name))
+        fits = part is not None and part.filter == _filter(shared) and set(part.columns) == set(shared.columns)
+        return part if fits else None
+
+    def bodies(self, part: Part) -> Iterator[tuple[str, int]]:
+        """The chunks of a table, each as a JSON array and its number of rows.
+
+        :raises PackageError: a chunk is not what was written.
+        """
+        for name, rows, digest in part.chunks:
+            path = os.path.join(self.folder, os.path.basename(name))
+            try:
+                with open(path, "rb") as stream:
+                    content = stream.read()
+            except OSError as error:
+                raise PackageError("The package's %s cannot be read: %s." % (path, error.strerror), _AGAIN) from None
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise PackageError("The package's %s is damaged." % path, _AGAIN)
+            yield gzip.decompress(content).decode("utf-8"), rows
+
+
+_AGAIN = "Copy it again, or make it again with retail-sync package make."
+
+
+def read(folder: str) -> Package:
+    """Open a package.
+
+    :raises PackageError: there is none, or others than its owner may read it.
+    """
+    path = os.path.join(folder, MANIFEST)
+    try:
+        for place in (folder, path):
+            if stat.S_IMODE(os.stat(place).st_mode) & 0o077:
+                raise PackageError(
+                    "Others than its owner may read the package in %s." % folder,
+                    "Give the folder the mode 0700 and its files 0600.",
+                )
+        with open(path, encoding="utf-8") as stream:
+            facts = json.load(stream)
+        if facts["format"] != FORMAT:
+            raise PackageError("The package in %s has another format (%s)." % (folder, facts["format"]), _AGAIN)
+        return Package(folder, facts)
+    except OSError as error:
+        raise PackageError("There is no package in %s: %s." % (folder, error.strerror), _AGAIN) from None
+    except (ValueError, KeyError, TypeError):
+        raise PackageError("The package's %s is damaged." % path, _AGAIN) from None
+
+
+def refusal(package: Package, pair: Pair) -> str:
+    """Why the package is of no use to this pair, "" where it is."""
+    facts = package.facts
+    if not facts["complete"]:
+        return "it is not finished"
+    if (facts["parent"], facts["store"]) != (pair.upwards.incarnation, pair.downwards.store_id):
+        return "it is another parent's, or another store's"
+    if cleanup.clock(pair.parent) >= package.expires:
+        return "it has expired"
+    return ""
+
+
+def make(pair: Pair, folder: str, hours: float = HOURS, keep_days: float = 30.0) -> Package:
+    """Make a package of all tables that come down to this child, and to others of its store.
+
+    :param keep_days: for how many days the parent remembers deletions.
+    :raises PackageError: the folder holds something else, or the package would outlive the memory of deletions.
+    """
+    if hours > keep_days * 24 / 2:
+        raise PackageError(
+            "A package cannot be used for %g hours where deletions are kept for %g days." % (hours, keep_days),
+            "Use half of that time at most.",
+        )
+    facts = _begin(pair, folder, hours)
+    done = {part["table"] for part in facts["tables"]}
+    with pair.parent.engine.marks.snapshot(pair.parent) as mark:
+        for scope in pair.scopes:
+            for shared in pair.shared_tables(scope) if scope.downloads else ():
+                if str(shared.name) not in done:
+                    facts["tables"].append(_write_table(pair, folder, shared, mark.low, len(facts["tables"])))
+                    _write_manifest(folder, facts)
+    facts["complete"] = True
+    _write_manifest(folder, facts)
+    return Package(folder, facts)
+
+
+def _begin(pair: Pair, folder: str, hours: float) -> dict[str, Any]:
+    """The manifest to go on with: of a package that was cut off and can still be completed, or a new one."""
+    now = cleanup.clock(pair.parent)
+    with contextlib.suppress(PackageError):
+        there = read(folder)
+        facts = there.facts
+        mine = (facts["parent"], facts["store"]) == (pair.upwards.incarnation, pair.downwards.store_id)
+        if mine and not facts["complete"] and now < there.expires:
+            return facts
+    if os.path.isdir(folder):
+        _empty(folder)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.chmod(folder, 0o700)
+    facts = {"format": FORMAT, "parent": pair.upwards.incarnation, "store": pair.downwards.store_id, "hours": hours}
+    return {**facts, "made": now.isoformat(timespec="milliseconds"), "complete": False, "tables": []}
+
+
+def _empty(folder: str) -> None:
+    names = os.listdir(folder)
+    strange = [name for name in names if name != MANIFEST and not name.endswith((".json.gz", ".new"))]
+    if strange:
+        raise PackageError(
+            "The folder %s holds something else: %s." % (folder, strange[0]), "Name a folder for the package alone."
+        )
+    for name in names:
+        os.unlink(os.path.join(folder, name))
+
+
+def _write_table(pair: Pair, folder: str, shared: SharedTable, low: int, number: int) -> dict[str, Any]:
+    columns = shared.columns_of(shared.parent)
+    extract = Extract(shared.parent, columns, None, None, _NOBODY, filter=shared.filter)
+    chunks: list[list[Any]] = []
+    for texts in _cut(pair.parent.engine.changes.stream(pair.parent, extract)):
+        content = gzip.compress(("[%s]" % ",".join(texts)).encode("utf-8"), 1, mtime=0)
+        name = "%04d-%06d.json.gz" % (number, len(chunks))
+        _write(os.path.join(folder, name), content)
+        chunks.append([name, len(texts), hashlib.sha256(content).hexdigest()])
+    part = Part(str(shared.name), list(shared.columns), _filter(shared), low, sum(chunk[1] for chunk in chunks), chunks)
+    return vars(part)
+
+
+def _cut(rows: Iterator[tuple[int | None, str]]) -> Iterator[list[str]]:
+    texts: list[str] = []
+    size = 0
+    for _version, text in rows:
+        texts.append(text)
+        size += len(text)
+        if size >= _CHUNK or len(texts) >= _CHUNK_ROWS:
+            yield texts
+            texts, size = [], 0
+    if texts:
+        yield texts
+
+
+def _filter(shared: SharedTable) -> str:
+    """What the filter of a table lets through may differ from register to register."""
+    return hashlib.sha256(repr(shared.filter).encode("utf-8")).hexdigest() if shared.filter else ""
+
+
+def _write_manifest(folder: str, facts: dict[str, Any]) -> None:
+    _write(os.path.join(folder, MANIFEST), json.dumps(facts, ensure_ascii=False, indent=1).encode("utf-8"))
+
+
+def _write(path: str, content: bytes) -> None:
+    """All of it or nothing, for its owner alone."""
+    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(path + ".new", path)
+
+
+def offered(pair: Pair, scope: Scope) -> Package | None:
+    """The package that this pair is configured with, where it is of use to the scope."""
+    if not pair.package:
+        return None
+    try:
+        package = read(pair.package)
+        reason = refusal(package, pair)
+    except PackageError as error:
+        package, reason = None, str(error)
+    if reason:
+        LOGGER.warning(
+            "%s: the scope %s loads from the parent, not from %s: %s", pair.name, scope.name, pair.package, reason
+        )
+        return None
+    return package
+
+
+def show(folder: str) -> dict[str, Any]:
+    """What a package is, as plain values."""
+    package = read(folder)
+    parts = package.parts.values()
+    return {
+        "folder": folder,
+        **{name: package.facts[name] for name in ("parent", "store", "made", "complete")},
+        "expires": package.expires.isoformat(timespec="milliseconds"),
+        "tables": len(package.parts),
+        "rows": sum(part.rows for part in parts),
+        "bytes": sum(os.path.getsize(os.path.join(folder, chunk[0])) for part in parts for chunk in part.chunks),
+        "problems": [] if package.facts["complete"] else ["The package is not finished: make it again."],
+    }

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""First loads from a package: made once, used by every register of the store, completed when it was cut off."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from offline_world import Couple, Identity
+from session_world import Killed, World, rows
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import package, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.package import PackageError
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+
+KEY, NAME = Column.parse("ID", "bigint not null"), Column.parse("NAME", "nvarchar(400)")
+ITEM = Table(TableName("ax", "ITEM"), (KEY, NAME), ("ID",))
+PRICE = Table(TableName("ax", "PRICE"), (KEY, NAME), ("ID",))
+TABLES = (ITEM, PRICE)
+SCOPES = (make_scope("items", "download", [ITEM.name, PRICE.name], 0, 1, 11),)
+
+
+@pytest.fixture
+def store(world: World) -> World:
+    """5,000 items and 5,000 prices; a register that has not loaded them yet."""
+    for name in ("ITEM", "PRICE"):
+        world.parent.execute("""INSERT INTO ax."%s" SELECT g, 'row ' || g FROM generate_series(1, 5000) g""" % name)
+    world.provision(SCOPES)
+    return world
+
+
+def _load(store: Couple, folder: Path) -> Pair:
+    pair = Pair(store.child, store.parent)
+    pair.package = str(folder)
+    for scope in session.pending(pair, pair.scopes):
+        session.run(pair, scope)
+    return pair
+
+
+def _same(store: Couple) -> None:
+    for name in ("ITEM", "PRICE"):
+        assert rows(store.child, name) == rows(store.parent, name)
+    assert store.pending == []
+
+
+def _loads(store: Couple, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tables of which the parent is asked for all rows."""
+    asked: list[str] = []
+    stream = store.parent.engine.changes.stream
+
+    def watched(db: Database, extract: object) -> object:
+        if extract.low is None:  # type: ignore[attr-defined]
+            asked.append(extract.table.name.name)  # type: ignore[attr-defined]
+        return stream(db, extract)
+
+    monkeypatch.setattr(store.parent.engine.changes, "stream", watched)
+    return asked
+
+
+def test_a_register_loads_from_the_package_and_takes_what_changed_since(
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = package.make(Pair(store.child, store.parent), str(tmp_path / "package"))
+    store.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'changed since' WHERE "ID" = 1""")
+    store.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" = 2')
+    store.parent.execute("""INSERT INTO ax."ITEM" VALUES (6000, 'new since')""")
+    asked = _loads(store, monkeypatch)
+    _load(store, tmp_path / "package")
+    assert asked == []
+    _same(store)
+    places = [tmp_path / "package", *(tmp_path / "package").iterdir()]
+    assert {stat.S_IMODE(place.stat().st_mode) for place in places} == {0o700, 0o600}
+    assert sum(part.rows for part in made.parts.values()) == 10_000
+
+
+def test_the_package_of_one_register_serves_another_of_the_store_and_no_other_store(
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_database: Callable, pg_server: object
+) -> None:
+    from offline_world import connect  # noqa: PLC0415
+
+    package.make(Pair(store.child, store.parent), str(tmp_path / "package"))
+    asked = _loads(store, monkeypatch)
+    for identity, expected in (
+        (Identity("H2", "HOUSTON", "000002"), []),
+        (Identity("D1", "DALLAS", "1"), ["ITEM", "PRICE"]),
+    ):
+        with connect(new_database(pg_server)) as child:
+            other = Couple(child, store.parent, identity)
+            other.provision(SCOPES)
+            _load(other, tmp_path / "package")
+            _same(other)
+        assert asked == expected
+
+
+def test_making_and_loading_go_on_where_they_were_cut_off(
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = tmp_path / "package", package._write_table
+
+    def killed(pair: Pair, place: str, shared: object, low: int, number: int) -> object:
+        if number:
+            raise Killed
+        return write(pair, place, shared, low, number)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(package, "_write_table", killed)
+    pair = Pair(store.child, store.parent)
+    with pytest.raises(Killed):
+        package.make(pair, str(folder))
+    assert package.refusal(package.read(str(folder)), pair) == "it is not finished"
+    monkeypatch.setattr(package, "_write_table", write)
+    first = os.stat(folder / "0000-000000.json.gz").st_mtime_ns
+    package.make(pair, str(folder))
+    assert os.stat(folder / "0000-000000.json.gz").st_mtime_ns == first
+
+    flush = transfer._Landing.flush
+
+    def cut_off(landing: transfer._Landing) -> None:
+        flush(landing)
+        raise Killed
+
+    monkeypatch.setattr(transfer._Landing, "flush", cut_off)
+    with pytest.raises(Killed):
+        _load(store, folder)
+    monkeypatch.setattr(transfer._Landing, "flush", flush)
+    asked = _loads(store, monkeypatch)
+    for chunk in folder.glob("0000-*"):
+        chunk.unlink()
+    _load(store, folder)
+    assert asked == [], "the table that had landed was not asked for again"
+    _same(store)
+
+
+def test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used(
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "package"
+    pair = Pair(store.child, store.parent)
+    with pytest.raises(PackageError, match="deletions are kept"):
+        package.make(pair, str(folder), hours=24 * 30)
+    package.make(pair, str(folder), hours=0)
+    assert package.refusal(package.read(str(folder)), pair) == "it has expired"
+    package.make(pair, str(folder))
+    chunk = sorted(folder.glob("0001-*"))[0]
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(PackageError, match="is damaged"):
+        _load(store, folder)
+    folder.chmod(0o755)
+    asked = _loads(store, monkeypatch)
+    _load(store, folder)
+    assert set(asked) <= {"ITEM", "PRICE"}
+    assert "PRICE" in asked
+    _same(store)
