@@ -96,3 +96,17 @@ class Playbook:
 def _collections() -> Path:
     """The folder that ansible_collections is in."""
     return Path(_service_archive.__file__).parents[5]
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one, its nearest first: Ansible's workers lead sessions of their own."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found = children.get(pid, [])
+    return found + [one for child in found for one in descendants(child)]

@@ -15,7 +15,7 @@ from typing import Any
 import pgserver
 import pytest
 from offline_world import connection
-from playbook_world import Playbook
+from playbook_world import Playbook, descendants
 from service_hosts import until
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
@@ -159,20 +159,6 @@ def test_what_would_be_lost_is_named_before_a_database_is_removed(pg_server, opt
     assert not playbook.succeed(MODULE, **options)["changed"]
     assert playbook.succeed(MODULE, force=True, **gone)["changed"]
     assert options["database"] not in databases(pg_server)
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes below one, its nearest first: Ansible's workers lead sessions of their own."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found = children.get(pid, [])
-    return found + [one for child in found for one in descendants(child)]
 
 
 @pytest.mark.parametrize(
