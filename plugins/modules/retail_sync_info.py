@@ -120,6 +120,30 @@ oldest_transaction_seconds:
   returned: always
   type: float
   sample: 0.2
+oldest_transaction:
+  description:
+    - Whose transaction that is, null where none is open or the login may not see other sessions.
+  returned: always
+  type: dict
+  contains:
+    session:
+      description: The session, on PostgreSQL its process ID.
+      type: int
+    user:
+      description: Its login.
+      type: str
+    host:
+      description: Where it comes from.
+      type: str
+    program:
+      description: The name that the program gave itself.
+      type: str
+    database:
+      description: The database that it is in; on PostgreSQL a transaction in any database of the server counts.
+      type: str
+    seconds:
+      description: For how long it has been open.
+      type: float
 parent:
   description: The database above this one, as one of the RV(peers), null where there is none.
   returned: always

@@ -15,7 +15,7 @@ from service_pairs import REGISTER, ProvisionedPair, price, sale, target
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._sync import config as configuration
-from ansible_collections.axops.retail.plugins.module_utils._sync import once, overview
+from ansible_collections.axops.retail.plugins.module_utils._sync import once, overview, status
 
 
 @pytest.fixture
@@ -100,3 +100,20 @@ def test_the_module_reads_and_changes_nothing(pair: ProvisionedPair, tmp_path: P
     assert result["changed"] is False
     assert [peer["name"] for peer in result["peers"]] == [REGISTER]
     assert facts["password"] not in json.dumps(result)
+
+
+def test_whose_transaction_holds_others_back(pair: ProvisionedPair) -> None:
+    config = configuration.parse(json.dumps(pair.configuration()))
+    with pair.parent() as other, pair.parent() as store, other.transaction():
+        session = other.value("SELECT pg_backend_pid()")
+        price(other, 1, "1")
+        holder = overview.read(store, 0, False)["oldest_transaction"]
+        assert (holder["session"], holder["database"]) == (session, store.target.database)
+        assert status.look(config)["parent"]["oldest_transaction"]["session"] == session
+        assert holder["user"] == store.target.user and holder["seconds"] >= 0
+        old = {
+            "child": {"oldest_transaction_seconds": 0},
+            "parent": {"oldest_transaction_seconds": 1e4, "oldest_transaction": holder},
+        }
+        (problem,) = status._held_back(old)
+        assert "10000 s (session %d of" % session in problem

@@ -41,6 +41,7 @@ def read(db: Any, log_rows: int, backlog: bool) -> Document:
         "tracking": _tracking(db),
         "sync_framework": None,
         "oldest_transaction_seconds": round(db.engine.marks.low_age(db), 1),
+        "oldest_transaction": db.engine.marks.holder(db),
         "parent": None,
         "peers": [],
         "log": log.read_last(db, log_rows) if _has(tables, LOG, "REPLICATIONCOUNTER") else [],

@@ -95,13 +95,14 @@ def _database(config: ServiceConfig, side: str, there: dict[str, Any], missing: 
     found: Document = {"where": target.where, "engine": target.engine, "reachable": side in there, "error": None}
     if side in missing:
         found["error"] = str(missing[side])
-    found["oldest_transaction_seconds"] = found["version"] = None
+    found["oldest_transaction_seconds"] = found["oldest_transaction"] = found["version"] = None
     found["cleaned"] = None
     if side in there:
         db = there[side]
         found["version"] = version(db)
         found["cleaned"] = upkeep.last(db)
         found["oldest_transaction_seconds"] = round(db.engine.marks.low_age(db), 1)
+        found["oldest_transaction"] = db.engine.marks.holder(db)
     return found
 
 
@@ -143,11 +144,17 @@ def version(db: Any) -> str | None:
 
 def _held_back(document: Document) -> list[str]:
     return [
-        "A transaction has been open at the %s for %d s: what is written meanwhile may come again at each session."
-        % (side, document[side]["oldest_transaction_seconds"])
+        "A transaction has been open at the %s for %d s%s: what is written meanwhile may come again at each session."
+        % (side, document[side]["oldest_transaction_seconds"], _whose(document[side]["oldest_transaction"]))
         for side in SIDES
         if (document[side]["oldest_transaction_seconds"] or 0) > OLDEST_OPEN_TRANSACTION
     ]
+
+
+def _whose(holder: Document | None) -> str:
+    if holder is None:
+        return ""
+    return " (session %(session)s of %(user)s on %(host)s, %(program)s)" % holder
 
 
 def _scopes(pair: Pair | None, sides: dict[str, _Side], problems: list[str]) -> list[Document]:

@@ -32,6 +32,14 @@ _LOW_AGE = (
     "d.transaction_id "
     "WHERE d.database_id = DB_ID() AND d.database_transaction_begin_time IS NOT NULL AND s.session_id <> @@SPID"
 )
+_HOLDER = (
+    "SELECT TOP (1) s.session_id, e.login_name, e.host_name, e.program_name, DB_NAME(), "
+    "DATEDIFF(second, d.database_transaction_begin_time, GETDATE()) "
+    "FROM sys.dm_tran_database_transactions d JOIN sys.dm_tran_session_transactions s ON s.transaction_id = "
+    "d.transaction_id JOIN sys.dm_exec_sessions e ON e.session_id = s.session_id "
+    "WHERE d.database_id = DB_ID() AND d.database_transaction_begin_time IS NOT NULL AND s.session_id <> @@SPID "
+    "ORDER BY d.database_transaction_begin_time"
+)
 _FORK = "SELECT CAST(recovery_fork_guid AS nvarchar(36)) FROM sys.database_recovery_status WHERE database_id = DB_ID()"
 _BIRTH = (
     "SELECT CAST(database_id AS nvarchar(11)) + N':' + CONVERT(nvarchar(33), create_date, 126) + N':' + "
@@ -86,6 +94,26 @@ def low_age(db: Any) -> float:
         if error.kind in ("lost", "transient"):
             raise
         return 0.0
+
+
+def holder(db: Any) -> dict[str, Any] | None:
+    """The session whose open transaction holds the low-water mark back, None where there is none.
+
+    ``session`` (its session_id), ``user``, ``host``, ``program``, ``database``, and ``seconds`` for which it has been open. None,
+    too, where this login may not see other sessions (VIEW SERVER STATE).
+    """
+    try:
+        row = db.row(_HOLDER)
+    except StatementFailed as error:
+        if error.kind in ("lost", "transient"):
+            raise
+        return None
+    return None if row is None else _held_by(row)
+
+
+def _held_by(row: Any) -> dict[str, Any]:
+    names = ("session", "user", "host", "program", "database")
+    return {**dict(zip(names, row)), "seconds": round(float(row[5]), 1)}
 
 
 def incarnation(db: Any) -> str:

@@ -49,6 +49,25 @@ def low_age(db: Any) -> float:
     return float(age or 0)
 
 
+def holder(db: Any) -> dict[str, Any] | None:
+    """The session whose open transaction holds the low-water mark back, None where there is none.
+
+    ``session`` (its process ID), ``user``, ``host``, ``program``, ``database``, and ``seconds`` for which it has been open. A login
+    that is no member of pg_read_all_stats sees other users' sessions without host and time, and so not at all here.
+    """
+    row = db.row(
+        "SELECT pid, usename, coalesce(client_hostname, host(client_addr), 'localhost'), application_name, datname, "
+        "CAST(extract(epoch FROM clock_timestamp() - xact_start) AS double precision) FROM pg_stat_activity "
+        "WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() AND xact_start IS NOT NULL ORDER BY xact_start LIMIT 1"
+    )
+    return None if row is None else _held_by(row)
+
+
+def _held_by(row: Any) -> dict[str, Any]:
+    names = ("session", "user", "host", "program", "database")
+    return {**dict(zip(names, row)), "seconds": round(float(row[5]), 1)}
+
+
 def incarnation(db: Any) -> str:
     """Which database on which cluster this is; a restored dump or a copy on another server has another one."""
     return str(
