@@ -33,6 +33,12 @@ options:
         time in a database with hundreds of them.
     type: bool
     default: true
+  compare:
+    description:
+      - The configuration file of a service on the host where the module runs. The rows of its two databases are then
+        compared by digests, as C(retail-sync verify --digest) does; nothing is repaired, and nothing is written.
+      - Reads every table of the pair's scopes once on both sides.
+    type: path
 extends_documentation_fragment:
   - axops.retail.attributes
   - axops.retail.attributes.info
@@ -216,6 +222,58 @@ peers:
         quarantined:
           description: How many rows of the peer are in quarantine here.
           type: int
+comparison:
+  description: What was found of the pair that O(compare) names, null without that option.
+  returned: always
+  type: dict
+  contains:
+    problems:
+      description: What is wrong with the pair, a sentence each; empty where all is well.
+      type: list
+      elements: str
+    tables:
+      description: Every table that was compared.
+      type: list
+      elements: dict
+      contains:
+        scope:
+          description: The scope.
+          type: str
+        table:
+          description: The table.
+          type: str
+        rows:
+          description: How many rows the C(child) and the C(parent) have; of an upload scope, at the parent those of this child.
+          type: dict
+        different:
+          description: Rows that differ although nothing of them waits.
+          type: int
+        waiting:
+          description: Rows that differ since a change of them has yet to be moved.
+          type: int
+        conflict:
+          description: Rows that differ since the image of the child lost a conflict.
+          type: int
+        quarantined:
+          description: Rows that differ since one is in quarantine.
+          type: int
+        purged:
+          description: Rows of this child's that only the parent still has.
+          type: int
+        without_row:
+          description: Rows that the tracking at the C(child) and at the C(parent) has as alive, and that are gone.
+          type: dict
+        columns_left_out:
+          description: Columns whose types the two engines have nothing in common for.
+          type: list
+          elements: str
+        more:
+          description: Whether there are differences that RV(comparison.tables[].differences) does not name.
+          type: bool
+        differences:
+          description: The rows that differ, with their C(key), C(what) differs and C(status), at most 100 a table.
+          type: list
+          elements: dict
 log:
   description: The newest rows of C(RETAILOFFLINESYNCLOG), newest first; times in UTC.
   returned: always
@@ -233,22 +291,34 @@ log:
       uploaded_refused: 0
 """
 
+from typing import Any
+
 from ansible_collections.axops.retail.plugins.module_utils._module import RetailModule
 from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
-from ansible_collections.axops.retail.plugins.module_utils._sync import overview
+from ansible_collections.axops.retail.plugins.module_utils._sync import config as configuration
+from ansible_collections.axops.retail.plugins.module_utils._sync import overview, verify
 
 SPEC = {
     "database": {"type": "str", "required": True},
     "log_rows": {"type": "int", "default": 10},
     "backlog": {"type": "bool", "default": True},
+    "compare": {"type": "path"},
 }
+
+
+def _compared(path: str | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    document = verify.check(configuration.load(path), verify.Rows())
+    return {"problems": document["problems"], "tables": document.get("comparison", [])}
 
 
 def main() -> None:
     """Read and report."""
     with RetailModule(SPEC) as module:
         db = module.connect(module.target())
-        module.finish(Plan(), **overview.read(db, module.params["log_rows"], module.params["backlog"]))
+        found = overview.read(db, module.params["log_rows"], module.params["backlog"])
+        module.finish(Plan(), **found, comparison=_compared(module.params["compare"]))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offline_world import connection, run_module
 from playbook_world import Playbook
 from service_pairs import REGISTER, ProvisionedPair, price, sale, target
 
@@ -117,3 +118,20 @@ def test_whose_transaction_holds_others_back(pair: ProvisionedPair) -> None:
         }
         (problem,) = status._held_back(old)
         assert "10000 s (session %d of" % session in problem
+
+
+def test_the_module_compares_the_rows_of_a_pair(pair: ProvisionedPair, tmp_path: Path) -> None:
+    with pair.parent() as store, pair.child() as register:
+        price(store, 1, "1")
+        move(pair)
+        register.execute("SET session_replication_role = replica")
+        price(register, 1, "2")
+    config = pair.write_configuration(tmp_path / "pair.json")
+    found = run_module("retail_sync_info", check=True, compare=str(config), **connection(pair.parent_facts))
+    assert found.get("failed") is not True, found
+    tables = {one["table"]: one for one in found["comparison"]["tables"]}
+    assert found["changed"] is False
+    assert tables["ax.PRICEDISCTABLE"]["differences"] == [
+        {"key": {"RECID": 1}, "what": "another image", "status": "different"}
+    ]
+    assert any("1 rows that differ" in text for text in found["comparison"]["problems"])
