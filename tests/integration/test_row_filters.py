@@ -20,7 +20,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._filter impor
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync import compare, session, transfer, verify
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -322,3 +322,20 @@ def test_values_with_any_sign_are_compared_as_they_are(chain: Chain) -> None:
     assert [scope.name for scope in session.pending(pair, pair.scopes)] == ["down"]
     chain.one.synchronise()
     assert (odd, 1, 5) in rows(chain.first, "CASH")
+
+
+def test_the_two_sides_are_compared_by_what_the_filter_lets_through(chain: Chain) -> None:
+    pair = Pair(chain.first, chain.hq)
+
+    def differences() -> dict[str, list[tuple[str, str]]]:
+        found = compare.compare(pair, lambda _scope, _table: True, 10, pause=0)
+        return {str(one.shared.name): [(row.what, row.status) for row in one.found] for one in found if one.found}
+
+    assert differences() == {}
+    counted = {table["table"]: table["rows"] for table in verify._tables(pair)}
+    assert counted["ax.PRODUCT"] == {"child": 2, "parent": 2}
+    chain.hq.execute('DELETE FROM ax."LOOKUP" WHERE "ID" = 1')
+    assert differences() == {"ax.PRODUCT": [("missing at the parent", "waiting")]}
+    chain.check()
+    pair.child.execute('DELETE FROM ax."TENDER"')
+    assert differences() == {"ax.TENDER": [("missing at the child", "different")]}

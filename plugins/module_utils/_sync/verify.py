@@ -187,7 +187,8 @@ def _tables(pair: Pair) -> list[Document]:
         names = [table.name for table in scope.tables]
         rows: dict[str, list[int | None]] = {side: [None] * len(names) for side in SIDES}
         if scope.downloads and waiting is not None:
-            rows = {side: list(db.engine.changes.count(db, names)) for side, db in _both(pair)}
+            filters = {"child": (), "parent": [table.filter for table in scope.tables]}
+            rows = {side: list(db.engine.changes.count(db, names, filters[side])) for side, db in _both(pair)}
         for position, name in enumerate(names):
             documents.append(
                 {

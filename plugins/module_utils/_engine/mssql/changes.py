@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
+from .._filter import Filter
 from .._filtering import Filtering
 from .._model import Table, TableName
 from .._wire import Extract, key_of
@@ -175,6 +177,11 @@ def _moves(extract: Extract, columns: str) -> str:
     )
 
 
+def matching(table: TableName, conditions: Filter, alias: str) -> str:
+    """SQL: the row of ``alias`` is under a filter; true for all rows where there are no conditions."""
+    return _filtering(Extract(Table(table, ()), (), 0, None, 0, filter=conditions)).matching(alias)
+
+
 def _filtering(extract: Extract) -> Filtering:
     return Filtering(extract, names, marks, tracking.tracking_name(extract.table.name))
 
@@ -231,7 +238,7 @@ def _moved(db: Any, extract: Extract) -> bool:
     return bool(db.value("SELECT CASE WHEN EXISTS (%s) THEN 1 ELSE 0 END" % _moves(extract, "1 AS n")))
 
 
-def _waiting(extract: Extract, columns: str) -> str:
+def waiting(extract: Extract, columns: str) -> str:
     """A SELECT of what waits; t is the tracking row."""
     if extract.filter:
         return _moves(extract, columns)
@@ -257,7 +264,7 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
     columns = (
         "%d AS n, COUNT(*) AS waiting, DATEDIFF_BIG(millisecond, MIN(t.last_change_datetime), GETUTCDATE()) AS age"
     )
-    parts = [_waiting(extract, columns % position) for position, extract in enumerate(extracts)]
+    parts = [waiting(extract, columns % position) for position, extract in enumerate(extracts)]
     rows = {
         int(row[0]): (int(row[1]), None if row[2] is None else row[2] / 1000.0)
         for row in db.query(" UNION ALL ".join(parts))
@@ -265,12 +272,17 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
     return [rows[position] for position in range(len(extracts))]
 
 
-def count(db: Any, tables: Sequence[TableName]) -> list[int]:
-    """The number of rows of each table, in one statement."""
+def count(db: Any, tables: Sequence[TableName], filters: Sequence[Filter] = ()) -> list[int]:
+    """The number of rows of each table, in one statement.
+
+    :param filters: for each table which rows count; none where all do.
+    """
     if not tables:
         return []
     parts = [
-        "SELECT %d AS n, COUNT_BIG(*) AS number FROM %s" % (n, names.quote(*table)) for n, table in enumerate(tables)
+        "SELECT %d AS n, COUNT_BIG(*) AS number FROM %s AS r WHERE %s"
+        % (n, names.quote(*table), matching(table, wanted, "r"))
+        for n, (table, wanted) in enumerate(zip_longest(tables, filters, fillvalue=()))
     ]
     found = {int(row[0]): int(row[1]) for row in db.query(" UNION ALL ".join(parts))}
     return [found[position] for position in range(len(tables))]

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
+from .._filter import Filter
 from .._filtering import Filtering
 from .._model import Table, TableName
 from .._wire import Extract, key_of
@@ -126,6 +128,11 @@ def _moves(extract: Extract, columns: str) -> str:
     )  # fmt: skip
 
 
+def matching(table: TableName, conditions: Filter, alias: str) -> str:
+    """SQL: the row of ``alias`` is under a filter; true for all rows where there are no conditions."""
+    return _filtering(Extract(Table(table, ()), (), 0, None, 0, filter=conditions)).matching(alias)
+
+
 def _filtering(extract: Extract) -> Filtering:
     return Filtering(extract, names, marks, tracking.tracking_name(extract.table.name))
 
@@ -161,13 +168,13 @@ def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
     filtered = [(n, extract) for n, extract in enumerate(extracts) if extract.low is not None and extract.filter]
     reached = heads.reached(db, [(_tracking(extract.table), extract.low or 0) for _position, extract in plain])
     parts = [
-        "SELECT %d AS n WHERE EXISTS (%s)" % (position, _waiting(extract, "1"))
+        "SELECT %d AS n WHERE EXISTS (%s)" % (position, waiting(extract, "1"))
         for position, extract in [*(plain[place] for place in reached), *filtered]
     ]
     return sorted(loads + [int(row[0]) for row in (db.query(" UNION ALL ".join(parts)) if parts else ())])
 
 
-def _waiting(extract: Extract, columns: str) -> str:
+def waiting(extract: Extract, columns: str) -> str:
     """A SELECT of what waits; t is the tracking row."""
     if extract.filter:
         return _moves(extract, columns)
@@ -187,7 +194,7 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
         "%d AS n, count(*) AS waiting, CAST(extract(epoch FROM (now() AT TIME ZONE 'utc') - min(t.last_change_datetime)) "
         "AS double precision) AS age"
     )
-    parts = [_waiting(extract, columns % position) for position, extract in enumerate(extracts)]
+    parts = [waiting(extract, columns % position) for position, extract in enumerate(extracts)]
     rows = {
         int(row[0]): (int(row[1]), None if row[2] is None else float(row[2]))
         for row in db.query(" UNION ALL ".join(parts))
@@ -195,11 +202,17 @@ def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | Non
     return [rows[position] for position in range(len(extracts))]
 
 
-def count(db: Any, tables: Sequence[TableName]) -> list[int]:
-    """The number of rows of each table, in one statement."""
+def count(db: Any, tables: Sequence[TableName], filters: Sequence[Filter] = ()) -> list[int]:
+    """The number of rows of each table, in one statement.
+
+    :param filters: for each table which rows count; none where all do.
+    """
     if not tables:
         return []
-    parts = ["SELECT %d AS n, count(*) AS rows FROM %s" % (n, names.quote(*table)) for n, table in enumerate(tables)]
+    parts = [
+        "SELECT %d AS n, count(*) AS rows FROM %s r WHERE %s" % (n, names.quote(*table), matching(table, wanted, "r"))
+        for n, (table, wanted) in enumerate(zip_longest(tables, filters, fillvalue=()))
+    ]
     found = {int(row[0]): int(row[1]) for row in db.query(" UNION ALL ".join(parts))}
     return [found[position] for position in range(len(tables))]
 

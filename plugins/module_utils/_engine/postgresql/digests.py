@@ -13,7 +13,7 @@ from .._canonical import Bucket, Digest, Form, Seen, numbered
 from .._filtering import Filtering
 from .._model import Column, Table
 from .._wire import Extract
-from . import marks, names, tracking, types
+from . import changes, marks, names, tracking, types
 
 _FAMILIES: dict[str, Form] = {
     "int": Form("integer"),
@@ -90,6 +90,8 @@ def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) 
             "" if extract.with_deletes else " AND t.sync_row_is_tombstone <> 1",
         )
     key_names = [names.quote(column.name) for column in digest.table.key_columns]
+    if extract is not None and extract.filter:
+        waits = _waits(extract, key_names)
     rows = db.query(
         "SELECT q.p, CASE WHEN r.{first} IS NOT NULL THEN {row} END, t.version IS NOT NULL, coalesce(t.sync_row_is_tombstone, 0), "
         "coalesce({waits}, false), CASE WHEN t.source_transaction IS NULL THEN t.version ELSE t.source_transaction END "
@@ -107,6 +109,12 @@ def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) 
     )
     found = {int(row[0]): Seen(row[1], _true(row[2]), bool(row[3]), _true(row[4]), row[5]) for row in rows}
     return [found[position] for position in range(len(keys))]
+
+
+def _waits(extract: Extract, keys: list[str]) -> str:
+    """SQL: the row of the key q has yet to go, in a filtered extract, or its deletion."""
+    found = changes.waiting(extract, ", ".join("c." + key for key in keys))
+    return "EXISTS (SELECT 1 FROM (%s) w WHERE %s)" % (found, tracking.matching("w", "q", keys))
 
 
 def keys_from_json(table: Table) -> str:
