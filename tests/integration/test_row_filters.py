@@ -172,10 +172,11 @@ def test_a_row_that_stands_still_moves_with_its_membership(chain: Chain) -> None
         chain.check()
 
 
-def test_both_links_of_a_chain_go_between_two_sessions(chain: Chain) -> None:
+def test_a_row_and_both_links_to_it_go_between_two_sessions(chain: Chain) -> None:
     with chain.hq.transaction():
         chain.hq.execute('DELETE FROM ax."UNIT" WHERE "CHANNEL" = 1')
         chain.hq.execute('DELETE FROM ax."LOOKUP" WHERE "ASSORTMENT" = 10')
+        chain.hq.execute('DELETE FROM ax."PRODUCT" WHERE "ID" = 1')
     chain.check()
     assert rows(chain.first, "PRODUCT") == []
 
