@@ -134,7 +134,7 @@ class Run:
         except StatementFailed as error:
             raise self._failure(batch, error, "what it did could not be noted") from error
         if not noted:
-            raise self._failure(batch, None, "it left no place to note what was run: does it change the database?")
+            raise self._failure(batch, None, "it left no place to note what was run: does it change the database")
 
     def _check_end(self, db: Any) -> None:
         is_open, where = db.row(db.engine.scripts.OPEN_TRANSACTION)
@@ -147,10 +147,10 @@ class Run:
             )
 
     def _failure(self, batch: Batch, error: StatementFailed | None, what: str = "the database refused") -> ScriptFailed:
-        said = error.message if error else ""
+        said = error.message.rstrip(".") if error else ""
         return ScriptFailed(
-            "%s, batch %d of %d, line %d: %s%s"
-            % (self.script.file, batch.number, len(self.batches), batch.line, what, ": " + said if said else "."),
+            "%s, batch %d of %d, line %d: %s%s."
+            % (self.script.file, batch.number, len(self.batches), batch.line, what, ": " + said if said else ""),
             "What was run before it is kept and noted: mend the cause, or the script from this batch on, and run again.",
             self._facts(batch, said),
         )
