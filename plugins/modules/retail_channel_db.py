@@ -368,7 +368,7 @@ SPEC: dict[str, Any] = {
 
 
 def main() -> None:
-    with RetailModule(SPEC, mutually_exclusive=[("package", "extensions")]) as module:
+    with RetailModule(SPEC) as module:
         Work(module).run()
 
 

@@ -195,9 +195,9 @@ def test_a_store_server_finds_headquarters(seen: dict[str, dict[str, Any]]) -> N
 
 def test_only_groups_that_somebody_is_declared_for_are_converged(seen: dict[str, dict[str, Any]]) -> None:
     assert seen["houston-db"]["groups"] == [
-        {"name": "RetailOfflineSyncUsers", "members": ["sync"]},
-        {"name": "POSUsers", "members": ["till"]},
-        {"name": "RetailDataSyncUsers", "members": ["sync"]},
+        {"name": "RetailOfflineSyncUsers", "members": ["sync"], "exclusive": True},
+        {"name": "POSUsers", "members": ["till"], "exclusive": True},
+        {"name": "RetailDataSyncUsers", "members": ["sync"], "exclusive": True},
     ]
 
 
