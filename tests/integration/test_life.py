@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
+import pytest
 from mssql_world import rows as neutral_rows
 from mssql_world import run
+from offline_world import tracked
 from session_world import World
 
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup
+from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup, retention
 from ansible_collections.axops.retail.plugins.module_utils._sync.acknowledged import unacknowledged
 from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -25,10 +32,12 @@ def _table(name: str, key: str, **columns: str) -> Table:
 ITEM = _table("ITEM", "ID", ID="bigint not null", NAME="nvarchar(40) not null default ''")
 SALE = _table("SALE", "ID", ID="bigint not null", AMOUNT="int")
 CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(20)")
-TABLES = (ITEM, SALE, CUSTOMER)
+LINE = _table("LINE", "ID NUMBER", ID="bigint not null", NUMBER="int not null")
+LATER = _table("LATER", "ID", ID="bigint not null", NAME="nvarchar(20)")
+TABLES = (ITEM, SALE, LINE, CUSTOMER, LATER)
 
 DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
-UP = make_scope("sales", "upload", [SALE.name], 0, 2, 12)
+UP = make_scope("sales", "upload", [SALE.name, LINE.name], 0, 2, 12)
 BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
 SCOPES = (DOWN, UP, BOTH)
 
@@ -105,3 +114,78 @@ def test_a_child_away_for_longer_than_deletions_are_kept_uploads_and_loads_again
         assert table_of(side, SALE) == [(1, 1)]
     assert pair.synchronise() == 0
     assert cleanup.run(pair.parent, Keep()).stale == [], "it was heard of again"
+
+
+# ---- old sales on a small register
+
+
+def _sell(pair: World, number: int) -> None:
+    with pair.child.transaction():
+        run(pair.child, "INSERT INTO {ax.SALE} VALUES (?, 1)", number)
+        run(pair.child, "INSERT INTO {ax.LINE} VALUES (?, 1), (?, 2)", number, number)
+
+
+def test_old_sales_that_the_parent_has_go_from_the_register_whole(pair: World) -> None:
+    for number in (1, 2, 3):
+        _sell(pair, number)
+    pair.synchronise()
+    _sell(pair, 4)
+    _years_ago(pair.child, SALE, LINE)
+    run(pair.child, "UPDATE {ax.LINE} SET {NUMBER} = 20 WHERE {ID} = 2 AND {NUMBER} = 2")
+    run(pair.child, "UPDATE {ax.LINE} SET {NUMBER} = 30 WHERE {ID} = 3 AND {NUMBER} = 2")
+    pair.synchronise()
+    _years_ago(pair.child, SALE)
+    run(pair.child, "UPDATE {ax.LINE_tracking} SET last_change_datetime = '2020-01-01T00:00:00' WHERE {ID} <> 2")
+    run(pair.child, "UPDATE {ax.SALE} SET {AMOUNT} = 7 WHERE {ID} = 3")
+    _years_ago(pair.child, SALE)
+    rule = retention.Rule(90, ("ID",))
+    assert retention.run(Pair(pair.child, pair.parent), "sales", rule) == 2 * 3, "sales 1 and 4"
+    assert table_of(pair.child, SALE) == [(2, 1), (3, 7)], "2 has a young line, and 3 has not gone up yet"
+    pair.synchronise()
+    assert [number for number, _amount in table_of(pair.parent, SALE)] == [1, 2, 3, 4]
+    assert len(table_of(pair.parent, LINE)) == 8
+    assert pair.synchronise() == 0
+    with pytest.raises(RetailError, match="deletions would travel"):
+        retention.run(Pair(pair.child, pair.parent), "customers", rule)
+
+
+# ---- the profile changes while the register sells
+
+
+def test_tables_come_and_go_while_the_register_sells(pair: World, other_client: Callable[[str], Database]) -> None:
+    run(pair.parent, "INSERT INTO {ax.LATER} SELECT g, 'x' FROM generate_series(1, 3000) g")
+    without_lines = make_scope("sales", "upload", [SALE.name], 0, 2, 12)
+    more = make_scope("items", "download", [ITEM.name, LATER.name], 0, 1, 11)
+    pos, done, errors = other_client("child"), threading.Event(), []
+
+    def sell() -> None:
+        number = 100
+        while not done.is_set():
+            number += 1
+            try:
+                with pos.transaction():
+                    run(pos, "INSERT INTO {ax.SALE} VALUES (?, 1)", number)
+                    run(pos, "INSERT INTO {ax.LINE} VALUES (?, 1), (?, 2)", number, number)
+            except Exception as error:  # noqa: BLE001 - shown by the assertion below
+                errors.append(error)
+
+    seller = threading.Thread(target=sell)
+    seller.start()
+    try:
+        pair.synchronise()
+        pair.provision((more, without_lines, BOTH), force=True)
+        pair.synchronise()
+        pair.provision((more, UP, BOTH))
+        pair.synchronise()
+        pair.provision((more, UP))
+        pair.synchronise()
+    finally:
+        done.set()
+        seller.join()
+    pair.synchronise(rounds=5)
+    assert errors == []
+    assert len(table_of(pair.child, SALE)) > 0
+    for table in (SALE, LINE, LATER):
+        assert table_of(pair.child, table) == table_of(pair.parent, table)
+    assert "ax.CUSTOMER" not in tracked(pair.child)
+    assert pair.synchronise() == 0

@@ -23,6 +23,7 @@ from .._engine._database import Target
 from .._engine._errors import RetailError
 from .cleanup import Keep
 from .identity import SILENCE
+from .retention import Rule
 
 #: The vendor's triggers skip their work for connections of exactly this name.
 APPLICATION_NAME = "Retail Offline Sync Service"
@@ -54,6 +55,7 @@ class ServiceConfig:
     ``moved_after``: seconds for which the child that the parent knows must have been silent before another database, at another
     place, goes on as that child by itself.
     ``package``: the folder of a package from which a new register loads, while it is fresh enough; else it loads from the parent.
+    ``retention``: by upload scope, how long rows that the parent has stay at the child, see ``retention.py``.
     ``keep``: for how many days each database keeps deletions, log rows and conflicts.
     """
 
@@ -68,6 +70,7 @@ class ServiceConfig:
     state_file: str = ""
     moved_after: float = SILENCE
     package: str = ""
+    retention: dict[str, Rule] = field(default_factory=dict)
     keep: Keep = field(default_factory=Keep)
 
 
@@ -121,6 +124,7 @@ def parse(text: str) -> ServiceConfig:
         state_file=_text(document, "state_file", ""),
         moved_after=_seconds(document, "moved_after", SILENCE, 0),
         package=_text(document, "package", ""),
+        retention=_retention(document),
         keep=_keep(document),
     )
 
@@ -194,6 +198,25 @@ def _text(document: dict[str, Any], name: str, default: str) -> str:
     if not isinstance(value, str):
         raise ConfigError("%r must be a text." % name, _ADVICE)
     return value
+
+
+def _retention(document: dict[str, Any]) -> dict[str, Rule]:
+    declared = document.get("retention", {})
+    if not isinstance(declared, dict):
+        raise ConfigError("'retention' must be an object, with a rule for each scope.", _ADVICE)
+    return {name: _rule(name, fields) for name, fields in declared.items()}
+
+
+def _rule(name: str, fields: Any) -> Rule:
+    if not isinstance(fields, dict):
+        raise ConfigError("The retention of %r must be an object." % name, _ADVICE)
+    _no_more_than(fields, ("days", "unit"), "the retention of %r" % name)
+    days, unit = fields.get("days"), fields.get("unit")
+    if isinstance(days, bool) or not isinstance(days, (int, float)) or not days >= 1:
+        raise ConfigError("The retention of %r needs 'days', 1 or more." % name, _ADVICE)
+    if not isinstance(unit, list) or not unit or not all(isinstance(column, str) and column for column in unit):
+        raise ConfigError("The retention of %r needs 'unit', the columns that make one sale." % name, _ADVICE)
+    return Rule(days, tuple(unit))
 
 
 def _keep(document: dict[str, Any]) -> Keep:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import cleanup, log, package
+from . import cleanup, log, package, retention
 from .config import ServiceConfig
 from .link import SIDES, Link
 from .messages import LOGGER
@@ -16,14 +16,20 @@ from .pair import Pair
 
 Document = dict[str, Any]
 
-#: Seconds between two looks whether it is time; and hours between two times, for each database, whoever serves it.
+#: Seconds between two runs of retention, and between two looks whether it is time for a cleanup.
 LOOK = 600.0
+#: Hours between two cleanups of a database, whoever serves it.
 EVERY = 6.0
 
 
 def keep_up(pair: Pair, config: ServiceConfig) -> bool:
     """Do what is due; whether nothing is left."""
     finished = True
+    for name, rule in config.retention.items():
+        gone = retention.run(pair, name, rule)
+        LOGGER.log(
+            20 if gone else 10, "%s: %d rows of the scope %s went after %g days", config.name, gone, name, rule.days
+        )
     for db in (pair.child, pair.parent):
         done = cleanup.run(db, config.keep, EVERY)
         if done is not None:
@@ -40,6 +46,7 @@ def clean(config: ServiceConfig) -> Document:
     document: Document = {"name": config.name, "problems": []}
     with Link(config) as link:
         pair = link.pair()
+        document["retained"] = {name: retention.run(pair, name, rule) for name, rule in config.retention.items()}
         for side, db in zip(SIDES, (pair.child, pair.parent)):
             total: Document | None = None
             done = cleanup.run(db, config.keep)
