@@ -1,0 +1,461 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A history: what tills, sessions, operators and disasters do to a fleet, and what must hold in the end.
+
+Each public method is one step. What cannot be done at the moment (a row is locked, a sale is gone) is left undone, so that
+any steps in any order make a history.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fleet_shapes as shapes
+import fleet_state as state
+from fleet import Fleet, Node, Work, Workshop
+from fleet_checks import check_everything
+from fleet_events import Killed, watched
+from fleet_ledger import Ledger
+from fleet_shapes import EXTRA, NODES, PARENTS, REGISTERS, TABLES
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError, StatementFailed
+from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import NotProvisioned, Restored
+
+#: Attempts of an apply; nobody lets go of a lock meanwhile, so more would only take time.
+TRIES = 3
+#: A step to be taken in the middle of a session: at which moment, and the method's name and arguments.
+Meanwhile = tuple[int, str, tuple[Any, ...]]
+
+
+class History:
+    """One history on a fleet of its own."""
+
+    def __init__(self, workshop: Workshop, winner: str = "parent") -> None:
+        self.fleet: Fleet = workshop.fleet(winner)
+        self.ledger = Ledger()
+        #: Children whose pair was torn apart: a side was restored from a backup, or replaced.
+        self.apart: set[str] = set()
+        self.backups: set[str] = set()
+        #: How often a database was lost.
+        self.disasters = 0
+        self.schema_changed_at = 0
+        self._patch()
+
+    def _patch(self) -> None:
+        self._patches = contextlib.ExitStack()
+        for name, value in {"_TRIES": TRIES, "time": _Restless}.items():
+            self._patches.callback(setattr, transfer, name, getattr(transfer, name))
+            setattr(transfer, name, value)
+
+    def close(self) -> None:
+        self._patches.close()
+        self.fleet.drop()
+
+    def batches(self, rows: int) -> None:
+        """From now on so many rows make a batch, and each batch lands by itself."""
+        for name, value in {"BATCH_ROWS": rows, "BATCH_SIZE": 1 if rows == 1 else 1_000_000}.items():
+            self._patches.callback(setattr, transfer, name, getattr(transfer, name))
+            setattr(transfer, name, value)
+
+    # ---- tills: each step is part of the transaction that the till has open, or begins one
+
+    def put(self, where: str, till: int, table: str, key: int, then: str = "commit") -> None:
+        """Insert a row, or change the one there is."""
+
+        def deed(work: Work) -> None:
+            before, number = _take(work, table, key), self.ledger.number()
+            if before is None:
+                values = {"ID": key, "VALUE": number, "CODE": "%s-%d" % (where, number), **self._extra(where, number)}
+                _insert(work, table, values)
+            else:
+                self._change(where, work, table, key, number)
+            self._wrote(work, table, number, before)
+
+        self._till(where, till, deed, then)
+
+    def remove(self, where: str, till: int, table: str, key: int, then: str = "commit") -> None:
+        """Delete a row."""
+
+        def deed(work: Work) -> None:
+            before = _take(work, table, key)
+            if before is not None:
+                shapes.execute(work.db, "DELETE FROM {ax.%s} WHERE {ID} = ?" % table, key)
+                work.deleted.append(before)
+                work.gone.append((table, key))
+
+        self._till(where, till, deed, then)
+
+    def rekey(self, where: str, till: int, table: str, key: int, new: int, then: str = "commit") -> None:
+        """Give a row another key."""
+
+        def deed(work: Work) -> None:
+            before = _take(work, table, key)
+            if before is not None and key != new:
+                number = self.ledger.number()
+                self._change(where, work, table, key, number, ID=new)
+                self._wrote(work, table, number, before)
+                work.gone.append((table, key))
+
+        self._till(where, till, deed, then)
+
+    def swap(self, where: str, till: int, table: str, one: int, other: int, then: str = "commit") -> None:
+        """Two rows exchange their unique codes."""
+
+        def deed(work: Work) -> None:
+            taken = {key: _take(work, table, key) for key in sorted({one, other})}
+            if None in taken.values() or len(taken) < 2:
+                return
+            codes = {key: _code(work, table, key) for key in taken}
+            self._change(where, work, table, one, self.ledger.number(), CODE="between")
+            for key, code in ((other, codes[one]), (one, codes[other])):
+                number = self.ledger.number()
+                self._change(where, work, table, key, number, CODE=code)
+                self._wrote(work, table, number, taken[key])
+
+        self._till(where, till, deed, then)
+
+    def claim(self, where: str, till: int, table: str, key: int, code: int, then: str = "commit") -> None:
+        """A row takes a code that others may claim elsewhere."""
+
+        def deed(work: Work) -> None:
+            before = _take(work, table, key)
+            if before is not None:
+                number = self.ledger.number()
+                self._change(where, work, table, key, number, CODE="claimed-%d" % code)
+                self._wrote(work, table, number, before)
+
+        self._till(where, till, deed, then)
+
+    def sell(self, where: str, till: int, lines: int, debt: bool = False, then: str = "commit") -> None:
+        """A sale: lines, a payment and a header, in one transaction. ``debt``: one that some databases refuse."""
+
+        def deed(work: Work) -> None:
+            sale, paid = self.ledger.number(), -5 if debt else 5
+            for line in range(lines):
+                self._add(work, "LINE", SALE=sale, NUMBER=line, AMOUNT=line + 1)
+            self._add(work, "PAYMENT", SALE=sale, NUMBER=0, AMOUNT=paid)
+            total = sum(range(1, lines + 1))
+            work.touched[sale] = self._add(work, "SALE", ID=sale, LINES=lines, TOTAL=total, PAYMENTS=1, PAID=paid)
+            work.sold.append(sale)
+
+        self._till(where, till, deed, then)
+
+    def touch(self, where: str, till: int, choice: int, what: str, then: str = "commit") -> None:
+        """A sale of this database is changed: a ``line``, one ``more`` line, what is ``paid``, or the ``header`` alone."""
+        sale = self._own_sale(where, choice)
+        if sale is None:
+            return
+
+        def deed(work: Work) -> None:
+            before = _take(work, "SALE", sale)
+            if before is None:
+                return
+            sql = "SELECT {LINES}, {TOTAL}, {PAID} FROM {ax.SALE} WHERE {ID} = ?"
+            lines, total, paid = shapes.query(work.db, sql, sale)[0]
+            changes: dict[str, int] = {}
+            if what == "line":
+                self._set_amount(work, "LINE", sale, total + 1)
+                changes = {"TOTAL": _sum(work, "LINE", sale)}
+            elif what == "more":
+                self._add(work, "LINE", SALE=sale, NUMBER=lines, AMOUNT=1)
+                changes = {"LINES": lines + 1, "TOTAL": total + 1}
+            elif what == "paid":
+                self._set_amount(work, "PAYMENT", sale, abs(paid) + 1)
+                changes = {"PAID": abs(paid) + 1}
+            number = self.ledger.number()
+            self._change(where, work, "SALE", sale, number, **changes)
+            self._wrote(work, "SALE", number, before)
+            work.touched[sale] = number
+
+        self._till(where, till, deed, then)
+
+    def purge(self, where: str, till: int, choice: int, then: str = "commit") -> None:
+        """An old sale is deleted to make room, as the POS does it; nobody touches it any more."""
+        heads = dict(sorted(shapes.query(self.fleet[where].reader, "SELECT {ID}, {VALUE} FROM {ax.SALE}")))
+        # Old is a sale only when all of it has arrived here.
+        heads = {sale: head for sale, head in heads.items() if head == self.ledger.sales[sale].head}
+        if not heads:
+            return
+        sale = sorted(heads)[choice % len(heads)]
+        if any(sale in work.touched for node in self.fleet.nodes.values() for work in node.open.values()):
+            return
+
+        def deed(work: Work) -> None:
+            work.purged[sale] = set() if self._has_gone_up(where, sale) else self._numbers_of(where, sale)
+            for table, key in (("SALE", "ID"), ("LINE", "SALE"), ("PAYMENT", "SALE")):
+                shapes.execute(work.db, "DELETE FROM {ax.%s} WHERE {%s} = ?" % (table, key), sale)
+
+        self._till(where, till, deed, then)
+
+    def commit(self, where: str, till: int) -> None:
+        self._end(self.fleet[where], till, keep=True)
+
+    def rollback(self, where: str, till: int) -> None:
+        self._end(self.fleet[where], till, keep=False)
+
+    def _till(self, where: str, till: int, deed: Callable[[Work], None], then: str) -> None:
+        node = self.fleet[where]
+        work = node.work(till)
+        try:
+            deed(work)
+        except StatementFailed as failure:
+            assert failure.kind in ("transient", "data"), failure
+            then = "rollback"
+        if then != "open":
+            self._end(node, till, keep=then == "commit")
+
+    def _end(self, node: Node, till: int, keep: bool) -> None:
+        if till not in node.open:
+            return
+        if not keep:
+            node.undo(till)
+            return
+        work = node.open.pop(till)
+        work.stack.close()
+        self.ledger.commit(node.name, work)
+
+    def _change(self, where: str, work: Work, table: str, key: int, number: int, **changes: Any) -> None:
+        changes.update(VALUE=number, **(self._extra(where, number) if table == "CARD" else {}))
+        settings = ", ".join("{%s} = ?" % name for name in changes)
+        shapes.execute(work.db, "UPDATE {ax.%s} SET %s WHERE {ID} = ?" % (table, settings), *changes.values(), key)
+
+    def _extra(self, where: str, number: int) -> dict[str, int]:
+        if not state.has_extra(self.fleet[where].reader):
+            return {}
+        self.ledger.with_extra.add(number)
+        return {EXTRA.name: number}
+
+    def _wrote(self, work: Work, table: str, number: int, before: int | None) -> None:
+        work.writes.append((number, before))
+        if table == "CUSTOMER":
+            work.customers.append(number)
+
+    def _add(self, work: Work, table: str, **values: int) -> int:
+        number = self.ledger.number()
+        _insert(work, table, {**values, "VALUE": number})
+        work.writes.append((number, None))
+        return number
+
+    def _set_amount(self, work: Work, table: str, sale: int, amount: int) -> None:
+        """The first line or payment of a sale gets another amount."""
+        row = "WHERE {SALE} = ? AND {NUMBER} = 0"
+        found = shapes.query(work.db, "SELECT {VALUE} FROM {ax.%s} %s" % (table, row), sale)
+        number = self.ledger.number()
+        shapes.execute(work.db, "UPDATE {ax.%s} SET {AMOUNT} = ?, {VALUE} = ? %s" % (table, row), amount, number, sale)
+        work.writes.append((number, found[0][0]))
+
+    def _own_sale(self, where: str, choice: int) -> int | None:
+        own = sorted(sale for sale, book in self.ledger.sales.items() if book.owner == where and not book.closed)
+        return own[choice % len(own)] if own else None
+
+    def _numbers_of(self, where: str, sale: int) -> set[int]:
+        keys = (("SALE", "ID"), ("LINE", "SALE"), ("PAYMENT", "SALE"))
+        parts = ["SELECT {VALUE} FROM {ax.%s} WHERE {%s} = %d" % (table, key, sale) for table, key in keys]
+        return {row[0] for row in shapes.query(self.fleet[where].reader, " UNION ALL ".join(parts))}
+
+    def _has_gone_up(self, where: str, sale: int) -> bool:
+        parent = self.fleet[PARENTS[where]].reader
+        ours = shapes.query(self.fleet[where].reader, "SELECT {VALUE} FROM {ax.SALE} WHERE {ID} = ?", sale)
+        return ours == shapes.query(parent, "SELECT {VALUE} FROM {ax.SALE} WHERE {ID} = ?", sale)
+
+    # ---- sessions
+
+    def session(self, child: str, scope: str, stop: str = "", at: int = 0, meanwhile: Sequence[Meanwhile] = ()) -> None:
+        """A session.
+
+        :param stop: ``kill`` the process, ``cut child`` or ``cut parent``: that connection ends at the server.
+        :param at: at which moment: each statement is one, each commit two, before it and after it.
+        :param meanwhile: what tills do in the middle of it.
+        """
+        nodes = (self.fleet[child], self.fleet[PARENTS[child]])
+        sides = [node.db for node in nodes]
+        moments = _Moments(self, sides, stop, at, meanwhile)
+        visible = (lambda: self._look((PARENTS[child],))) if scope == "sales" else (lambda: None)
+        try:
+            with watched(sides, moments.next, visible):
+                pair = self.fleet.pair(child)
+                assert child not in self.apart, "a pair that was torn apart goes on as if nothing had happened"
+                session.run(pair, next(item for item in pair.scopes if item.name == scope))
+        except (Killed, RetailError) as failure:
+            self._judge(failure, child, moments)
+            for node in nodes:
+                node.hang_up()
+        if moments.cut_off:
+            for node in nodes:
+                node.hang_up()
+        self._look()
+
+    def _judge(self, failure: BaseException, child: str, moments: _Moments) -> None:
+        """A session may fail for these reasons only."""
+        if isinstance(failure, (Restored, NotProvisioned)):
+            assert child in self.apart, failure
+        elif isinstance(failure, StatementFailed):
+            busy = moments.meanwhile or any(node.open for node in self.fleet.nodes.values())
+            expected = {"lost"} if moments.cut_off else set()
+            assert failure.kind in (expected | {"transient", "data"} if busy else expected), failure
+        else:
+            assert isinstance(failure, Killed), failure
+
+    def _look(self, where: Sequence[str] = ("c1", "c2", "hq")) -> None:
+        """A reader must never see a part of a sale."""
+        for name in where:
+            broken = shapes.query(self.fleet[name].reader, shapes.BROKEN)
+            assert broken == [], "a reader sees a part of the sales %s at %s" % (broken, name)
+
+    # ---- operators and disasters
+
+    def backup(self, where: str) -> None:
+        """Copy a database. Nobody may be connected meanwhile, so what tills have open there is undone."""
+        node, copy = self.fleet[where], self.fleet[where].database + "_backup"
+        node.close()
+        self.fleet.server.drop(copy)
+        self.fleet.server.create(copy, node.database)
+        self.backups.add(where)
+
+    def restore(self, where: str) -> None:
+        """Put the copy back in the database's place."""
+        if where not in self.backups:
+            return
+
+        def put_back(node: Node) -> None:
+            self.fleet.server.drop(node.database)
+            self.fleet.server.create(node.database, node.database + "_backup")
+
+        self._lose(where, put_back)
+
+    def replace(self, where: str) -> None:
+        """A register breaks down, and another one with an empty database takes its place."""
+
+        def renew(node: Node) -> None:
+            self.fleet.server.drop(node.database)
+            self.fleet.server.create(node.database)
+            self.fleet.furnish(node)
+
+        self._lose(where, renew)
+
+    def _lose(self, where: str, disaster: Callable[[Node], None]) -> None:
+        node = self.fleet[where]
+        node.close()
+        before = state.numbers(node.reader)
+        node.close()
+        disaster(node)
+        elsewhere = set().union(*(state.numbers(other.reader) for other in self.fleet.nodes.values()))
+        self.ledger.forgiven |= before - elsewhere
+        for sale, book in self.ledger.sales.items():
+            book.closed = True
+            book.optional |= not shapes.query(self.fleet["hq"].reader, "SELECT 1 FROM {ax.SALE} WHERE {ID} = ?", sale)
+        self.disasters += 1
+        self.apart |= {child for child, parent in PARENTS.items() if where in (child, parent)}
+
+    def heal(self, child: str) -> None:
+        """Provision a pair that was torn apart again."""
+        if child not in self.apart:
+            return
+        with self._unless_busy(child):
+            self.fleet.provision(child, reprovision=True)
+            self.apart.discard(child)
+
+    def upgrade(self, where: str) -> None:
+        """The next version of the schema, from the top down."""
+        node = self.fleet[where]
+        if state.has_extra(node.reader) or (where != "hq" and not state.has_extra(self.fleet[PARENTS[where]].reader)):
+            return
+        with self._unless_busy(where):
+            for statement in node.db.engine.tables.add_columns(TABLES["CARD"].name, [EXTRA]):
+                node.db.execute(statement)
+            self.schema_changed_at = self.ledger.last
+
+    def profile(self, child: str, with_shelf: bool) -> None:
+        """The table SHELF comes to a pair's profile, or leaves it."""
+        if child in self.apart:
+            return
+        before, self.fleet.with_shelf[child] = self.fleet.with_shelf[child], with_shelf
+        try:
+            with self._unless_busy(child):
+                self.fleet.provision(child)
+                before = with_shelf
+        except RetailError as refusal:
+            assert not with_shelf, refusal
+            assert "have not reached" in str(refusal), refusal
+        self.fleet.with_shelf[child] = before
+
+    @contextlib.contextmanager
+    def _unless_busy(self, where: str) -> Any:
+        """DDL waits for open transactions, which here would be for ever."""
+        try:
+            yield
+        except StatementFailed as failure:
+            assert failure.kind == "transient", failure
+            for node in (self.fleet[where], self.fleet[PARENTS.get(where, where)]):
+                node.hang_up()
+
+    # ---- the end
+
+    def check(self) -> None:
+        """Everybody finishes, sessions run until all is quiet; then everything must hold."""
+        for node in self.fleet.nodes.values():
+            for till in list(node.open):
+                self._end(node, till, keep=True)
+        for child in ("c1", "c2", *REGISTERS):
+            self.heal(child)
+        assert not self.apart
+        self.fleet.settle()
+        check_everything(self)
+
+
+class _Restless:
+    """Stands in for ``time`` where nobody would use the time."""
+
+    @staticmethod
+    def sleep(_seconds: float) -> None:
+        return None
+
+
+class _Moments:
+    """Counts the moments of a session, and does what was planned for them."""
+
+    def __init__(
+        self, history: History, sides: Sequence[Any], stop: str, at: int, meanwhile: Sequence[Meanwhile]
+    ) -> None:
+        self.history, self.sides, self.stop, self.at = history, sides, stop, at
+        self.meanwhile = sorted(meanwhile, key=lambda item: item[0])
+        self.count = 0
+        self.cut_off = False
+
+    def next(self) -> None:
+        self.count += 1
+        for _moment, name, arguments in [item for item in self.meanwhile if item[0] == self.count]:
+            getattr(self.history, name)(*arguments)
+        if self.stop == "kill" and self.count >= self.at:
+            raise Killed
+        if self.stop.startswith("cut") and self.count == self.at:
+            self.cut_off = self.history.fleet.server.cut(self.sides[self.stop == "cut parent"])
+
+
+def _take(work: Work, table: str, key: int) -> int | None:
+    """Lock a row and read its number; None where there is none."""
+    if not shapes.execute(work.db, "UPDATE {ax.%s} SET {VALUE} = {VALUE} WHERE {ID} = ?" % table, key):
+        return None
+    return int(shapes.query(work.db, "SELECT {VALUE} FROM {ax.%s} WHERE {ID} = ?" % table, key)[0][0])
+
+
+def _code(work: Work, table: str, key: int) -> str:
+    return str(shapes.query(work.db, "SELECT {CODE} FROM {ax.%s} WHERE {ID} = ?" % table, key)[0][0])
+
+
+def _sum(work: Work, table: str, sale: int) -> int:
+    return int(shapes.query(work.db, "SELECT sum({AMOUNT}) FROM {ax.%s} WHERE {SALE} = ?" % table, sale)[0][0])
+
+
+def _insert(work: Work, table: str, values: dict[str, Any]) -> None:
+    known = {column.name for column in TABLES[table].columns} | ({EXTRA.name} if table == "CARD" else set())
+    row = {name: value for name, value in values.items() if name in known}
+    columns, marks = ", ".join("{%s}" % name for name in row), ", ".join("?" for _name in row)
+    shapes.execute(work.db, "INSERT INTO {ax.%s} (%s) VALUES (%s)" % (table, columns, marks), *row.values())
+
+
+__all__ = ["NODES", "History"]
