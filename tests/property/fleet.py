@@ -17,7 +17,7 @@ from fleet_shapes import NODES, PARENTS, ROUND, TABLES
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity, Place, Request, planned
-from ansible_collections.axops.retail.plugins.module_utils._sync import session
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -26,8 +26,9 @@ TILLS = 2
 
 @dataclass
 class Work:
-    """An open transaction of a till: what it wrote over what, what it deleted, and which keys are gone; the sales that it made, touched (with the
-    number of the header) and purged (with the numbers that nobody has to find any more)."""
+    """An open transaction of a till: what it wrote over what, what it deleted, and which keys are gone; the sales that it
+    made, touched (with the number of the header), renamed (with their new keys) and purged (with the numbers that nobody
+    has to find any more)."""
 
     db: Database
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -36,6 +37,7 @@ class Work:
     gone: list[tuple[str, int]] = field(default_factory=list)
     sold: list[int] = field(default_factory=list)
     touched: dict[int, int] = field(default_factory=dict)
+    renamed: dict[int, int] = field(default_factory=dict)
     purged: dict[int, set[int]] = field(default_factory=dict)
     customers: list[int] = field(default_factory=list)
 
@@ -149,6 +151,7 @@ class Fleet:
         shapes.execute(ours, change + "{peer_id} = 0", theirs.engine.marks.incarnation(theirs))
         incarnation = ours.engine.marks.incarnation(ours)
         shapes.execute(theirs, change + "{peer_id} <> 0 AND {peer_guid} = ?", incarnation, guid)
+        shapes.execute(theirs, "DELETE FROM {dbo.sync_incarnation} WHERE {peer_guid} = ?", guid)
 
     # ---- pairs
 
@@ -171,7 +174,11 @@ class Fleet:
             return done.plan.titles
 
     def pair(self, child: str) -> Pair:
-        return Pair(self[child].db, self[PARENTS[child]].db)
+        """The pair as the service opens it: it begins anew by itself where a side was restored.
+
+        :raises NotProvisioned: a side does not know the other.
+        """
+        return anew.open_pair(self[child].db, self[PARENTS[child]].db, silence=0)
 
     def settle(self, rounds: int = 10) -> None:
         """Rounds of sessions until no pair has anything to move.

@@ -22,8 +22,8 @@ from fleet_ledger import Ledger
 from fleet_shapes import EXTRA, NODES, PARENTS, REGISTERS, TABLES
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError, StatementFailed
-from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
-from ansible_collections.axops.retail.plugins.module_utils._sync.pair import NotProvisioned, Restored
+from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import NotProvisioned
 
 #: Attempts of an apply; nobody lets go of a lock meanwhile, so more would only take time.
 TRIES = 3
@@ -37,7 +37,7 @@ class History:
     def __init__(self, workshop: Workshop, winner: str = "parent") -> None:
         self.fleet: Fleet = workshop.fleet(winner)
         self.ledger = Ledger()
-        #: Children whose pair was torn apart: a side was restored from a backup, or replaced.
+        #: Children whose pair may not know each other any more: a side was replaced, or restored from before that.
         self.apart: set[str] = set()
         self.backups: set[str] = set()
         #: How often a database was lost.
@@ -173,6 +173,25 @@ class History:
 
         self._till(where, till, deed, then)
 
+    def rename(self, where: str, till: int, choice: int, then: str = "commit") -> None:
+        """A sale of this database gets another number: the key of all its rows."""
+        sale = self._own_sale(where, choice)
+        if sale is None:
+            return
+
+        def deed(work: Work) -> None:
+            before = _take(work, "SALE", sale)
+            if before is None:
+                return
+            new = self.ledger.number()
+            self._change(where, work, "SALE", sale, new, ID=new)
+            self._wrote(work, "SALE", new, before)
+            for table in ("LINE", "PAYMENT"):
+                shapes.execute(work.db, "UPDATE {ax.%s} SET {SALE} = ? WHERE {SALE} = ?" % table, new, sale)
+            work.renamed[sale] = work.touched[new] = new
+
+        self._till(where, till, deed, then)
+
     def purge(self, where: str, till: int, choice: int, then: str = "commit") -> None:
         """An old sale is deleted to make room, as the POS does it; nobody touches it any more."""
         heads = dict(sorted(shapes.query(self.fleet[where].reader, "SELECT {ID}, {VALUE} FROM {ax.SALE}")))
@@ -249,7 +268,9 @@ class History:
         work.writes.append((number, found[0][0]))
 
     def _own_sale(self, where: str, choice: int) -> int | None:
+        busy = {sale for work in self.fleet[where].open.values() for sale in work.renamed}
         own = sorted(sale for sale, book in self.ledger.sales.items() if book.owner == where and not book.closed)
+        own = [sale for sale in own if sale not in busy]
         return own[choice % len(own)] if own else None
 
     def _numbers_of(self, where: str, sale: int) -> set[int]:
@@ -278,7 +299,6 @@ class History:
         try:
             with watched(sides, moments.next, visible):
                 pair = self.fleet.pair(child)
-                assert child not in self.apart, "a pair that was torn apart goes on as if nothing had happened"
                 session.run(pair, next(item for item in pair.scopes if item.name == scope))
         except (Killed, RetailError) as failure:
             self._judge(failure, child, moments)
@@ -291,7 +311,7 @@ class History:
 
     def _judge(self, failure: BaseException, child: str, moments: _Moments) -> None:
         """A session may fail for these reasons only."""
-        if isinstance(failure, (Restored, NotProvisioned)):
+        if isinstance(failure, NotProvisioned):
             assert child in self.apart, failure
         elif isinstance(failure, StatementFailed):
             busy = moments.meanwhile or any(node.open for node in self.fleet.nodes.values())
@@ -349,15 +369,32 @@ class History:
             book.closed = True
             book.optional |= not shapes.query(self.fleet["hq"].reader, "SELECT 1 FROM {ax.SALE} WHERE {ID} = ?", sale)
         self.disasters += 1
+        self.schema_changed_at = self.ledger.last
         self.apart |= {child for child, parent in PARENTS.items() if where in (child, parent)}
 
     def heal(self, child: str) -> None:
-        """Provision a pair that was torn apart again."""
+        """Somebody runs the playbook for a pair that a disaster may have torn apart."""
         if child not in self.apart:
             return
         with self._unless_busy(child):
             self.fleet.provision(child, reprovision=True)
             self.apart.discard(child)
+
+    def clean(self, where: str, silent: bool) -> None:
+        """All deletions are old, and forgotten where nobody needs them.
+
+        :param silent: nobody has heard of the children either, so they hold nothing back.
+        """
+        db, long_ago = self.fleet[where].db, "'2020-01-01T00:00:00'"
+        with self._unless_busy(where):
+            for table in db.engine.tracking.read(db):
+                name = "%s.%s" % db.engine.tracking.tracking_name(table)
+                shapes.execute(db, "UPDATE {%s} SET last_change_datetime = %s" % (name, long_ago))
+            if silent:
+                heard = "UPDATE {dbo.sync_incarnation} SET first_heard = %s, last_heard = %s"
+                shapes.execute(db, heard % (long_ago, long_ago))
+                shapes.execute(db, "UPDATE {dbo.sync_peer} SET registered = %s" % long_ago)
+            cleanup.run(db, cleanup.Keep())
 
     def upgrade(self, where: str) -> None:
         """The next version of the schema, from the top down."""

@@ -56,6 +56,8 @@ class Ledger:
         self.customers.update(work.customers)
         for sale in work.sold:
             self.sales[sale] = Sale(owner)
+        for old, new in work.renamed.items():
+            self.sales[new] = self.sales.pop(old)
         for sale, number in work.touched.items():
             self.sales[sale].head = number
         for sale, unseen in work.purged.items():

@@ -144,6 +144,10 @@ class Histories(RuleBasedStateMachine):
         self.step("touch", where, till, choice, what, then)
 
     @rule(where=sellers, till=tills, choice=keys, then=ends)
+    def rename(self, where: str, till: int, choice: int, then: str) -> None:
+        self.step("rename", where, till, choice, then)
+
+    @rule(where=sellers, till=tills, choice=keys, then=ends)
     def purge(self, where: str, till: int, choice: int, then: str) -> None:
         self.step("purge", where, till, choice, then)
 
@@ -187,7 +191,7 @@ class Histories(RuleBasedStateMachine):
 
     # ---- operators and disasters
 
-    @rule(data=st.data(), what=st.sampled_from(("upgrade", "profile", "backup", "restore", "replace", "heal")))
+    @rule(data=st.data(), what=st.sampled_from(("clean", "upgrade", "profile", "backup", "restore", "replace", "heal")))
     def operate(self, data: st.DataObject, what: str) -> None:
         assert self.history is not None
         if what in ("backup", "restore") and not self.workshop.server.copies:
@@ -195,7 +199,7 @@ class Histories(RuleBasedStateMachine):
         there = {"restore": sorted(self.history.backups), "heal": sorted(self.history.apart), "replace": REGISTERS}
         places = there.get(what, tuple(PARENTS) if what == "profile" else NODES)
         if places:
-            more = (data.draw(st.booleans()),) if what == "profile" else ()
+            more = (data.draw(st.booleans()),) if what in ("profile", "clean") else ()
             self.step(what, places[data.draw(st.integers(0, 9)) % len(places)], *more)
 
 
