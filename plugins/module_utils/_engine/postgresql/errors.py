@@ -10,6 +10,8 @@ import re
 
 _TRANSIENT = {"40001", "40P01", "55P03", "40003", "57014"}
 _LOST = {"08S01", "08001", "08003", "08006", "08007", "57P01", "57P02", "57P03", "01002"}
+#: What psqlodbc and libpq say under a state that tells nothing.
+_LOST_TEXTS = ("server closed the connection", "no connection to the server", "The connection has been lost")
 _DENIED = {"42501", "28000", "28P01"}
 _DATA_CLASSES = ("22", "23", "45", "P0")
 #: An index entry that is too large.
@@ -22,7 +24,7 @@ def classify(state: str, message: str) -> str:
     """``transient``, ``lost``, ``data``, ``denied`` or ``other``; see :class:`StatementFailed`."""
     if state in _TRANSIENT:
         return "transient"
-    if state in _LOST or "server closed the connection" in message or "no connection to the server" in message:
+    if state in _LOST or any(text in message for text in _LOST_TEXTS):
         return "lost"
     if state in _DENIED:
         return "denied"

@@ -1,0 +1,22 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The PostgreSQL speaker, as far as no server is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import errors
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The connection has been lost;\nError while preparing parameters (1) (SQLExecDirectW)",
+        "FATAL:  terminating connection due to administrator command\nserver closed the connection unexpectedly",
+    ],
+)
+def test_a_lost_connection_is_recognised_under_the_state_that_says_nothing(text: str) -> None:
+    assert errors.classify("HY000", "('HY000', '[HY000] %s')" % text) == "lost"
+    assert errors.classify("HY000", "('HY000', '[HY000] something else')") == "other"
