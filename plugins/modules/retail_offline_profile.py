@@ -71,6 +71,24 @@ options:
         type: list
         elements: str
         required: true
+      columns:
+        description:
+          - Of which tables only some columns synchronise, and which (C(ax.RETAILOFFLINETABLECOLUMNS)). All columns of the tables
+            that are not listed here do.
+          - The columns of the primary key always do. A column that is left out needs a default or must be nullable.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          table:
+            description: One of the scope's tables.
+            type: str
+            required: true
+          columns:
+            description: The names of its columns.
+            type: list
+            elements: str
+            required: true
   stores:
     description:
       - The numbers of all stores that have this profile; it is taken from other stores.
@@ -109,6 +127,9 @@ EXAMPLES = r"""
       - name: 1020 Prices and discounts
         direction: download
         tables: [PRICEDISCGROUP, PRICEDISCTABLE]
+        columns:
+          - table: PRICEDISCGROUP
+            columns: [RECID, NAME]
       - name: P-0001 Channel transactions
         direction: upload
         frequency: 30
@@ -173,6 +194,15 @@ SPEC: dict[str, Any] = {
             "direction": {"type": "str", "required": True, "choices": ["download", "upload", "bidirectional"]},
             "frequency": {"type": "int", "default": 0},
             "tables": {"type": "list", "elements": "str", "required": True},
+            "columns": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "table": {"type": "str", "required": True},
+                    "columns": {"type": "list", "elements": "str", "required": True},
+                },
+            },
         },
     },
     "stores": {"type": "list", "elements": "str"},

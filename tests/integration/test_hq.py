@@ -436,3 +436,20 @@ def test_a_channel_database_that_fails_does_not_stop_the_others(hq, channel, pg_
     assert not again["changed"], again["steps"]
     twice = run("retail_distribution", **places, targets=targets[1:2] * 2, fails=True)
     assert "Houston is there twice" in twice
+
+
+def test_a_profile_lists_columns(hq):
+    some = {**PRICES, "columns": [{"table": "PRICEDISCTABLE", "columns": ["AMOUNT", "CURRENCY"]}]}
+    done = agree(profile, hq, some, stores=["HOUSTON"])
+    assert done["diff"]["after"]["hq"]["profiles"]["Default pr"]["scopes"][0]["columns"] == {
+        "PRICEDISCTABLE": ["AMOUNT", "CURRENCY"]
+    }
+    assert read_profile(hq, "HOUSTON").scopes[0].tables[0].columns == ("AMOUNT", "CURRENCY")
+    less = {**PRICES, "columns": [{"table": "PRICEDISCTABLE", "columns": ["CURRENCY"]}]}
+    agree(profile, hq, less)
+    assert [row[1] for row in content(hq)["RETAILOFFLINETABLECOLUMNS"]] == ["CURRENCY"]
+    agree(profile, hq, PRICES)
+    wrong = {**PRICES, "columns": [{"table": "PRICEDISCTABLE", "columns": ["COLOUR"]}]}
+    assert "lists the column COLOUR" in profile(hq, wrong, fails=True)
+    other = {**PRICES, "columns": [{"table": "CUSTTABLE", "columns": ["A"]}]}
+    assert "none of its tables" in profile(hq, other, fails=True)

@@ -226,6 +226,8 @@ def test_a_session_that_is_cut_off_anywhere_is_made_good(chain: Chain, monkeypat
         # Each time the two assortments swap all products, and the channels their tenders.
         chain.hq.execute('UPDATE ax."LOOKUP" SET "ASSORTMENT" = 30 - "ASSORTMENT"')
         chain.hq.execute('UPDATE ax."TENDER" SET "CHANNEL" = 3 - "CHANNEL"')
+        for product in (3, 1, 2):
+            chain.hq.execute('UPDATE ax."PRODUCT" SET "NAME" = ? WHERE "ID" = ?', str(cut), product)
         left = cut
         monkeypatch.setattr(Database, "_run", run)
         try:

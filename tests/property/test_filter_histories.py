@@ -208,6 +208,7 @@ def history(facts: dict[str, dict[str, Any]], seed: int) -> Iterator[History]:
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_a_channel_ends_with_what_its_filters_let_through(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "_TRIES", 2)  # a writer holds its locks for longer than any patience here
-    monkeypatch.setattr(transfer, "BATCH_ROWS", 2)
+    monkeypatch.setattr(transfer, "BATCH_ROWS", 1)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 1)  # so that a session can be cut off between any two rows
     history.run()
     history.check()

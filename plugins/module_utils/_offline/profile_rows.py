@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._engine._errors import RetailError
@@ -16,13 +16,11 @@ from .._plan import Plan, Statement, Step
 from .._sync.metadata import DIRECTIONS, Scope
 from .checks import check_scopes
 from .draft import Draft
-from .profiles import PROFILE, PROFILE_SCOPES, SCOPE, SCOPE_TABLES, STORE, TABLE, make_scope
-
-TABLE_COLUMNS = TableName("ax", "RETAILOFFLINETABLECOLUMNS")
+from .profiles import PROFILE, PROFILE_SCOPES, SCOPE, SCOPE_TABLES, STORE, TABLE, TABLE_COLUMNS, make_scope
 
 #: In the order in which rows may be deleted.
 COLUMNS = {
-    TABLE_COLUMNS: ("SYNCTABLE",),
+    TABLE_COLUMNS: ("SYNCTABLE", "SYNCCOLUMNNAME"),
     SCOPE_TABLES: ("SCOPEID", "SYNCTABLEID"),
     PROFILE_SCOPES: ("PROFILEID", "SCOPEID"),
     TABLE: ("TABLENAME",),
@@ -34,6 +32,7 @@ STORE_COLUMNS = {STORE: ("STORENUMBER", "OFFLINEPROFILE")}
 LONGEST_NAME = 10
 LONGEST_DESCRIPTION = 256
 LONGEST_TABLE_NAME = 50
+LONGEST_COLUMN_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class ProfilePlan:
 def declare(name: str, description: str, scopes: Sequence[dict[str, Any]], **more: Any) -> Declared:
     """Check what a user wrote, and bring it into form.
 
-    :param scopes: dictionaries of name, direction, frequency (seconds) and tables.
+    :param scopes: dictionaries of name, direction, frequency (seconds), tables and columns.
     :raises RetailError: it cannot be stored, or contradicts itself.
     """
     if not name or len(name) > LONGEST_NAME or name != name.strip():
@@ -78,9 +77,11 @@ def plan_profile(engine: Any, db: Any, declared: Declared, key: str) -> ProfileP
 
     :param db: the HQ database, None where it does not exist yet.
     :param key: the plan's name for it.
-    :raises RetailError: a scope is shared with another profile, and would change for it as well.
+    :raises RetailError: a scope is shared with another profile, and would change for it as well; or a column is not there.
     """
     draft = Draft.read(db, COLUMNS)
+    if db is not None:
+        _check_columns(db, declared)
     result = ProfilePlan()
     before = document(draft, declared.name)
     profile = write_profile(draft, declared)
@@ -94,6 +95,19 @@ def plan_profile(engine: Any, db: Any, declared: Declared, key: str) -> ProfileP
         stores = Draft.read(db, STORE_COLUMNS).before.get(STORE, {})
         result.missing_stores = _assign(engine, stores, profile, declared, key, result.plan)
     return result
+
+
+def _check_columns(db: Any, declared: Declared) -> None:
+    """The columns that are listed must be there; a table that HQ does not have is found out about by whoever has it."""
+    listed = {item.name: item.columns for scope in declared.scopes for item in scope.tables if item.columns}
+    for name, table in (db.engine.tables.read(db, sorted(listed)) if listed else {}).items():
+        unknown = [column for column in listed[name] if table.column(column) is None]
+        if unknown:
+            raise RetailError(
+                "The offline profile %r lists the column %s of the table %s, which it does not have."
+                % (declared.name, unknown[0], name),
+                "It has: %s." % ", ".join(column.name for column in table.columns),
+            )
 
 
 def plan_no_profile(engine: Any, db: Any, name: str, force: bool, key: str) -> ProfilePlan:
@@ -167,7 +181,30 @@ def _declared_scope(scope: dict[str, Any]) -> Scope:
                 "%r is no table name that AX can store." % str(table),
                 "It has 1 to %d characters, with or without its schema." % LONGEST_TABLE_NAME,
             )
-    return make_scope(scope["name"], scope["direction"], tables, scope["frequency"])
+    columns = _declared_columns(scope, tables)
+    made = make_scope(scope["name"], scope["direction"], tables, scope["frequency"])
+    return replace(made, tables=tuple(replace(item, columns=columns.get(item.name, ())) for item in made.tables))
+
+
+def _declared_columns(scope: dict[str, Any], tables: Sequence[TableName]) -> dict[TableName, tuple[str, ...]]:
+    found: dict[TableName, tuple[str, ...]] = {}
+    for item in scope.get("columns") or ():
+        table, columns = TableName.parse(item["table"]), tuple(item["columns"])
+        if table not in tables or table in found:
+            raise RetailError(
+                "The scope %r lists columns of the table %s, %s."
+                % (scope["name"], table, "twice" if table in found else "which is none of its tables"),
+                "List the columns of a table of the scope, and once.",
+            )
+        wrong = [name for name in columns if not name or len(name) > LONGEST_COLUMN_NAME or columns.count(name) > 1]
+        if wrong or not columns:
+            raise RetailError(
+                "The scope %r lists %s of the table %s."
+                % (scope["name"], "%r" % wrong[0] if wrong else "no column", table),
+                "List each column once, by a name of 1 to %d characters." % LONGEST_COLUMN_NAME,
+            )
+        found[table] = columns
+    return found
 
 
 def _stored(table: TableName) -> str:
@@ -187,8 +224,10 @@ def _check_shared(draft: Draft, profile: int, recid: int, scope: Scope) -> None:
     links = draft.rows(PROFILE_SCOPES, SCOPEID=recid)
     others = [record["PROFILEID"] for _link, record in links if record["PROFILEID"] != profile]
     tables = [_stored(item.name) for item in scope.tables]
+    columns = {_stored(item.name): sorted(item.columns) for item in scope.tables if item.columns}
     wanted = {
         "name": scope.name, "direction": scope.direction, "frequency": scope.frequency, "tables": tables,
+        **({"columns": columns} if columns else {}),
     }  # fmt: skip
     if others and _scope_document(draft, recid) != wanted:
         name = draft.after[PROFILE].get(others[0], {}).get("NAME", "")
@@ -216,13 +255,31 @@ def _write_tables(draft: Draft, scopes: dict[int, Scope], left: Collection[int])
                     pool[name] = record["SYNCTABLEID"]
                     freed.add(record["SYNCTABLEID"])
     for recid, scope in scopes.items():
-        tables = [_table_row(draft, recid, item.name, pool) for item in scope.tables]
-        draft.arrange(SCOPE_TABLES, ("SCOPEID", recid), "SYNCTABLEID", tables)
-        freed.difference_update(tables)
+        freed.difference_update(_arrange_tables(draft, recid, scope, pool))
     for recid in freed:
         draft.drop(TABLE, recid)
         for column, _record in draft.rows(TABLE_COLUMNS, SYNCTABLE=recid):
             draft.drop(TABLE_COLUMNS, column)
+
+
+def _arrange_tables(draft: Draft, recid: int, scope: Scope, pool: dict[TableName, int]) -> list[int]:
+    tables = [_table_row(draft, recid, item.name, pool) for item in scope.tables]
+    draft.arrange(SCOPE_TABLES, ("SCOPEID", recid), "SYNCTABLEID", tables)
+    for table, item in zip(tables, scope.tables):
+        _write_columns(draft, table, item.columns)
+    return tables
+
+
+def _write_columns(draft: Draft, table: int, columns: Sequence[str]) -> None:
+    for recid, record in draft.rows(TABLE_COLUMNS, SYNCTABLE=table):
+        if record["SYNCCOLUMNNAME"] not in columns:
+            draft.drop(TABLE_COLUMNS, recid)
+    for name in columns:
+        draft.put(TABLE_COLUMNS, {"SYNCTABLE": table, "SYNCCOLUMNNAME": name})
+
+
+def _columns_of(draft: Draft, table: int) -> list[str]:
+    return [record["SYNCCOLUMNNAME"] for _recid, record in draft.rows(TABLE_COLUMNS, SYNCTABLE=table)]
 
 
 def _table_row(draft: Draft, scope: int, name: TableName, pool: dict[TableName, int]) -> int:
@@ -245,11 +302,17 @@ def _scope_document(draft: Draft, recid: int) -> dict[str, Any]:
     links = draft.rows(SCOPE_TABLES, SCOPEID=recid)
     names = [_name_of(draft, link["SYNCTABLEID"]) for _recid, link in links]
     direction = record["SYNCDIRECTION"]
+    columns = {
+        _stored(name): sorted(_columns_of(draft, link["SYNCTABLEID"]))
+        for name, (_recid, link) in zip(names, links)
+        if name is not None and _columns_of(draft, link["SYNCTABLEID"])
+    }
     return {
         "name": record["DESCRIPTION"],
         "direction": DIRECTIONS[direction] if direction in range(len(DIRECTIONS)) else direction,
         "frequency": record["SYNCFREQUENCY"],
         "tables": ["(missing)" if name is None else _stored(name) for name in names],
+        **({"columns": columns} if columns else {}),
     }
 
 
