@@ -45,7 +45,7 @@ GO
 @pytest.fixture
 def options() -> Iterator[dict[str, Any]]:
     at = world.server()
-    name = "Channel é " + secrets.token_hex(4)
+    name = "channel_" + secrets.token_hex(4)
     values = {
         "engine": "mssql", "server": at.host, "port": at.port, "login_user": at.user, "login_password": at.password,
         "driver": at.driver, "encrypt": at.encrypt, "trust_server_certificate": at.trust_server_certificate,

@@ -81,6 +81,52 @@ def test_a_group_of_another_tier_is_refused_with_the_known_ones():
         plan.Wanted("offline", {"RetailDataSyncUsers": ["x"]})
 
 
+def titles(state: AccessState, wanted: plan.Wanted, engine=ENGINE) -> list[str]:
+    result = plan.access_plan(engine, state, wanted, "shop", [SALES], [], "db", "server")
+    return [title for title in result.titles if not title.startswith(("Grant", "Create role"))]
+
+
+def test_a_group_of_ones_own_gets_just_its_permissions():
+    wanted = plan.Wanted("channel", {"Auditors": ["ann"]}, {"ann": None}, {"Auditors": ["read", "synchronise"]})
+    state = AccessState(principals={"ann", *wanted.managed}, logins={"ann": True})
+    assert "Add Auditors to db_datareader" in titles(state, wanted)
+    assert "Add ann to Auditors" in titles(state, wanted)
+    assert "Grant connect, temporary on database shop to Auditors" in grants(state, wanted, [SALES])
+    with pytest.raises(RetailError, match="cannot have the permission datasync in the hq database"):
+        plan.Wanted("hq", {}, {}, {"Auditors": ["datasync"]}).managed  # noqa: B018
+
+
+def test_permissions_take_the_place_of_a_groups_own():
+    wanted = plan.Wanted("channel", permissions={"POSUsers": ["read"]})
+    state = AccessState(principals=set(wanted.managed), members={"db_datawriter": {"POSUsers"}})
+    assert "Remove POSUsers from db_datawriter" in titles(state, wanted)
+
+
+def test_only_an_exclusive_group_loses_members():
+    members = {"POSUsers": ["till"]}
+    for exclusive in ((), ("POSUsers",)):
+        wanted = plan.Wanted("channel", members, {"till": None}, exclusive=exclusive)
+        state = AccessState(principals={"till", *wanted.managed}, logins={"till": True})
+        state.members["POSUsers"] = {"till", "old till"}
+        assert ("Remove old till from POSUsers" in titles(state, wanted)) is bool(exclusive)
+
+
+def test_a_user_without_its_login_is_reconnected_on_sql_server():
+    wanted = plan.Wanted("channel", {"POSUsers": ["till"]})
+    state = AccessState(principals={"till", *wanted.managed}, orphans={"till", "somebody else's"})
+    state.members["POSUsers"] = {"till"}
+    said = titles(state, wanted, _engine.speaker("mssql"))
+    assert [title for title in said if "Reconnect" in title] == ["Reconnect user till with its login"]
+
+
+def test_a_login_that_must_go_goes_after_its_user():
+    wanted = plan.Wanted("channel", gone={"old"})
+    state = AccessState(principals={"old", *wanted.managed}, logins={"old": True})
+    assert titles(state, wanted, _engine.speaker("mssql"))[-2:] == ["Drop user old", "Drop login old"]
+    with pytest.raises(RetailError, match="old is declared absent, and a member"):
+        plan.Wanted("channel", {"POSUsers": ["old"]}, gone={"old"})
+
+
 def test_wanted_shows_no_password():
     assert "geheim" not in repr(plan.Wanted("channel", {}, {"svc": "geheim"}))
 
