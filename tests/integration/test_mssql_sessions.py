@@ -183,6 +183,20 @@ def test_deletes_of_an_upload_scope_stay_where_they_are(loaded: Pair) -> None:
     assert pending(loaded) == []
 
 
+def test_a_unique_value_may_change_hands(loaded: Pair) -> None:
+    child, parent = loaded.child, loaded.parent
+    world.run(child, "alter table {ax.CUST} add constraint {UQ_CUST} unique ({NAME})")
+    again = Pair(child, parent)
+    world.run(parent, "insert into {ax.CUST} ({ID}, {NAME}) values (1, 'a'), (2, 'b'), (3, 'c')")
+    world.synchronise(again)
+    world.run(parent, "update {ax.CUST} set {NAME} = case {ID} when 1 then 'b' when 2 then 'a' else 'd' end")
+    world.run(parent, "insert into {ax.CUST} ({ID}, {NAME}) values (4, 'c')")
+    world.synchronise(again)
+    found = world.rows(child, "select {ID}, {NAME} from {ax.CUST} order by {ID}")
+    assert found == [(1, "b"), (2, "a"), (3, "d"), (4, "c")]
+    assert world.rows(child, "select count(*) from {dbo.sync_quarantine}") == [(0,)]
+
+
 def test_a_key_change_goes_up_and_a_purge_of_what_it_made_does_not(loaded: Pair) -> None:
     child, parent = loaded.child, loaded.parent
     world.run(child, "insert into {ax.SALE} ({STORE}, {ID}, {TEXT}) values ('H', 1, 'a'), ('H', 2, 'b'), ('H', 3, 'c')")

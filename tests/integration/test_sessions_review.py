@@ -235,6 +235,44 @@ def test_a_unique_value_may_change_hands(pair: World, count: int) -> None:
     assert kept(pair.child, "sync_quarantine") == 0
 
 
+def test_a_unique_value_may_change_hands_between_batches(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only the true violator is put aside, whatever the others need of each other."""
+    _small_batches(monkeypatch)
+    pair.parent.execute("""INSERT INTO ax."CARD" SELECT g, g, 0 FROM generate_series(1, 5) g""")
+    pair.settle()
+    pair.child.execute('ALTER TABLE ax."CARD" ADD CHECK ("VALUE" <> 13)')
+    # 1 and 5 swap, each in transactions of its own; 2 hands its value on to 3; 4 breaks the rule.
+    for card, code, value in (
+        (1, "x", 1),
+        (4, "4", 13),
+        (5, "1", 1),
+        (3, "y", 1),
+        (2, "3", 1),
+        (3, "2", 1),
+        (1, "5", 1),
+    ):
+        pair.parent.execute('UPDATE ax."CARD" SET "CODE" = ?, "VALUE" = ? WHERE "ID" = ?', code, value, card)
+    pair.settle()
+    assert rows(pair.child, "CARD") == [(1, "5", 1), (2, "3", 1), (3, "2", 1), (4, "4", 0), (5, "1", 1)]
+    assert kept(pair.child, "sync_quarantine") == 1
+
+
+def test_foreign_keys_inside_a_scope_hold(pair: World) -> None:
+    for db in (pair.child, pair.parent):
+        db.execute('ALTER TABLE ax."CARD" ADD FOREIGN KEY ("VALUE") REFERENCES ax."ITEM"')
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'a'), (2, 'b')""")
+    pair.parent.execute("""INSERT INTO ax."CARD" VALUES (1, 'a', 1), (2, 'b', 2)""")
+    pair.settle()
+    with pair.parent.transaction():
+        pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (3, 'c')""")
+        pair.parent.execute("""INSERT INTO ax."CARD" VALUES (3, 'c', 3)""")
+        pair.parent.execute('DELETE FROM ax."CARD" WHERE "ID" = 1')
+        pair.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" = 1')
+    pair.settle()
+    assert rows(pair.child, "CARD", '"ID"') == rows(pair.child, "ITEM", '"ID"') == [(2,), (3,)]
+    assert kept(pair.child, "sync_quarantine") == 0
+
+
 def test_a_refusal_that_comes_at_the_commit_puts_the_guilty_aside(pair: World) -> None:
     pair.parent.execute('ALTER TABLE ax."SALE" ADD UNIQUE ("AMOUNT") DEFERRABLE INITIALLY DEFERRED')
     pair.parent.execute('INSERT INTO ax."SALE" VALUES (100, 7)')

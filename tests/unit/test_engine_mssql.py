@@ -105,7 +105,7 @@ def work(table: Table = TABLE, **changes: Any) -> Work:
         "peer": 0,
         "scope": "Prices",
         "parent_wins": True,
-        "body": "(SELECT body FROM [dbo].[sync_staging] WHERE peer_id = ?)",
+        "bodies": "SELECT body FROM [dbo].[sync_staging] WHERE peer_id = ?",
         "body_parameters": (0,),
         "acked": 17,
     }

@@ -72,7 +72,8 @@ class Work:
 
     :param decide: makes the neutral CASE expression from the speaker's phrases, see ``_sync/rules.py``.
     :param peer: the origin that written rows get.
-    :param body: a scalar subquery that gives the batch's JSON, with its parameters.
+    :param bodies: a query that gives the batches' JSON, one a row in the column ``body``; ``body_parameters`` are its own.
+    :param only: ``deletions`` or ``images``: the others are left out.
     :param acked: (downloads, with ``acked_seen``) up to where the parent has taken the changes here.
     :param window_from: (uploads) versions at or above it are remembered in sync_window.
     :param track_all: False leaves rows without a version (baseline rows of a load) untracked.
@@ -89,7 +90,7 @@ class Work:
     peer: int
     scope: str
     parent_wins: bool
-    body: str
+    bodies: str
     body_parameters: tuple
     acked: int = 0
     acked_seen: str | None = None
@@ -98,6 +99,7 @@ class Work:
     without: frozenset[int] = frozenset()
     gives_up: bool = False
     goes_further: bool = False
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class Merge:
     table: Table
     bodies: tuple[tuple[str, tuple, tuple[int, ...]], ...]
     acked: tuple[int, str | None] | None
+
+
+#: What :attr:`Work.only` means, in SQL; q is the row on the wire.
+ONLY = {"": "", "deletions": " WHERE q.d = 1", "images": " WHERE COALESCE(q.d, 0) = 0"}
 
 
 @dataclass

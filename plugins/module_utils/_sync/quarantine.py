@@ -21,6 +21,10 @@ Batch = tuple[int, str, str]
 Attempt = Callable[[frozenset[Source]], None]
 
 
+#: Up to so many suspects are also tried by leaving out one of them at a time.
+_FEW = 16
+
+
 class _RolledBack(Exception):
     pass
 
@@ -47,7 +51,31 @@ def find_guilty(
     parts = {id(group): frozenset(group & everything) for group in groups.values()}
     alone = [frozenset((source,)) for source in everything.difference(groups)]
     guilty: dict[Source, str] = {}
-    _search(attempt, sorted([*parts.values(), *alone], key=sorted), frozenset(everything), set(), guilty)
+    good: set[Source] = set()
+    parted = sorted([*parts.values(), *alone], key=sorted)
+    while parted:
+        _search(attempt, parted, frozenset(everything), good, guilty)
+        left = [group for group in parted if group & guilty.keys()]
+        if len(left) == len(parted):
+            return _all_but_one(attempt, left, frozenset(everything), good, guilty)
+        # Some may only have waited for others to let go of a unique value.
+        parted, guilty = left, {}
+    return guilty
+
+
+def _all_but_one(
+    attempt: Attempt,
+    left: list[frozenset[Source]],
+    everything: frozenset[Source],
+    good: set[Source],
+    guilty: dict[Source, str],
+) -> dict[Source, str]:
+    """Of the few that are left some may need each other, as rows do that swap a unique value: then one alone is to blame."""
+    for group in left if 2 < len(left) <= _FEW else ():
+        found: dict[Source, str] = {}
+        _search(attempt, [frozenset().union(*left) - group], everything, set(good), found)
+        if not found:
+            return {source: message for source, message in guilty.items() if source in group}
     return guilty
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._engine._errors import RetailError, StatementFailed
 from .._engine._wire import Outcome
-from . import kept, metadata, recall, transfer
+from . import kept, landed, metadata, recall, transfer
 from .kept import Kept
 from .metadata import CONFLICT, PARENT, QUARANTINE, Scope
 from .pair import Pair
@@ -134,21 +134,21 @@ class _Units:
         shared = next(one for one in way.tables if str(one.name) == fields["table"])
         acked = Anchor(self.above.anchor_in or 0, self.above.anchor_seen)
         text = "CAST(? AS %s)" % way.receiver.engine.types.native("nvarchar(max)")
-        work = transfer.make_work(
+        work = landed.make_work(
             way,
             shared,
             fields["columns"],
             Anchor(self.state.anchor_in or 0),
             acked,
-            text,
+            "SELECT %s AS body" % text,
             (body,),
             frozenset(),
             fields.get("anew"),
         )
-        track_all = way.upload or not fields["load"] or transfer.goes_further(way)
+        track_all = way.upload or not fields["load"] or landed.goes_further(way)
         return way.receiver.engine.applying.apply_batch(
             way.receiver,
-            replace(work, track_all=track_all, goes_further=way.upload and shared.name in transfer.going_up(way)),
+            replace(work, track_all=track_all, goes_further=way.upload and shared.name in landed.going_up(way)),
         )
 
     def _note(self, group: list[_Row], message: str) -> None:

@@ -18,14 +18,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Callable
 
-from .._engine._errors import RetailError, StatementFailed
-from .._engine._model import TableName
-from .._engine._wire import Extract, Outcome, Work
-from . import links, merge, metadata, quarantine, rules
+from .._engine._errors import StatementFailed
+from .._engine._wire import Extract, Outcome
+from . import landed, links, merge, quarantine
 from .anew import Anew
+from .landed import Anchor, Way, going_up
 from .links import Link
-from .merge import Merging
-from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
+from .metadata import SCOPE, STAGING, WINDOW, ScopeState
 from .package import Package
 from .pair import Restored, SharedTable
 from .quarantine import Source
@@ -38,37 +37,6 @@ BATCH_ROWS = 2_000
 _TRIES = 6
 
 
-@dataclass(frozen=True)
-class Way:
-    """``receiver_number`` is the receiver's number at the sender: rows of that origin came from it and stay. ``sender_number`` is
-    the sender's number at the receiver: the origin that written rows get there."""
-
-    sender: Any
-    receiver: Any
-    receiver_number: int
-    sender_number: int
-    upload: bool
-    scope: Scope
-    tables: list[SharedTable]
-    anew: Anew | None = None
-    merge: Merging | None = None
-    package: Package | None = None
-
-    def table_at_sender(self, shared: SharedTable) -> Any:
-        return shared.child if self.upload else shared.parent
-
-    def table_at_receiver(self, shared: SharedTable) -> Any:
-        return shared.parent if self.upload else shared.child
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """Up to where a receiver has taken a sender's changes: everything below ``low``, and what the snapshot ``seen`` saw."""
-
-    low: int = 0
-    seen: str | None = None
-
-
 @dataclass
 class Transfer:
     """What one way moved. ``anchor``: up to where the receiver has taken the sender's changes now."""
@@ -76,7 +44,7 @@ class Transfer:
     rows: int = 0
     outcome: Outcome = field(default_factory=Outcome)
     quarantined: int = 0
-    anchor: Anchor = Anchor()
+    anchor: Anchor = field(default_factory=Anchor)
 
 
 @dataclass
@@ -93,12 +61,15 @@ class _Landing:
         self.way = way
         #: The receiver's token as long as no other session has been there: its own one before an upload, ours before a download.
         self.token = state.session_token if way.upload else token
+        self.session = token
         self.low = dict(state.landing)
         self.pending: list[_Batch] = []
         self.size = 0
         self.rows = 0
 
     def add(self, batch: _Batch) -> None:
+        # What was read in one go has each row once.
+        batch.header = json.dumps({**json.loads(batch.header), "read": self.session}, ensure_ascii=False)
         self.pending.append(batch)
         self.size += len(batch.body)
         self.rows += batch.rows
@@ -332,13 +303,14 @@ def _apply(
     refused = 0
     for attempt in range(_TRIES):
         try:
-            return _apply_once(way, state, landing, mark, acked, token, errors, again, linked)
+            return _apply_once(way, state, landing, mark, acked, token, errors, again, linked, refused > 0)
         except StatementFailed as failure:
             if failure.kind == "transient" and attempt + 1 < _TRIES:
                 time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
                 continue
             refused += failure.kind == "data"
-            # Once more before the search: a POS insert of the same key in the same moment is refused like a bad row.
+            # Once more, with care, before the search: unique values that change hands between batches are refused like bad rows,
+            # and so is a POS insert of the same key in the same moment.
             if failure.kind != "data" or attempt + 1 >= _TRIES:
                 raise
             if refused > 1:
@@ -362,7 +334,7 @@ def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor, again: Recalle
     def attempt(without: frozenset[Source]) -> None:
         with quarantine.rolled_back(way.receiver):
             landing.write(again)
-            _apply_batches(way, mark, acked, without)
+            landed.apply_all(way, mark, acked, without, with_care=True)
             check = getattr(way.receiver.engine.applying, "CHECK_DEFERRED", "")
             if check:
                 way.receiver.execute(check)
@@ -394,6 +366,7 @@ def _apply_once(
     errors: dict[Source, str],
     again: Recalled,
     linked: Sequence[Link],
+    with_care: bool,
 ) -> Transfer:
     transfer = Transfer()
     with way.receiver.transaction():
@@ -401,7 +374,7 @@ def _apply_once(
         landing.write(again)
         if way.merge is not None:
             landing.put_first(merge.prepare(way, way.merge, mark.low, acked))
-        transfer.outcome = _apply_batches(way, mark, acked, frozenset(errors))
+        transfer.outcome = landed.apply_all(way, mark, acked, frozenset(errors), with_care)
         if errors:
             together = links.pairs(linked) + again.links
             transfer.quarantined = quarantine.keep(way.receiver, way.sender_number, way.scope.name, errors, together)
@@ -440,105 +413,6 @@ def _claim(way: Way, state: ScopeState, token: str) -> None:
 def _check_claimed(way: Way, claimed: int) -> None:
     if claimed != 1:
         raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
-
-
-def _apply_batches(way: Way, mark: Any, acked: Anchor, without: frozenset[Source]) -> Outcome:
-    receiver, key = way.receiver, (way.sender_number, way.scope.name)
-    staging = _name(receiver, STAGING)
-    total = Outcome()
-    landed = receiver.query(
-        "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % staging, *key
-    )
-    by_name = {str(shared.name): shared for shared in way.tables}
-    headers = [(sequence, json.loads(header)) for sequence, header in landed]
-    further = going_up(way) if way.upload and headers else frozenset()
-    track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and goes_further(way))
-    for sequence, fields in headers:
-        body = "(SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?)" % staging
-        known = Anchor(*fields["acked"]) if "acked" in fields else acked
-        absent = quarantine.numbers_in(sequence, without)
-        shared = _still_there(way, by_name.get(fields["table"]), fields)
-        work = make_work(
-            way, shared, fields["columns"], mark, known, body, (*key, sequence), absent, fields.get("anew")
-        )
-        outcome = receiver.engine.applying.apply_batch(
-            receiver, replace(work, track_all=track_all, goes_further=shared.name in further)
-        )
-        if outcome.held_at is not None:
-            outcome.held_at = max(int(outcome.held_at), fields.get("floor", 0))
-        total.add(outcome, fields["table"])
-    return total
-
-
-def _still_there(way: Way, shared: SharedTable | None, fields: dict[str, Any]) -> SharedTable:
-    """The table of a landed batch.
-
-    :raises RetailError: it, or a column of it, went while the batch was waiting; the batch stays where it is.
-    """
-    known = {column.name for column in way.table_at_receiver(shared).columns} if shared else set()
-    gone = [name for name in fields["columns"] if name not in known]
-    if shared is None or gone:
-        what = "the table %s" % fields["table"] + (" (columns %s)" % ", ".join(gone) if shared else "")
-        raise RetailError(
-            "Rows wait in dbo.sync_staging of %s for %s, which is gone from the scope %r there."
-            % (way.receiver.target.where, what, way.scope.name),
-            "Put it back until they have been applied.",
-        )
-    return shared
-
-
-def going_up(way: Way) -> frozenset[TableName]:
-    """The tables of this scope whose changes go up from the receiver of an upload, too."""
-    scopes = metadata.read_scopes(way.receiver, metadata.PARENT)
-    up = {table.name for scope in scopes if scope.uploads for table in scope.tables}
-    return frozenset(shared.name for shared in way.tables if shared.name in up)
-
-
-def goes_further(way: Way) -> bool:
-    """Whether what is loaded here has to go further down.
-
-    A register that comes to a running store in this moment waits until the load is there, and then loads it, too.
-    """
-    way.receiver.engine.locks.share(way.receiver, metadata.PEER)
-    return any(peer.peer_id != metadata.PARENT for peer in metadata.read_peers(way.receiver))
-
-
-def make_work(
-    way: Way,
-    shared: SharedTable,
-    columns: list[str],
-    mark: Any,
-    acked: Anchor,
-    body: str,
-    key: tuple,
-    without: frozenset[int],
-    anew: dict[str, Any] | None,
-) -> Work:
-    table = way.table_at_receiver(shared)
-    by_name = {column.name: column for column in table.columns}
-    return Work(
-        table=table,
-        columns=tuple(by_name[name] for name in columns),
-        decide=_rules(way, anew),
-        upload=way.upload,
-        peer=way.sender_number,
-        scope=way.scope.name,
-        # Where changes do not go up, the parent's image is the only one that can stay everywhere.
-        parent_wins=shared.winner == "parent" if way.upload else True,
-        body=body,
-        body_parameters=key,
-        acked=acked.low,
-        acked_seen=acked.seen,
-        window_from=mark.low if way.upload else None,
-        without=without,
-        gives_up=not way.upload and not way.scope.uploads,
-    )
-
-
-def _rules(way: Way, anew: dict[str, Any] | None) -> rules.Decide:
-    if not way.upload:
-        return rules.download(way.scope.uploads)
-    return rules.upload(way.sender_number) if anew is None else rules.anew(way.sender_number, **anew)
 
 
 def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:

@@ -18,7 +18,7 @@ from typing import Any
 from .._errors import StatementFailed
 from .._model import Column, TableName
 from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, received
-from .._wire import Outcome, Work
+from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
 
@@ -91,12 +91,13 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
         "0), "
         "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n "
         "smallint '$.n', "
-        "d smallint '$.d', x bigint '$.x', k smallint '$.k', m bigint '$.m', {read}) AS q".format(
+        "d smallint '$.d', x bigint '$.x', k smallint '$.k', m bigint '$.m', {read}) AS q{only}".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),
             row_key=_row_key(sql),
             values=values,
             rows=_rows(work),
+            only=ONLY[work.only],
             read=read,
         ),
         *work.body_parameters,
@@ -114,7 +115,7 @@ def _landed(key: str, column: Column, is_key: bool) -> str:
 
 
 def _rows(work: Work) -> str:
-    body = "(SELECT %s AS body) AS s CROSS APPLY " % work.body
+    body = "(%s) AS s CROSS APPLY " % work.bodies
     if not work.without:
         return body + "OPENJSON(s.body)"
     # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
@@ -272,7 +273,7 @@ def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
 def _write(db: Any, work: Work, sql: _Phrases) -> None:
     """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
     with _applying(db, work.table.name):
-        _write_rows(db, sql)
+        _write_rows(db, work, sql)
 
 
 @contextlib.contextmanager
@@ -291,10 +292,11 @@ def _applying(db: Any, table: TableName) -> Any:
             db.execute("EXEC sp_set_session_context %s, NULL" % names.literal(tracking.APPLYING))
 
 
-def _write_rows(db: Any, sql: _Phrases) -> None:
+def _write_rows(db: Any, work: Work, sql: _Phrases) -> None:
     wanted = "i.act = 'write' AND i.d = "
     db.execute("DELETE r FROM %s AS r JOIN %s AS i ON %s WHERE %s1" % (sql.base, sql.incoming, sql.match("r"), wanted))
     if sql.plain:
+        _vacate(db, work, sql)
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
         db.execute(
             "UPDATE r SET %s FROM %s AS r JOIN %s AS i ON %s WHERE %s0"
@@ -311,6 +313,46 @@ def _write_rows(db: Any, sql: _Phrases) -> None:
             present=sql.match("r"),
         )
     )
+
+
+def _vacate(db: Any, work: Work, sql: _Phrases) -> None:
+    """Unique values change hands: SQL Server looks at the end of a statement only, so rows may swap theirs in one. A server that
+    compares row by row (Babelfish) has to see that whoever gives one to another row of this batch lets go of it first."""
+    wire = {column.name: key for key, column in sql.columns}
+    for unique in work.table.unique:
+        free = [(column, _placeholder(column)) for _key, column in sql.plain if column.name in unique]
+        free = [item for item in free if item[1]]
+        if not free or not set(unique) <= set(wire):
+            continue
+        taken = " AND ".join("o.%s = r.%s" % (wire[name], names.quote(name)) for name in unique)
+        db.execute(
+            "IF OBJECT_ID({row_by_row}) IS NOT NULL UPDATE r SET {column} = {placeholder} FROM {base} AS r JOIN "
+            "(SELECT *, ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) AS place FROM {incoming}) AS i ON {present} "
+            "WHERE i.act = 'write' AND i.d = 0 AND EXISTS (SELECT 1 FROM {incoming} AS o WHERE o.act = 'write' AND o.d = 0 "
+            "AND o.row_key <> i.row_key AND {taken})".format(
+                row_by_row=names.literal(tracking.SUBSTITUTE[:-2]),
+                column=names.quote(free[0][0].name),
+                placeholder=free[0][1],
+                base=sql.base,
+                incoming=sql.incoming,
+                present=sql.match("r"),
+                taken=taken,
+            )
+        )
+
+
+def _placeholder(column: Column) -> str:
+    """SQL for a value that no row has, a different one for each ``i.place``; empty where the type has none to spare."""
+    native = types.native(column.type)
+    if native.startswith(("nvarchar", "varchar")):
+        return "NCHAR(1) + CAST(i.place AS nvarchar(20))"
+    lowest = {"bigint": -(2**63), "int": -(2**31), "smallint": -(2**15)}
+    if native in lowest:
+        return "CAST(%d + i.place AS %s)" % (lowest[native] + 1, native)
+    if native.startswith(("numeric", "decimal")):
+        precision, _comma, scale = native.partition("(")[2].rstrip(")").partition(",")
+        return "-%s + i.place" % ("9" * (int(precision) - int(scale or 0)) or "0")
+    return "NEWID()" if native == "uniqueidentifier" else ""
 
 
 def _link(db: Any, work: Work, sql: _Phrases) -> None:

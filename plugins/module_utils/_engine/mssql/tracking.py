@@ -33,7 +33,7 @@ NOW = "GETUTCDATE()"
 #: does no
 #: harm; one never looks like two.
 TRANSACTION = "CURRENT_TRANSACTION_ID()"
-_SUBSTITUTE = "pg_catalog.txid_current()"
+SUBSTITUTE = "pg_catalog.txid_current()"
 #: The transaction that a tracking row was written in.
 SOURCE = source_of("t", "COALESCE(t.source_transaction, CAST(t.version AS bigint))")
 _COLUMNS = "origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
@@ -142,9 +142,9 @@ def _with_transaction(statement: str) -> str:
         "REPLACE(@statement, %s, %s); EXEC (@statement)"
         % (
             names.literal(statement),
-            names.literal(_SUBSTITUTE[:-2]),
+            names.literal(SUBSTITUTE[:-2]),
             names.literal(TRANSACTION),
-            names.literal(_SUBSTITUTE),
+            names.literal(SUBSTITUTE),
         )
     )
 

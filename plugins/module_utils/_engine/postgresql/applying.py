@@ -18,7 +18,7 @@ from typing import Any
 from .._errors import StatementFailed
 from .._model import Column
 from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, received
-from .._wire import Outcome, Work
+from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
 #: More rows than this are worth a look at their statistics before they are joined.
@@ -70,16 +70,19 @@ def _land(db: Any, work: Work, sql: Phrases) -> None:
     rows = db.execute(
         "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, "
         "coalesce(q.k * q.d, 0), q.m, NULL, false, CAST(json_build_array(%s) AS text), %s "
-        "FROM json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, k smallint, m bigint, %s)"
-        % (sql.incoming, ", ".join("q." + key for key in sql.wire_keys), values, _body(work), read),
+        "FROM (%s) s CROSS JOIN LATERAL json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, k smallint, "
+        "m bigint, %s)%s"
+        % (
+            sql.incoming, ", ".join("q." + key for key in sql.wire_keys), values, work.bodies, _body(work), read, ONLY[work.only],
+        ),
         *work.body_parameters,
-    )
+    )  # fmt: skip
     if rows < 0 or rows > _ANALYZE_FROM:
         db.execute("ANALYZE %s" % sql.incoming)
 
 
 def _body(work: Work) -> str:
-    body = "CAST(%s AS json)" % work.body
+    body = "CAST(s.body AS json)"
     if not work.without:
         return body
     # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.

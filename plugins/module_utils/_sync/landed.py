@@ -1,0 +1,210 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has landed in the staging table becomes rows: all batches of one way of one scope, in the caller's transaction.
+
+As a rule each batch by itself, as it came. Where something was refused it is done with care: all of a table at once, so that
+unique values may change hands over any number of rows, and deletions before images, those of the last table first, so that
+foreign keys inside the scope hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .._engine._errors import RetailError
+from .._engine._model import TableName
+from .._engine._wire import Outcome, Work
+from . import metadata, quarantine, rules
+from .anew import Anew
+from .merge import Merging
+from .metadata import STAGING, Scope
+from .package import Package
+from .pair import SharedTable
+from .quarantine import Source
+
+
+@dataclass(frozen=True)
+class Way:
+    """``receiver_number`` is the receiver's number at the sender: rows of that origin came from it and stay. ``sender_number`` is
+    the sender's number at the receiver: the origin that written rows get there."""
+
+    sender: Any
+    receiver: Any
+    receiver_number: int
+    sender_number: int
+    upload: bool
+    scope: Scope
+    tables: list[SharedTable]
+    anew: Anew | None = None
+    merge: Merging | None = None
+    package: Package | None = None
+
+    def table_at_sender(self, shared: SharedTable) -> Any:
+        return shared.child if self.upload else shared.parent
+
+    def table_at_receiver(self, shared: SharedTable) -> Any:
+        return shared.parent if self.upload else shared.child
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Up to where a receiver has taken a sender's changes: everything below ``low``, and what the snapshot ``seen`` saw."""
+
+    low: int = 0
+    seen: str | None = None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Batches of one table that are applied together, and which of their rows."""
+
+    sequences: tuple[int, ...]
+    fields: dict[str, Any]
+    only: str = ""
+
+
+def apply_all(way: Way, mark: Any, acked: Anchor, without: frozenset[Source], with_care: bool) -> Outcome:
+    """Apply all that has landed, but for the source transactions ``without``.
+
+    :raises StatementFailed: ``data`` when a row cannot be stored here.
+    """
+    receiver, key = way.receiver, (way.sender_number, way.scope.name)
+    total = Outcome()
+    landed = receiver.query(
+        "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence"
+        % receiver.engine.names.quote(*STAGING),
+        *key,
+    )
+    by_name = {str(shared.name): shared for shared in way.tables}
+    headers = [(int(sequence), json.loads(header)) for sequence, header in landed]
+    further = going_up(way) if way.upload and headers else frozenset()
+    track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and goes_further(way))
+    for part in _with_care(headers, list(by_name)) if with_care else _as_they_came(headers):
+        shared = _still_there(way, by_name.get(part.fields["table"]), part.fields)
+        known = Anchor(*part.fields["acked"]) if "acked" in part.fields else acked
+        bodies = "SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence IN (%s)" % (
+            receiver.engine.names.quote(*STAGING), ", ".join(str(number) for number in part.sequences),
+        )  # fmt: skip
+        absent = frozenset(number for place in part.sequences for number in quarantine.numbers_in(place, without))
+        columns, said = part.fields["columns"], part.fields.get("anew")
+        work = make_work(way, shared, columns, mark, known, bodies, key, absent, said)
+        work = replace(work, track_all=track_all, goes_further=shared.name in further, only=part.only)
+        outcome = receiver.engine.applying.apply_batch(receiver, work)
+        if outcome.held_at is not None:
+            outcome.held_at = max(int(outcome.held_at), part.fields.get("floor", 0))
+        total.add(outcome, part.fields["table"])
+    return total
+
+
+def _as_they_came(headers: list[tuple[int, dict[str, Any]]]) -> Iterator[_Part]:
+    for sequence, fields in headers:
+        yield _Part((sequence,), fields)
+
+
+def _with_care(headers: list[tuple[int, dict[str, Any]]], order: list[str]) -> Iterator[_Part]:
+    """A table that was read in several goes, since its landing was cut off, is applied as it came: it may have a row twice."""
+    tables: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for sequence, fields in headers:
+        tables.setdefault(fields["table"], []).append((sequence, fields))
+    names = sorted(tables, key=lambda name: order.index(name) if name in order else -1)
+    whole = {
+        name: _Part(tuple(n for n, _fields in tables[name]), tables[name][0][1])
+        for name in names
+        if _one_go(tables[name])
+    }
+    for name in reversed(names):
+        if name in whole:
+            yield replace(whole[name], only="deletions")
+    for name in names:
+        if name in whole:
+            yield replace(whole[name], only="images")
+        else:
+            yield from _as_they_came(tables[name])
+
+
+def _one_go(batches: list[tuple[int, dict[str, Any]]]) -> bool:
+    goes = {
+        json.dumps([fields.get(name) for name in ("read", "load", "columns", "acked", "floor", "anew")])
+        for _n, fields in batches
+    }
+    return len(goes) == 1 and ("read" in batches[0][1] or len(batches) == 1)
+
+
+def _still_there(way: Way, shared: SharedTable | None, fields: dict[str, Any]) -> SharedTable:
+    """The table of a landed batch.
+
+    :raises RetailError: it, or a column of it, went while the batch was waiting; the batch stays where it is.
+    """
+    known = {column.name for column in way.table_at_receiver(shared).columns} if shared else set()
+    gone = [name for name in fields["columns"] if name not in known]
+    if shared is None or gone:
+        what = "the table %s" % fields["table"] + (" (columns %s)" % ", ".join(gone) if shared else "")
+        raise RetailError(
+            "Rows wait in dbo.sync_staging of %s for %s, which is gone from the scope %r there."
+            % (way.receiver.target.where, what, way.scope.name),
+            "Put it back until they have been applied.",
+        )
+    return shared
+
+
+def going_up(way: Way) -> frozenset[TableName]:
+    """The tables of this scope whose changes go up from the receiver of an upload, too."""
+    scopes = metadata.read_scopes(way.receiver, metadata.PARENT)
+    up = {table.name for scope in scopes if scope.uploads for table in scope.tables}
+    return frozenset(shared.name for shared in way.tables if shared.name in up)
+
+
+def goes_further(way: Way) -> bool:
+    """Whether what is loaded here has to go further down.
+
+    A register that comes to a running store in this moment waits until the load is there, and then loads it, too.
+    """
+    way.receiver.engine.locks.share(way.receiver, metadata.PEER)
+    return any(peer.peer_id != metadata.PARENT for peer in metadata.read_peers(way.receiver))
+
+
+def make_work(
+    way: Way,
+    shared: SharedTable,
+    columns: list[str],
+    mark: Any,
+    acked: Anchor,
+    bodies: str,
+    parameters: tuple,
+    without: frozenset[int],
+    anew: dict[str, Any] | None,
+) -> Work:
+    """How the receiver of a way applies rows of one table.
+
+    :param bodies: a query that gives their JSON in the column ``body``.
+    """
+    table = way.table_at_receiver(shared)
+    by_name = {column.name: column for column in table.columns}
+    return Work(
+        table=table,
+        columns=tuple(by_name[name] for name in columns),
+        decide=_rules(way, anew),
+        upload=way.upload,
+        peer=way.sender_number,
+        scope=way.scope.name,
+        # Where changes do not go up, the parent's image is the only one that can stay everywhere.
+        parent_wins=shared.winner == "parent" if way.upload else True,
+        bodies=bodies,
+        body_parameters=parameters,
+        acked=acked.low,
+        acked_seen=acked.seen,
+        window_from=mark.low if way.upload else None,
+        without=without,
+        gives_up=not way.upload and not way.scope.uploads,
+    )
+
+
+def _rules(way: Way, anew: dict[str, Any] | None) -> rules.Decide:
+    if not way.upload:
+        return rules.download(way.scope.uploads)
+    return rules.upload(way.sender_number) if anew is None else rules.anew(way.sender_number, **anew)
