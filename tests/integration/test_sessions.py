@@ -17,7 +17,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine import Retail
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair, Restored
 
@@ -518,20 +518,55 @@ def test_what_has_landed_stays_out_of_memory(pair: World, monkeypatch: pytest.Mo
     assert pair.run(UP).moved == 4
 
 
-def test_a_column_that_goes_while_batches_wait_is_named(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not a defect that ends the service and with it the other scopes; and nothing that waits is thrown away."""
+def _cut_off_before_applying(world: World, scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "BATCH_SIZE", 10)
+        patch.setattr(transfer, "_apply", lambda *_arguments: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            world.run(scope)
+
+
+@pytest.mark.parametrize("sides", ["parent", "both"])
+def test_a_column_that_goes_while_batches_wait_leaves_the_others_to_travel(
+    pair: World, monkeypatch: pytest.MonkeyPatch, sides: str
+) -> None:
     pair.parent.execute('ALTER TABLE ax."CUSTOMER" ADD "LOYALTY" integer')
     pair.child.execute('ALTER TABLE ax."CUSTOMER" ADD "LOYALTY" integer')
     pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a', 5)""")
-    monkeypatch.setattr(transfer, "BATCH_SIZE", 10)
-    original = transfer._apply
-    monkeypatch.setattr(transfer, "_apply", lambda *_arguments: (_ for _ in ()).throw(Killed()))
-    with pytest.raises(Killed):
-        pair.run(BOTH)
-    monkeypatch.setattr(transfer, "_apply", original)
-    pair.parent.execute('ALTER TABLE ax."CUSTOMER" DROP "LOYALTY"')
-    with pytest.raises(RetailError, match=r"ax.CUSTOMER \(columns LOYALTY\), which is gone"):
-        pair.run(BOTH)
-    pair.parent.execute('ALTER TABLE ax."CUSTOMER" ADD "LOYALTY" integer')
+    _cut_off_before_applying(pair, BOTH, monkeypatch)
+    for db in (pair.parent, pair.child) if sides == "both" else (pair.parent,):
+        db.execute('ALTER TABLE ax."CUSTOMER" DROP "LOYALTY"')
+    pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (2, 'b')""")
     pair.settle()
-    assert rows(pair.parent, "CUSTOMER") == [(1, "a", 5)]
+    assert rows(pair.parent, "CUSTOMER") == [(1, "a"), (2, "b")]
+
+
+def test_a_table_that_goes_stops_its_scope_alone(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
+    _cut_off_before_applying(pair, BOTH, monkeypatch)
+    pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 1)""")
+    pair.parent.execute('DROP TABLE ax."CUSTOMER"')
+    there = Pair(pair.child, pair.parent)
+    assert {scope.name for scope in session.pending(there, there.scopes)} >= {BOTH.name, UP.name}
+    with pytest.raises(
+        RetailError, match=r"The table ax.CUSTOMER is in a scope, and the parent database does not have it"
+    ):
+        pair.run(BOTH)
+    pair.run(UP)
+    assert rows(pair.parent, "SALE", '"ID"') == [(1,)]
+
+
+@pytest.mark.parametrize("newer", ["child", "parent"])
+def test_a_column_that_the_receiver_needs_and_the_sender_lacks_is_its_defect(pair: World, newer: str) -> None:
+    """Not bad data: nothing is put aside, and all arrives when it is mended."""
+    receiver, sender = getattr(pair, newer), pair.parent if newer == "child" else pair.child
+    receiver.execute('ALTER TABLE ax."CUSTOMER" ADD "LEVEL" integer NOT NULL')
+    for number in (1, 2, 3):
+        sender.execute("""INSERT INTO ax."CUSTOMER" VALUES (?, 'a')""", number)
+    with pytest.raises(RetailError, match=r"The column LEVEL of ax.CUSTOMER .* takes no NULL and has no default"):
+        pair.run(BOTH)
+    assert receiver.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
+    receiver.execute('ALTER TABLE ax."CUSTOMER" ALTER "LEVEL" SET DEFAULT 0')
+    pair.settle()
+    assert rows(receiver, "CUSTOMER") == [(1, "a", 0), (2, "a", 0), (3, "a", 0)]
+    assert receiver.value("SELECT count(*) FROM dbo.sync_quarantine") == 0

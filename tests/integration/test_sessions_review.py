@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from offline_world import HOUSTON_2, Identity, make_tables, target
+from offline_world import ENGINE, HOUSTON_2, Identity, make_tables, target
 from session_world import Killed, World, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, connect
@@ -199,6 +199,42 @@ def test_a_table_added_to_a_live_scope_does_not_overwrite_what_the_parent_change
         world.settle()
         other.settle()
         assert rows(world.child, "ITEM") == rows(world.parent, "ITEM") == rows(second, "ITEM") == [(1, "parent")]
+    assert '"NAME":"child"' in (world.parent.value("SELECT incoming_image FROM dbo.sync_conflict") or "")
+
+
+def test_a_load_that_has_landed_and_was_not_applied_has_not_been_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the child writes of a table that came late derives from nothing of the parent's until the load is applied."""
+    both = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 1, 1)
+    more = make_scope("customers", "bidirectional", [ITEM.name, CUSTOMER.name], 0, 1, 1)
+    make_tables(world.child, TABLES)
+    world.provision((both,))
+    world.settle()
+    for statement in ENGINE.tracking.create(ITEM):
+        world.parent.execute(statement)
+    world.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'parent')""")
+    world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'x')""")
+    world.settle()
+    world.provision((more,))
+    world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (2, 'y')""")
+    (scope,) = Pair(world.child, world.parent).scopes
+    original = transfer._apply
+
+    def apply(way: Any, *arguments: Any) -> Any:
+        if not way.upload:
+            raise Killed
+        return original(way, *arguments)
+
+    with monkeypatch.context() as patch:
+        _small_batches(patch)
+        patch.setattr(transfer, "_apply", apply)
+        with pytest.raises(Killed):
+            world.run(scope)
+    assert world.child.value("SELECT count(*) FROM dbo.sync_staging") == 2
+    world.child.execute("""INSERT INTO ax."ITEM" VALUES (1, 'child')""")
+    world.settle()
+    assert rows(world.child, "ITEM") == rows(world.parent, "ITEM") == [(1, "parent")]
     assert '"NAME":"child"' in (world.parent.value("SELECT incoming_image FROM dbo.sync_conflict") or "")
 
 

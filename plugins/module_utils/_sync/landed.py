@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._engine._errors import RetailError
+from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import TableName
 from .._engine._wire import Outcome, Work
 from . import metadata, quarantine, rules
@@ -85,7 +85,7 @@ def apply_all(way: Way, mark: Any, acked: Anchor, without: frozenset[Source], wi
     further = going_up(way) if way.upload and headers else frozenset()
     track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and goes_further(way))
     for part in _with_care(headers, list(by_name)) if with_care else _as_they_came(headers):
-        shared = _still_there(way, by_name.get(part.fields["table"]), part.fields)
+        shared = by_name[part.fields["table"]]
         known = Anchor(*part.fields["acked"]) if "acked" in part.fields else acked
         bodies = "SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence IN (%s)" % (
             receiver.engine.names.quote(*STAGING), ", ".join(str(number) for number in part.sequences),
@@ -135,21 +135,32 @@ def _one_go(batches: list[tuple[int, dict[str, Any]]]) -> bool:
     return len(goes) == 1 and ("read" in batches[0][1] or len(batches) == 1)
 
 
-def _still_there(way: Way, shared: SharedTable | None, fields: dict[str, Any]) -> SharedTable:
-    """The table of a landed batch.
+def fits(way: Way, fields: dict[str, Any]) -> bool:
+    """Whether the receiver still has, in this scope, the table and the columns of a landed batch."""
+    for shared in way.tables:
+        if str(shared.name) == fields["table"]:
+            known = {column.name for column in way.table_at_receiver(shared).columns}
+            return known.issuperset(fields["columns"])
+    return False
 
-    :raises RetailError: it, or a column of it, went while the batch was waiting; the batch stays where it is.
+
+def check_structure(way: Way, failure: StatementFailed) -> None:
+    """Tell a receiver that can take no row at all from rows that are bad: nothing is put aside for its defect.
+
+    :raises RetailError: a column of the receiver's needs a value that the sender does not know.
     """
-    known = {column.name for column in way.table_at_receiver(shared).columns} if shared else set()
-    gone = [name for name in fields["columns"] if name not in known]
-    if shared is None or gone:
-        what = "the table %s" % fields["table"] + (" (columns %s)" % ", ".join(gone) if shared else "")
-        raise RetailError(
-            "Rows wait in dbo.sync_staging of %s for %s, which is gone from the scope %r there."
-            % (way.receiver.target.where, what, way.scope.name),
-            "Put it back until they have been applied.",
-        )
-    return shared
+    for shared in way.tables:
+        for column in way.table_at_receiver(shared).columns:
+            needed = not column.nullable and column.default is None and column.synchronises
+            said = (
+                column.name.lower() in failure.message.lower() and shared.name.name.lower() in failure.message.lower()
+            )
+            if failure.kind == "data" and needed and said and column.name not in shared.columns:
+                raise RetailError(
+                    "The column %s of %s in %s takes no NULL and has no default, and %s does not have it: no row can be stored."
+                    % (column.name, shared.name, way.receiver.target.where, way.sender.target.where),
+                    "Give it a default, let it be NULL, or upgrade the other database; nothing is lost meanwhile.",
+                )
 
 
 def going_up(way: Way) -> frozenset[TableName]:

@@ -328,6 +328,13 @@ def _scope_state(row: Any) -> ScopeState:
     return ScopeState(row[1], row[2], row[3], row[4], row[5], landing or {}, row[7], anew)
 
 
+def landed_from(db: Any, peer_id: int, scope: str, table: str) -> list[int | None]:
+    """From which versions on the landed batches of a table were read; None: a load."""
+    sql = "SELECT header FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % db.engine.names.quote(*STAGING)
+    headers = [json.loads(row[0]) for row in db.query(sql, peer_id, scope)]
+    return [fields.get("start") for fields in headers if fields["table"] == table]
+
+
 def read_scopes(db: Any, peer_id: int) -> list[Scope]:
     """The scopes that this database synchronises with a peer, in order."""
     rows = db.query(

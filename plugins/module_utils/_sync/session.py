@@ -110,8 +110,12 @@ class _Steps:
 
         Of a table that came to the scope later that is less than the anchor says, or nothing at all.
         """
-        anchor = self.child_state.anchor_in or 0
-        return min(self.child_state.landing.get(table, anchor) or 0, anchor) - 1
+        anchor, landing = self.child_state.anchor_in or 0, self.child_state.landing
+        if table not in landing:
+            return anchor - 1
+        # What has landed, and was not applied, was not taken.
+        starts = metadata.landed_from(self.pair.child, PARENT, self.scope.name, table)
+        return min(mark or 0 for mark in (landing[table], anchor, *starts)) - 1
 
     def _has_work(self, upload: bool) -> bool:
         """Asked before the token is changed, so that a session without work writes nothing at all."""
@@ -211,9 +215,13 @@ def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
                 found.add(scope.name)
             if scope.name not in states:
                 continue
-            for extract in extracts_of(pair, scope, upload, states[scope.name]):
-                extracts.append(extract)
-                owners.append(scope.name)
+            try:
+                asked = extracts_of(pair, scope, upload, states[scope.name])
+            except RetailError:  # a side has lost a table: the scope's session says so, and the others go on
+                found.add(scope.name)
+                continue
+            extracts += asked
+            owners += [scope.name] * len(asked)
         found.update(owners[position] for position in db.engine.changes.probe(db, extracts))
     return [scope for scope in scopes if scope.name in found]
 

@@ -86,18 +86,30 @@ class _Landing:
             _check_claimed(self.way, claimed)
         self.pending, self.size = [], 0
 
-    def forget_loads(self) -> None:
-        """A load that was cut off in a table begins that table anew: what has landed of it would only pile up."""
+    def forget_stale(self) -> None:
+        """Take out what has landed in vain: it is read again, and would only pile up, or does not fit any more.
+
+        A load that was cut off in a table begins that table anew. So does, from where its reading began, a table that is gone
+        from the scope or has lost a column here: what both sides know of it now is less.
+        """
         receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
         staging = _name(receiver, STAGING)
         sql = "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging
-        landed = [(sequence, json.loads(header)) for sequence, header in receiver.query(sql, *key)]
-        stale = [sequence for sequence, fields in landed if fields["load"] and self.low.get(fields["table"]) is None]
+        headers = [(sequence, json.loads(header)) for sequence, header in receiver.query(sql, *key)]
+        misfits = {fields["table"] for _sequence, fields in headers if not landed.fits(self.way, fields)}
+        for table in misfits:
+            starts = [fields.get("start") for _sequence, fields in headers if fields["table"] == table]
+            self.low[table] = None if None in starts else min(starts)
+        cut_off = {
+            fields["table"] for _sequence, fields in headers if fields["load"] and self.low.get(fields["table"]) is None
+        }
+        stale = [sequence for sequence, fields in headers if fields["table"] in misfits | cut_off]
         if not stale:
             return
         with receiver.transaction():
-            claim = "UPDATE %s SET landing = landing WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
-            _check_claimed(self.way, receiver.execute(claim % _name(receiver, SCOPE), *key, self.token))
+            claim = "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
+            claimed = receiver.execute(claim % _name(receiver, SCOPE), json.dumps(self.low), *key, self.token)
+            _check_claimed(self.way, claimed)
             for sequence in stale:
                 receiver.execute(
                     "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?" % staging,
@@ -148,7 +160,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     :raises Restored: the receiver's anchor lies ahead of the sender.
     """
     landing = _Landing(way, state, token)
-    landing.forget_loads()
+    landing.forget_stale()
     if way.package is not None:
         _land_package(way, way.package, landing, acked)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
@@ -285,7 +297,7 @@ def _cut(
 
 def _batch(shared: SharedTable, texts: list[str], start: int | None, acked: Anchor) -> _Batch:
     header: dict[str, Any] = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts)}
-    header["load"] = start is None
+    header.update(load=start is None, start=start)
     if shared.filter and start is not None:
         # A row that came under the filter, or out of it, may be far older than what made it come.
         header["floor"] = start
@@ -309,6 +321,7 @@ def _apply(
                 time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
                 continue
             refused += failure.kind == "data"
+            landed.check_structure(way, failure)
             # Once more, with care, before the search: unique values that change hands between batches are refused like bad rows,
             # and so is a POS insert of the same key in the same moment.
             if failure.kind != "data" or attempt + 1 >= _TRIES:
