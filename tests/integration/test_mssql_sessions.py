@@ -266,3 +266,21 @@ def test_a_trigger_that_rewrites_the_applied_row_makes_no_echo(loaded: Pair) -> 
     assert world.rows(child, "select origin from {ax.CUST_tracking}") == [(0,)]
     assert world.rows(loaded.parent, "select {NAME} from {ax.CUST}") == [("p",)]
     assert pending(loaded) == []
+
+
+def test_what_a_trigger_writes_into_another_table_is_a_change_of_its_own(loaded: Pair) -> None:
+    """At both sides, where both speak T-SQL; the row that is applied keeps its origin."""
+    sides = {"C": loaded.child, "P": loaded.parent}
+    spoken = {store: db for store, db in sides.items() if db.engine is world.ENGINE}
+    for store, db in spoken.items():
+        db.execute(
+            "CREATE TRIGGER [ax].[receipt] ON [ax].[CUST] AFTER INSERT AS BEGIN SET NOCOUNT ON; INSERT INTO [ax].[SALE] "
+            "([STORE], [ID]) SELECT N'%s', i.[ID] FROM inserted AS i END" % store
+        )
+    world.run(loaded.parent, "insert into {ax.CUST} ({ID}, {NAME}) values (5, 'p')")
+    world.synchronise(loaded)
+    assert world.rows(loaded.child, "select origin from {ax.CUST_tracking}") == [(0,)]
+    found = "select {STORE}, {ID} from {ax.SALE} order by {STORE}"
+    assert world.rows(loaded.child, found) == [("C", 5)] * ("C" in spoken)
+    assert world.rows(loaded.parent, found) == [(store, 5) for store in sorted(spoken)]
+    assert pending(loaded) == []
