@@ -416,8 +416,10 @@ class Work:
         params, engine = self.module.params, self.engine
         options = settings.wanted(engine, server, params["settings"], params["files"])
         schema, scripts = read_package(params["_schema_package"]), read_scripts(params["_upgrade_package"])
-        if db is not None:
-            engine.databases.check_server(db)  # a database may behave like one of an older server
+        if db is not None and "compatibility_level" not in options:
+            engine.databases.check_server(
+                db
+            )  # a database may behave like one of an older server, unless told otherwise
         actual = channel.read(db) if db else channel.Actual()
         if scripts is not None:
             schema = upgrade_plan.base(actual, schema, scripts)
