@@ -32,7 +32,7 @@ _PAUSE = 0.5
 
 
 class Undeclared(RetailError):
-    """HQ does not know the channel database (yet)."""
+    """HQ does not know the channel database (yet), or not its stores."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class _Own:
 
     def __call__(self, kind: str) -> list[str]:
         if not self.channels:
-            raise RetailError(
+            raise Undeclared(
                 "The channel database %r serves no store that HQ has a record of, and its data group restricts rows to its own %s."
                 % (self.name, kind.replace("_", " ")),
                 "Declare its store_ids with the module retail_data_group, once the stores' records are there.",
