@@ -63,6 +63,64 @@ options:
       - A scope of frequency 0 follows O(interval), and this does not concern it.
     type: float
     default: 5
+  moved_after:
+    description:
+      - The least number of seconds for which the register that the store server knows must not have been heard of, before
+        another database at another place may go on as that register by itself. Sooner it is taken for a clone, and refused.
+      - A database that was restored in its place, or whose server was, goes on at once. C(retail-sync rebaseline --moved) says
+        that another one is the register from now on, whatever was heard of.
+    type: float
+    default: 900
+  package:
+    description:
+      - The folder of a package, made with C(retail-sync package make), from which a new register loads at first while it is
+        fresh enough. Else, and without this option, it loads from its parent. It belongs to the service's account, mode 0700.
+    type: path
+  keep:
+    description:
+      - For how many days each of the two databases keeps what nobody needs for ever. The service deletes it a few times a day.
+    type: dict
+    default: {}
+    suboptions:
+      tombstones:
+        description:
+          - Deletions, once every register that lives has taken them. A register that is away for longer loads its data again.
+        type: float
+        default: 30
+      log:
+        description:
+          - Rows of RETAILOFFLINESYNCLOG.
+        type: float
+        default: 90
+      conflicts:
+        description:
+          - What lost in a conflict, with both images.
+        type: float
+        default: 365
+  retention:
+    description:
+      - Old sales on a small register. What the parent has and what has not changed for so long goes from the child, whole sales
+        only; the parent keeps it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      scope:
+        description:
+          - An upload scope of the offline profile.
+        type: str
+        required: true
+      days:
+        description:
+          - For how many days a sale stays after its last change.
+        type: float
+        required: true
+      unit:
+        description:
+          - The columns that make a sale of the rows of the scope's tables. Tables without them keep their rows.
+        type: list
+        elements: str
+        required: true
   log_level:
     description:
       - From which level on messages are written.
@@ -280,6 +338,27 @@ SPEC: dict[str, dict[str, Any]] = {
     "interval": {"type": "float", "default": 10},
     "heartbeat": {"type": "float", "default": 300},
     "frequency_floor": {"type": "float", "default": config.FREQUENCY_FLOOR},
+    "moved_after": {"type": "float", "default": 900},
+    "package": {"type": "path"},
+    "keep": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "tombstones": {"type": "float", "default": 30},
+            "log": {"type": "float", "default": 90},
+            "conflicts": {"type": "float", "default": 365},
+        },
+    },
+    "retention": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "scope": {"type": "str", "required": True},
+            "days": {"type": "float", "required": True},
+            "unit": {"type": "list", "elements": "str", "required": True},
+        },
+    },
     "log_level": {"type": "str", "choices": list(config.LEVELS), "default": "info"},
     "install_dir": {"type": "path", "default": "/opt/axops-retail-sync"},
     "config_dir": {"type": "path", "default": "/etc/retail-offline-sync"},
@@ -321,6 +400,10 @@ def config_of(module: RetailModule, manager: Any) -> config.ServiceConfig:
         interval=params["interval"],
         heartbeat=params["heartbeat"],
         frequency_floor=params["frequency_floor"],
+        moved_after=params["moved_after"],
+        package=params["package"] or "",
+        keep=config.Keep(**params["keep"]),
+        retention={rule["scope"]: config.Rule(rule["days"], tuple(rule["unit"])) for rule in params["retention"]},
         log_file=manager.log_file,
         log_level=params["log_level"],
         state_file=manager.places.state,
