@@ -446,7 +446,7 @@ def document(report: Report) -> dict[str, Any]:
         "changed": report.changed,
         "failed": report.error is not None,
         "msg": str(report.error or ""),
-        "exception": report.trace,
+        **({"exception": report.trace} if report.trace else {}),
         "steps": report.plan.titles,
         **{name: report.facts[name] for name in ("profile", "tables", "peer_guid")},
     }
