@@ -142,7 +142,7 @@ def test_what_would_be_lost_is_named_before_a_database_is_removed(pg_server, opt
             "INSERT INTO dbo.sync_peer (peer_id, peer_name, peer_guid, incarnation, store_id, register_id) "
             "VALUES (1, 'HOUSTON-000001', 'g', 'i', 'HOUSTON', '000001')"
         )
-        assert "1 synchronise with it (HOUSTON-000001)" in playbook.fail(MODULE, **gone)["error"]
+        assert "these synchronise with it: HOUSTON-000001." in playbook.fail(MODULE, **gone)["error"]
         for _row in range(2):
             db.execute(
                 "INSERT INTO dbo.sync_quarantine (peer_id, sync_scope_name, table_name, error, header, row_image) "

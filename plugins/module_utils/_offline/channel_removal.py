@@ -63,6 +63,6 @@ def _check_children(name: str, db: Any, has_peers: bool) -> None:
         names = ", ".join(peer.name for peer in children[:_LISTED])
         more = " and %d more" % (len(children) - _LISTED) if len(children) > _LISTED else ""
         raise RetailError(
-            "The database %s is not removed: %d synchronise with it (%s%s)." % (name, len(children), names, more),
+            "The database %s is not removed: these synchronise with it: %s%s." % (name, names, more),
             "Remove their databases first, since only they know what they have not handed over; or set force.",
         )
