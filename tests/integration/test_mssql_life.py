@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from mssql_world import fresh, make, needs_server, paired, rows, run, scope, synchronise, table
 
-from ansible_collections.axops.retail.plugins.module_utils._sync import anew, cleanup, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, cleanup, package, retention, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -84,3 +85,19 @@ def test_a_child_that_missed_a_forgotten_deletion_loads_again(pair: Pair) -> Non
     assert _all(pair, "ITEM") == [[(2, "b")]] * 2
     assert _all(pair, "CUSTOMER") == [[(1, "of the child"), (3, "born while away")]] * 2
     assert session.pending(pair, pair.scopes) == []
+
+
+def test_old_sales_go_from_the_register_and_a_new_one_loads_from_a_package(pair: Pair, tmp_path: Path) -> None:
+    run(pair.child, "UPDATE {ax.SALE_tracking} SET last_change_datetime = '2020-01-01T00:00:00' WHERE {ID} = 1")
+    synchronise(pair)
+    assert retention.run(pair, "sales", retention.Rule(90, ("ID",))) == 1
+    assert _all(pair, "SALE") == [[(2, 2)], [(1, 1), (2, 2)]]
+    assert synchronise(pair) == 0
+    package.make(pair, str(tmp_path / "package"))
+    run(pair.parent, "UPDATE {ax.ITEM} SET {NAME} = 'changed since' WHERE {ID} = 2")
+    for name in ("ITEM", "ITEM_tracking"):
+        run(pair.child, "DELETE FROM {ax.%s}" % name)
+    run(pair.child, "UPDATE {dbo.scope_info} SET anchor_in = NULL WHERE sync_scope_name = 'items'")
+    pair.package = str(tmp_path / "package")
+    synchronise(pair)
+    assert _all(pair, "ITEM") == [[(1, "a"), (2, "changed since")]] * 2
