@@ -23,6 +23,9 @@ REGISTERS = ("000001", "000002")
 PROFILE = "Default pr"
 STORES = [{"store_id": STORE, "registers": list(REGISTERS)}]
 
+#: Each store receives its own tenders only.
+FILTERS = [{"table": "ax.RETAILSTORETENDERTYPETABLE", "where": [{"column": "CHANNEL", "own": "channel"}]}]
+
 #: Inventory host, and the database that it has.
 SERVERS = {
     "hq01": "RetailHQ",
@@ -133,6 +136,7 @@ class Stage:
                     "retail_legal_entity": "usrt",
                     "retail_release": "6.3.158.0",
                     "retail_offline_profile": PROFILE,
+                    "hq_filters": FILTERS,
                     "retail_sync_login_user": "retail_sync",
                     "retail_sync_login_password": password,
                     "retail_sync_interval": INTERVAL,

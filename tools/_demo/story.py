@@ -45,6 +45,7 @@ def play(stage: Stage, report: Report) -> None:
     _compare_master_data(stage, report)
     _sell_offline(stage, report)
     _change_price(stage, report)
+    _open_another_store(stage, report)
     with report.check("a second run of the site playbook changes nothing") as line:
         changed = playbook.site(stage.inventory, show=False)
         if any(changed.values()) or not changed:
@@ -232,6 +233,33 @@ def _wait_for_price(register: Any, host: str, recid: int, price: Any) -> None:
     amount, key = quote("AMOUNT"), quote("RECID")
     sql = "SELECT %s FROM %s WHERE %s = ?" % (amount, _quoted("ax.PRICEDISCTABLE"), key)
     _wait(lambda: register.cursor().execute(sql, recid).fetchval() == price, lambda: "%s has the old price" % host)
+
+
+# ---- rows of another store
+
+
+def _open_another_store(stage: Stage, report: Report) -> None:
+    """HQ enters a tender of a store that is yet to be opened, and one of this one."""
+    hq, table = stage.connect("hq01"), _quoted("ax.RETAILSTORETENDERTYPETABLE")
+    with report.check("a tender of another store stays at HQ, one of this store arrives") as line:
+        channel = masterdata.channel_of(STORES, STORE)
+        sql = "INSERT INTO {table} ({0}, {1}, {2}, {3}) SELECT MAX({0}) + 1, ?, ?, MAX({3}) FROM {table}".format(
+            *map(quote, ("RECID", "CHANNEL", "TENDERTYPEID", "DATAAREAID")), table=table
+        )
+        name = str(time.time_ns())[-9:]
+        for owner in (channel + 1, channel):
+            hq.cursor().execute(sql, owner, name)
+        count = "SELECT count(*) FROM %s WHERE %s = ?" % (table, quote("TENDERTYPEID"))
+        for host in ("houston-db", "houston-01"):
+            cursor = stage.connect(host).cursor()
+            _wait(lambda cursor=cursor: cursor.execute(count, name).fetchval() == 1, lambda: "it does not come")
+            others = "SELECT count(*) FROM %s WHERE %s <> ?" % (table, quote("CHANNEL"))
+            if cursor.execute(others, channel).fetchval():
+                raise CheckFailed("%s has tenders of another store" % host)
+        line.found = "HQ has %d tenders, the register %d" % (
+            _count(hq, ("ax.RETAILSTORETENDERTYPETABLE", [])),
+            _count(stage.connect("houston-01"), ("ax.RETAILSTORETENDERTYPETABLE", [])),
+        )
 
 
 # ---- helpers
