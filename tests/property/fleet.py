@@ -16,7 +16,7 @@ from fleet_engines import Server
 from fleet_shapes import NODES, PARENTS, ROUND, TABLES
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
-from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity, Place, Request, planned
+from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity, Place, Request, plan_pair
 from ansible_collections.axops.retail.plugins.module_utils._sync import anew, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
@@ -169,9 +169,10 @@ class Fleet:
             create_tables=True,
             **options,
         )
-        with planned(request, check_mode=False, timeout=0.1) as done:
-            done.plan.apply(places.__getitem__)
-            return done.plan.titles
+        # Without the locks: nobody else provisions here, and Babelfish takes those of two databases for one.
+        plan = plan_pair(request).plan
+        plan.apply(places.__getitem__)
+        return plan.titles
 
     def pair(self, child: str) -> Pair:
         """The pair as the service opens it: it begins anew by itself where a side was restored.

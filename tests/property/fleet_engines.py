@@ -107,7 +107,7 @@ class MssqlServer:
     def put_triggers(self, db: Database, writer: str) -> None:
         db.execute(
             "CREATE TRIGGER [ax].[customer_written] ON [ax].[CUSTOMER] AFTER INSERT, UPDATE AS BEGIN SET NOCOUNT ON; "
-            "IF TRIGGER_NESTLEVEL(OBJECT_ID(N'[ax].[customer_written]')) > 1 RETURN; "
+            "IF TRIGGER_NESTLEVEL() > 1 RETURN; "
             "UPDATE c SET [MODIFIED] = c.[MODIFIED] + 1 FROM [ax].[CUSTOMER] AS c JOIN inserted AS i ON i.[ID] = c.[ID]; "
             "INSERT INTO [ax].[STAMP] ([WRITER], [VALUE]) SELECT N'%s', i.[VALUE] FROM inserted AS i WHERE NOT EXISTS "
             "(SELECT 1 FROM [ax].[STAMP] AS s WHERE s.[WRITER] = N'%s' AND s.[VALUE] = i.[VALUE]) END"

@@ -188,6 +188,7 @@ class History:
             self._wrote(work, "SALE", new, before)
             for table in ("LINE", "PAYMENT"):
                 shapes.execute(work.db, "UPDATE {ax.%s} SET {SALE} = ? WHERE {SALE} = ?" % table, new, sale)
+            work.touched.pop(sale, None)
             work.renamed[sale] = work.touched[new] = new
 
         self._till(where, till, deed, then)

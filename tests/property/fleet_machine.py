@@ -22,7 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 anywhere = st.sampled_from(NODES)
 tills = st.integers(0, 1)
-keys = st.integers(1, 4)
+keys = st.integers(1, 3)
+some_scope = st.sampled_from(("people", "people", "sales", "sales", "items", "stamps"))
 edited = st.sampled_from(EDITED)
 coded = st.sampled_from(("CARD", "ITEM"))
 sellers = st.sampled_from((*REGISTERS, "c1", "c2"))
@@ -135,6 +136,17 @@ class Histories(RuleBasedStateMachine):
         what = data.draw(st.sampled_from(tuple(EDITS)))
         self.step(what, where, till, *(data.draw(argument) for argument in EDITS[what]), then)
 
+    @rule(
+        data=st.data(), child=children, table=st.sampled_from(("CARD", "CARD", "CUSTOMER", "SHELF", "ITEM")), key=keys
+    )
+    def contend(self, data: st.DataObject, child: str, table: str, key: int) -> None:
+        """A child and its parent both change a row, and do not know of each other."""
+        for where in (child, PARENTS[child]):
+            names = ["put", "put", "remove", "rekey", *(("swap", "claim") if table in ("CARD", "ITEM") else ())]
+            what = data.draw(st.sampled_from(names))
+            rest = [data.draw(argument) for argument in EDITS[what][2:]] if what in EDITS else []
+            self.step(what, where, data.draw(tills), table, key, *rest, data.draw(ends))
+
     @rule(where=sellers, till=tills, lines=st.integers(1, 3), debt=seldom, then=ends)
     def sell(self, where: str, till: int, lines: int, debt: bool, then: str) -> None:
         self.step("sell", where, till, lines, debt, then)
@@ -160,7 +172,7 @@ class Histories(RuleBasedStateMachine):
 
     # ---- sessions
 
-    @rule(child=children, scope=st.sampled_from(SCOPES))
+    @rule(child=children, scope=some_scope)
     def session(self, child: str, scope: str) -> None:
         self.step("session", child, scope)
 
@@ -169,7 +181,7 @@ class Histories(RuleBasedStateMachine):
         for scope in SCOPES:
             self.step("session", child, scope)
 
-    @rule(child=children, scope=st.sampled_from(SCOPES), at=moments, stop=stops)
+    @rule(child=children, scope=some_scope, at=moments, stop=stops)
     def broken_session(self, child: str, scope: str, at: int, stop: str) -> None:
         self.step("session", child, scope, stop=stop, at=at)
 
@@ -191,16 +203,26 @@ class Histories(RuleBasedStateMachine):
 
     # ---- operators and disasters
 
-    @rule(data=st.data(), what=st.sampled_from(("clean", "upgrade", "profile", "backup", "restore", "replace", "heal")))
-    def operate(self, data: st.DataObject, what: str) -> None:
+    @rule(where=anywhere, silent=st.booleans())
+    def clean(self, where: str, silent: bool) -> None:
+        self.step("clean", where, silent)
+
+    @rule(data=st.data(), what=st.sampled_from(("upgrade", "profile")))
+    def change(self, data: st.DataObject, what: str) -> None:
+        if what == "upgrade":
+            self.step("upgrade", data.draw(anywhere))
+        else:
+            self.step("profile", data.draw(children), data.draw(st.booleans()))
+
+    @rule(data=st.data(), what=st.sampled_from(("backup", "restore", "replace", "heal")))
+    def suffer(self, data: st.DataObject, what: str) -> None:
         assert self.history is not None
         if what in ("backup", "restore") and not self.workshop.server.copies:
             return
         there = {"restore": sorted(self.history.backups), "heal": sorted(self.history.apart), "replace": REGISTERS}
-        places = there.get(what, tuple(PARENTS) if what == "profile" else NODES)
+        places = there.get(what, NODES)
         if places:
-            more = (data.draw(st.booleans()),) if what in ("profile", "clean") else ()
-            self.step(what, places[data.draw(st.integers(0, 9)) % len(places)], *more)
+            self.step(what, places[data.draw(st.integers(0, 9)) % len(places)])
 
 
 def explore(
