@@ -387,6 +387,8 @@ class History:
         :param silent: nobody has heard of the children either, so they hold nothing back.
         """
         db, long_ago = self.fleet[where].db, "'2020-01-01T00:00:00'"
+        if not state.is_provisioned(db):
+            return
         with self._unless_busy(where):
             for table in db.engine.tracking.read(db):
                 name = "%s.%s" % db.engine.tracking.tracking_name(table)

@@ -46,9 +46,14 @@ def numbers(db: Database) -> set[int]:
     tables = (*EDITED, "SALE", "LINE", "PAYMENT")
     union = " UNION ALL ".join("SELECT {VALUE} FROM {ax.%s}" % table for table in tables)
     standing = {int(row[0]) for row in shapes.query(db, union)}
-    if not db.engine.tables.read(db, [CONFLICT]):
+    if not is_provisioned(db):
         return standing
     return standing | set(losers(db)) | {number for _table, _key, number in put_aside(db) if number is not None}
+
+
+def is_provisioned(db: Database) -> bool:
+    """Whether the bookkeeping is there: a register that was just replaced has none."""
+    return bool(db.engine.tables.read(db, [CONFLICT]))
 
 
 def losers(db: Database) -> Iterator[int]:
