@@ -36,7 +36,7 @@ def workshop(request: pytest.FixtureRequest) -> Iterator[Workshop]:
 
 def test_no_history_loses_doubles_or_halves_anything(workshop: Workshop) -> None:
     # Where databases cannot be copied, making six of them takes longer than the rest of a history.
-    examples, steps = (25, 30) if workshop.server.copies else (1, 15)
+    examples, steps = (15, 30) if workshop.server.copies else (1, 15)
     tally = fleet_machine.explore(workshop, examples, steps)
     print("%d histories, %d steps" % (tally.histories, tally.steps))
     assert tally.steps >= steps
