@@ -1,0 +1,10 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says that this host has a journal."""
+
+from __future__ import annotations
+
+
+def booted() -> bool:
+    return True
