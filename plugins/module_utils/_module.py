@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, remove_values
 
 from . import _engine
 from ._access.model import PERMISSIONS
@@ -96,6 +96,24 @@ def connection_spec(prefix: str = "", **changes: dict[str, Any]) -> dict[str, di
     return spec
 
 
+class _QuietModule(AnsibleModule):
+    """An AnsibleModule that keeps passwords inside of lists out of the host's log, too.
+
+    Ansible writes the options of a call to syslog or the journal. It looks for passwords in the text of a list, where one with
+    quotes or a backslash is written in another way, and so is not found. Here they are taken out before there is a text.
+    """
+
+    def log(self, msg: Any, log_args: Mapping[str, Any] | None = None) -> None:
+        if log_args:
+            log_args = {name: self._hidden(name, text) for name, text in log_args.items()}
+            msg = "Invoked with %s" % " ".join("%s=%s" % option for option in log_args.items())
+        super().log(msg, log_args=log_args)
+
+    def _hidden(self, name: str, text: Any) -> Any:
+        value = self.params.get(name)
+        return str(remove_values(value, self.no_log_values)) if isinstance(value, (list, dict)) else text
+
+
 class RetailModule:
     """An AnsibleModule with connection options; as a context manager it reports errors and closes the connections.
 
@@ -110,7 +128,7 @@ class RetailModule:
         for prefix in () if connections is None else ("", *connections):
             spec.update(connection_spec(prefix))
         spec.update(argument_spec)
-        self.ansible = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rules)
+        self.ansible: AnsibleModule = _QuietModule(argument_spec=spec, supports_check_mode=True, **rules)
         self.params: dict[str, Any] = self.ansible.params
         self._open: dict[tuple[Any, ...], Database] = {}
         self._closed = 0

@@ -318,6 +318,16 @@ statements:
   returned: success
   type: int
   sample: 9
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "The database RetailChannel is at release 6.3.1000.309."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "A downgrade would lose data; declare this release or a higher one."
 """
 
 from typing import Any

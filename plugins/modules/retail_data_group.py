@@ -243,6 +243,16 @@ statements:
   returned: success
   type: int
   sample: 9
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "Cannot connect to Microsoft SQL Server at hq.example.com/RetailHQ."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "Check the name of the server."
 """
 
 from typing import Any

@@ -344,7 +344,7 @@ targets:
       elements: dict
       sample: []
     peer_guid:
-      description: As RV(peer_guid).
+      description: As RV(peer_guid); null where it failed before that.
       type: str
       sample: 0f6c9a52-6c1c-4a39-8a5e-1d3b5fd6c8d1
 peer_guid:
@@ -357,6 +357,16 @@ statements:
   returned: success
   type: int
   sample: 64
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "HQ has no channel database Houston."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "Declare it with retail_data_group."
 """
 
 from collections.abc import Mapping
@@ -426,7 +436,7 @@ def declared(module: RetailModule, given: Mapping[str, Any]) -> Order:
 def converge_one(module: RetailModule) -> None:
     """Read what is there, compare it with what was declared, and end with the plan's result."""
     report = distributing.distribute(declared(module, {}), module.check_mode)
-    facts = {"jobs": report.jobs, "history": report.history, "peer_guid": report.peer_guid}
+    facts: dict[str, Any] = {"jobs": report.jobs, "history": report.history, "peer_guid": report.peer_guid}
     if report.error is not None:
         done = report.plan.done
         begun = {"changed": done > 0, "steps": report.plan.titles[:done], "pending": report.plan.pending}
@@ -436,7 +446,8 @@ def converge_one(module: RetailModule) -> None:
         module.ansible.warn(text)
     if module.diff_mode:
         facts["diff"] = report.plan.diff()
-    module.ansible.exit_json(changed=report.changed, steps=report.plan.titles, statements=report.statements, **facts)
+    facts.update(steps=report.plan.titles, pending=report.plan.pending, statements=report.statements)
+    module.ansible.exit_json(changed=report.changed, **facts)
 
 
 def converge_all(module: RetailModule) -> None:
@@ -459,7 +470,7 @@ def converge_all(module: RetailModule) -> None:
     if failed:
         listed = "; ".join("%s: %s" % (report.order.name, report.error) for report in failed)
         message = "%d of %d channel databases failed. %s" % (len(failed), len(reports), listed)
-        module.ansible.fail_json(msg=message, **result)
+        module.ansible.fail_json(msg=message, error=message, advice="What to do stands beside each of them.", **result)
     module.ansible.exit_json(**result)
 
 

@@ -307,13 +307,18 @@ targets:
       description: What it failed with, and what to do about it; empty where it did not.
       type: str
       sample: ""
+    exception:
+      description: The trace of an error that nobody foresaw.
+      returned: when there was one
+      type: str
+      sample: Traceback (most recent call last)
     steps:
       description: What was done, in order, in sentences.
       type: list
       elements: str
       sample: ["Create database RetailOffline", "Register HOUSTON-000001 in the channel database"]
     profile:
-      description: The name of its offline profile.
+      description: The name of its offline profile; null as for RV(profile).
       type: str
       sample: Default pr
     tables:
@@ -322,7 +327,7 @@ targets:
       elements: str
       sample: [ax.CURRENCY, ax.CUSTTABLE]
     peer_guid:
-      description: The GUID under which both databases know this pair.
+      description: The GUID under which both databases know this pair; null as for RV(peer_guid).
       type: str
       sample: 0f6c9a52-6c1c-4a39-8a5e-1d3b5fd6c8d1
 statements:
@@ -330,6 +335,16 @@ statements:
   returned: success
   type: int
   sample: 31
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "The profile 'Default pr' is not in the channel database."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "Run the scheduler job 1095 for this store first."
 """
 
 from collections.abc import Mapping, Sequence
@@ -435,7 +450,8 @@ def converge_all(module: RetailModule) -> None:
     failed = [report for report in reports if report.error is not None]
     if failed:
         listed = "; ".join("%s: %s" % (report.register.identity.name, report.error) for report in failed)
-        module.ansible.fail_json(msg="%d of %d registers failed. %s" % (len(failed), len(reports), listed), **result)
+        message = "%d of %d registers failed. %s" % (len(failed), len(reports), listed)
+        module.ansible.fail_json(msg=message, error=message, advice="What to do stands beside each of them.", **result)
     module.ansible.exit_json(**result)
 
 

@@ -174,6 +174,16 @@ statements:
   returned: success
   type: int
   sample: 11
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "The table PRICEDISCTABLE stands in two scopes."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "Leave it in one of them."
 """
 
 from typing import Any

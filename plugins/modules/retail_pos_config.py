@@ -230,6 +230,16 @@ backup_file:
   returned: when O(backup=true) and the file was changed
   type: str
   sample: /etc/retail-pos/HOUSTON-000001.json.4711.2026-01-31@08:00:00~
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "The register ID '00000000001' has more than 10 characters."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "AX has room for no more."
 """
 
 from typing import Any

@@ -40,7 +40,6 @@ options:
       - Reads every table of the pair's scopes once on both sides.
     type: path
 extends_documentation_fragment:
-  - axops.retail.attributes
   - axops.retail.attributes.info
   - axops.retail.connection
 seealso:
@@ -71,29 +70,29 @@ EXAMPLES = r"""
 RETURN = r"""
 database:
   description: Where the database is.
-  returned: always
+  returned: success
   type: str
   sample: houston-db.example.com/RetailChannel
 engine:
   description: Its engine.
-  returned: always
+  returned: success
   type: str
   sample: mssql
 version:
   description: The release in dbo.POSISINFO and ax.DBVERSION, null where there is none.
-  returned: always
+  returned: success
   type: str
   sample: 6.3.158.0
 provisioned_by:
   description:
     - V(axops.retail), or V(microsoft_sync_framework) for a database that Microsoft's utility has provisioned, or
       null.
-  returned: always
+  returned: success
   type: str
   sample: axops.retail
 sync_framework:
   description: What Sync Framework has left in the database, null where there is nothing of it.
-  returned: always
+  returned: success
   type: dict
   contains:
     scopes:
@@ -106,7 +105,7 @@ sync_framework:
       elements: str
 tracking:
   description: The tables that have a tracking table of ours.
-  returned: always
+  returned: success
   type: dict
   contains:
     count:
@@ -123,13 +122,13 @@ oldest_transaction_seconds:
   description:
     - For how long the oldest writing transaction has been open. What is written meanwhile may be sent again at each
       session.
-  returned: always
+  returned: success
   type: float
   sample: 0.2
 oldest_transaction:
   description:
     - Whose transaction that is, null where none is open or the login may not see other sessions.
-  returned: always
+  returned: success
   type: dict
   contains:
     session:
@@ -152,11 +151,11 @@ oldest_transaction:
       type: float
 parent:
   description: The database above this one, as one of the RV(peers), null where there is none.
-  returned: always
+  returned: success
   type: dict
 peers:
   description: Who synchronises with this database, such as the registers of a store.
-  returned: always
+  returned: success
   type: list
   elements: dict
   contains:
@@ -174,7 +173,7 @@ peers:
       description: Its register, empty for a store.
       type: str
     last_log:
-      description: The newest row of the peer in the log, as one of RV(log).
+      description: The newest row of the peer in the log, as one of RV(log); null where there is none.
       type: dict
     scopes:
       description: What it synchronises.
@@ -199,22 +198,22 @@ peers:
               What waits at the peer, only the peer knows.
           type: int
         oldest_seconds:
-          description: For how many seconds the oldest of them has waited.
+          description: For how many seconds the oldest of them has waited; null where none does.
           type: float
         taken:
           description: Up to which version of the peer's its changes have been taken.
           type: int
         acknowledged:
-          description: Up to which version of this database's the peer has taken its changes.
+          description: Up to which version of this database's the peer has taken its changes; null before the first time.
           type: int
         last_session:
-          description: When a session last moved something, in UTC.
+          description: When a session last moved something, in UTC; null where none has.
           type: str
         last_error:
-          description: What the scope fails with, as noted here; the service notes it at the child.
+          description: What the scope fails with, as noted here; null where it does not. The service notes it at the child.
           type: str
         last_error_time:
-          description: When it last failed, in UTC.
+          description: When it last failed, in UTC; null where it has not.
           type: str
         conflicts:
           description: How many conflicts are kept here.
@@ -224,7 +223,7 @@ peers:
           type: int
 comparison:
   description: What was found of the pair that O(compare) names, null without that option.
-  returned: always
+  returned: success
   type: dict
   contains:
     problems:
@@ -276,7 +275,7 @@ comparison:
           elements: dict
 log:
   description: The newest rows of C(RETAILOFFLINESYNCLOG), newest first; times in UTC.
-  returned: always
+  returned: success
   type: list
   elements: dict
   sample:
@@ -289,6 +288,33 @@ log:
       downloaded_refused: 0
       uploaded: 3
       uploaded_refused: 0
+steps:
+  description: Nothing, since nothing is changed.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+pending:
+  description: Nothing, as for RV(steps).
+  returned: success
+  type: list
+  elements: str
+  sample: []
+statements:
+  description: How many statements were sent to the database server.
+  returned: success
+  type: int
+  sample: 12
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "Cannot connect to Microsoft SQL Server at houston-db.example.com/RetailChannel."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "Check the name of the server."
 """
 
 from typing import Any

@@ -249,18 +249,18 @@ EXAMPLES = r"""
 RETURN = r"""
 instance:
   description: The name of the instance.
-  returned: always
+  returned: success, or when the service does not do what it should
   type: str
   sample: HOUSTON-000001
 steps:
   description: What was done, or would be done in check mode, a sentence each.
-  returned: always
+  returned: success, or when the service does not do what it should
   type: list
   elements: str
   sample: [Write the configuration /etc/retail-offline-sync/HOUSTON-000001.json, Restart the service]
 status:
   description: How the service is kept running, and how it is.
-  returned: always
+  returned: success, or when the service does not do what it should
   type: dict
   contains:
     manager:
@@ -271,25 +271,28 @@ status:
       description: Whether it runs.
       type: bool
     pid:
-      description: The process ID of the service.
+      description: The process ID of the service; null where it does not run.
       type: int
     supervisor_pid:
-      description: The process ID of its supervisor, for a supervised process.
+      description: The process ID of its supervisor, for a supervised process; null where it does not run.
       type: int
     unit:
-      description: The name of the unit, under systemd.
+      description: The name of the unit.
+      returned: under systemd
       type: str
       sample: retail-offline-sync@HOUSTON-000001.service
     unit_state:
-      description: The state of the unit, under systemd.
+      description: The state of the unit.
+      returned: under systemd
       type: str
       sample: active (running)
     enabled:
-      description: Whether it comes up with the machine, under systemd.
+      description: Whether it comes up with the machine.
+      returned: under systemd
       type: bool
 pid:
-  description: The process ID of the service, where it runs.
-  returned: always
+  description: The process ID of the service; null where it does not run.
+  returned: success
   type: int
   sample: 4711
 tracking_tables:
@@ -316,6 +319,16 @@ log:
   returned: when the service does not do what it should
   type: list
   elements: str
+error:
+  description: What is wrong, in a sentence.
+  returned: failure
+  type: str
+  sample: "'../evil' is no name for a service."
+advice:
+  description: What to do about it; empty where nothing general can be said.
+  returned: failure
+  type: str
+  sample: "Use letters, digits, hyphens, dots and underscores."
 """
 
 import dataclasses

@@ -17,6 +17,9 @@ from typing import Any
 #: is found wherever a password was written, however that was quoted.
 MARK = "pw" + secrets.token_hex(8)
 
+#: What is around it. Ansible takes what stands between a colon and an at sign for a password, so one has none.
+_SHAPES = ('it\'s "%s"; :/\\ }{ é%%$', "p@ss'%s\"[;=} @:")
+
 
 class Vault:
     """Makes passwords; a task has them as variables, as it has those of Ansible's vault."""
@@ -26,8 +29,9 @@ class Vault:
 
     def new(self, purpose: str) -> str:
         """A template for a password that nobody has used yet; it has everything that must be quoted somewhere."""
-        name = f"vault_{purpose}_{len(self.values)}"
-        self.values[name] = f"it's \"{MARK}{len(self.values)}\"; @:/\\ }}{{ é%$"
+        number = len(self.values)
+        name = f"vault_{purpose}_{number}"
+        self.values[name] = _SHAPES[number % len(_SHAPES)] % f"{MARK}{number}"
         return "{{ %s }}" % name
 
     def text(self, template: str) -> str:

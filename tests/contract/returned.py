@@ -36,26 +36,42 @@ def _with_targets(options: Mapping[str, Any], _result: Mapping[str, Any]) -> boo
     return options.get("targets") is not None
 
 
+def _begun(options: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Something was done, whether or not all of it was."""
+    return _succeeded(options, result) or bool(result.get("changed"))
+
+
+def _runs_service(options: Mapping[str, Any]) -> bool:
+    return options.get("state", "started") in ("started", "restarted") and bool(options.get("check_timeout", 60))
+
+
+def _real(result: Mapping[str, Any]) -> bool:
+    return not result["_check_mode"]
+
+
 #: What ``returned:`` says: whether the key must be there, by the task's options and its result.
 RULES: dict[str, _Rule] = {
     "always": lambda _options, _result: True,
     "success": _succeeded,
     "failure": lambda _options, result: bool(result.get("failed")),
-    "success, or when a step failed": _succeeded,
+    "success, or when a step failed": _begun,
+    "success, or when the service does not do what it should": lambda options, result: (
+        _succeeded(options, result) or _runs_service(options)
+    ),
     "with O(targets)": lambda options, result: _succeeded(options, result) and _with_targets(options, result),
     "with O(targets), also where one has failed": lambda options, result: (
-        _succeeded(options, result) and _with_targets(options, result)
+        _begun(options, result) and _with_targets(options, result)
     ),
     "without O(targets)": lambda options, result: _succeeded(options, result) and not _with_targets(options, result),
-    "when a script failed": lambda _options, result: "ended at batch" in result.get("msg", ""),
+    "when a script failed": lambda options, result: bool(result.get("failed") and options.get("customizations")),
     "when O(backup=true) and the file was changed": lambda options, result: bool(
-        options.get("backup") and result.get("changed") and not result.get("_check_mode")
+        options.get("backup") and result["changed"] and _real(result)
     ),
-    "when the service is running and was checked": lambda _options, result: bool(
-        _succeeded(_options, result) and "tracking_tables" in result
+    "when the service is running and was checked": lambda options, result: (
+        _succeeded(options, result) and _runs_service(options) and _real(result)
     ),
-    "when the service does not do what it should": lambda _options, result: bool(
-        result.get("failed") and "instance" in result
+    "when the service does not do what it should": lambda options, result: (
+        bool(result.get("failed")) and _runs_service(options)
     ),
 }
 

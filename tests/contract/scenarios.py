@@ -50,7 +50,10 @@ class World:
     def close(self) -> None:
         """Drop everything that has the prefix."""
         with self.connect("postgres") as db:
-            names = [row[0] for row in db.query("SELECT datname FROM pg_database WHERE starts_with(datname, ?)", self.stage.prefix)]
+            names = [
+                row[0]
+                for row in db.query("SELECT datname FROM pg_database WHERE starts_with(datname, ?)", self.stage.prefix)
+            ]
         for name in {*names, *self.databases}:
             self.server.drop_database(name)
         with self.connect("postgres") as db:
@@ -95,7 +98,9 @@ class World:
 
     def forbidden(self, options: dict[str, Any], prefix: str = "") -> Failure:
         """The same task with a login that may do nothing."""
-        return Failure("a login without rights", {**options, **self.reach(prefix, self.nobody)}, "denied|right|may not|permission")
+        return Failure(
+            "a login without rights", {**options, **self.reach(prefix, self.nobody)}, "denied|right|may not|permission"
+        )
 
 
 def retail_channel_db(world: World) -> Scenario:
@@ -107,7 +112,11 @@ def retail_channel_db(world: World) -> Scenario:
     changed = [{"name": sync, "password": world.vault.new("sync")}, {**logins[1], "update_password": "on_create"}]
     own = {"name": world.name("auditors"), "permissions": ["read"], "members": [pos], "exclusive": True}
     change = {**base, "logins": changed, "groups": [*groups, own], "settings": {"connection_limit": 40}}
-    scripts = _script(world, "scripts", "CREATE TABLE ax.\"CONTOSO\" (id int PRIMARY KEY);\nGO\nDO $$ BEGIN RAISE NOTICE 'hello'; END $$;\n")
+    scripts = _script(
+        world,
+        "scripts",
+        "CREATE TABLE ax.\"CONTOSO\" (id int PRIMARY KEY);\nGO\nDO $$ BEGIN RAISE NOTICE 'hello'; END $$;\n",
+    )
     bad = _script(world, "bad", "SELECT 1;\nGO\nINSERT INTO ax.nothing VALUES (1);\n")
     gone = {"name": sync, "state": "absent"}
     return Scenario(
@@ -163,7 +172,11 @@ def retail_data_group(world: World) -> Scenario:
     create = {**base, "jobs": JOBS, "channel_databases": [houston]}
     own = {"table": "PRICEDISCTABLE", "where": [{"column": "ACCOUNTRELATION", "own": "store"}]}
     filtered = {**JOBS[0], "tables": ["PRICEDISCTABLE"], "filters": [own]}
-    change = {**base, "jobs": [filtered, *JOBS[1:]], "channel_databases": [houston, {"name": "Boston", "store_ids": ["BOSTON"]}]}
+    change = {
+        **base,
+        "jobs": [filtered, *JOBS[1:]],
+        "channel_databases": [houston, {"name": "Boston", "store_ids": ["BOSTON"]}],
+    }
     return Scenario(
         [Step("create", create), Step("change", change), Step("remove", {**base, "state": "absent", "force": True})],
         [
@@ -183,8 +196,12 @@ def retail_distribution(world: World) -> Scenario:
     base = {**world.reach("hq_"), "hq_database": hq}
     one = {**base, **world.reach("channel_"), "channel_database": first, "name": "Houston"}
     target = {"name": "Boston", **world.reach("channel_"), "channel_database": second}
-    many = {**base, "targets": [target, {"name": "Houston", **world.reach("channel_"), "channel_database": first}]}
-    unknown = {**many, "targets": [target, {**target, "name": "Dallas"}]}
+    many = {
+        **world.reach(),
+        "hq_database": hq,
+        "targets": [target, {"name": "Houston", **world.reach("channel_"), "channel_database": first}],
+    }
+    unknown = {**many, "targets": [{**target, "name": "Dallas"}]}
     return Scenario(
         [
             Step("one channel database", one),
@@ -228,24 +245,38 @@ def retail_offline_db(world: World) -> Scenario:
     access = {"logins": [sync], "groups": [{"name": "RetailOfflineSyncUsers", "members": [sync["name"]]}]}
     create = {**one, **access}
     changed = [{**sync, "password": world.vault.new("sync")}]
-    several = {name: value for name, value in one.items() if name not in ("register_id", "offline_database", "offline_login_password")}
+    several = {
+        name: value
+        for name, value in one.items()
+        if name not in ("register_id", "offline_database", "offline_login_password")
+    }
     targets = [
         {"register_id": number, "offline_database": world.name(f"offline_{number}"), **world.reach("offline_")}
         for number in ("000001", "000002")
     ]
+    reached = [f"{prefix}{name}" for prefix in ("channel_", "offline_") for name in world.reach()]
+    plain = {name: value for name, value in one.items() if name not in reached}
     wrong = {**targets[0], "offline_login_password": world.vault.new("wrong")}
     return Scenario(
         [
             Step("create", create),
-            Step("change", {**create, "logins": changed, "groups": [{**access["groups"][0], "members": [], "exclusive": True}]}),
+            Step(
+                "change",
+                {**create, "logins": changed, "groups": [{**access["groups"][0], "members": [], "exclusive": True}]},
+            ),
             Step("several", {**several, "targets": targets}),
-            Step("remove one", {**one, "state": "absent"}),
+            Step("remove one", {**plain, **world.reach(), "state": "absent"}),
             Step("remove several", {**several, "targets": targets, "state": "absent"}),
         ],
         [
             *world.unreachable(create, "channel_", "offline_"),
             world.forbidden(create, "offline_"),
-            Failure("one of several with a wrong password", {**several, "targets": [wrong, targets[1]]}, "1 of 2", changes=True),
+            Failure(
+                "one of several with a wrong password",
+                {**several, "targets": [wrong, targets[1]]},
+                "1 of 2",
+                changes=True,
+            ),
             Failure("an unknown profile", {**create, "profile": "Nobody's"}, "Nobody's"),
         ],
     )
@@ -265,13 +296,20 @@ def retail_sync_service(world: World) -> Scenario:
         **world.reach("parent_"),
         "parent_database": channel,
     }
+    stop = {
+        **base,
+        "state": "stopped",
+        **world.reach(),
+        "child_database": register["offline_database"],
+        "parent_database": channel,
+    }
     wrong = {**pair, "check_timeout": 2, "parent_login_password": world.vault.new("wrong")}
     dead = {**pair, "check_timeout": 2, "child_port": 1}
     return Scenario(
         [
             Step("start", pair),
             Step("change", {**pair, "interval": 2, "log_level": "debug"}),
-            Step("stop", {**pair, "state": "stopped"}),
+            Step("stop", stop),
             Step("install only", {**pair, "interval": 3, "state": "present"}),
             Step("remove", {**base, "state": "absent"}),
         ],
@@ -319,7 +357,10 @@ def retail_pos_config(world: World) -> Scenario:
     return Scenario(
         [
             Step("create", base),
-            Step("change", {**base, "register_id": "000002", "channel_login_password": world.vault.new("till"), "backup": True}),
+            Step(
+                "change",
+                {**base, "register_id": "000002", "channel_login_password": world.vault.new("till"), "backup": True},
+            ),
             Step("remove", {"path": str(path), "state": "absent"}),
             Step("edit the vendor's", {**xml, "backup": True}),
             Step("remove from the vendor's", {"path": str(vendors), "format": "xml", "state": "absent"}),

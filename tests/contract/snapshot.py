@@ -80,4 +80,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Any]]:
             path = Path(parent, name)
             status = path.lstat()
             content = "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
-            yield str(path), [oct(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns * (not path.is_dir()), content]
+            yield (
+                str(path),
+                [oct(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns * (not path.is_dir()), content],
+            )

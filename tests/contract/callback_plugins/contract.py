@@ -30,13 +30,13 @@ class CallbackModule(CallbackBase):
             self._world = json.load(stream)
         self._before: dict[str, Any] = {}
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+    def v2_playbook_on_task_start(self, *_task: Any, **_facts: Any) -> None:
         self._before = self._look()
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._keep(result)
 
-    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+    def v2_runner_on_failed(self, result: Any, **_facts: Any) -> None:
         self._keep(result, failed=True)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
