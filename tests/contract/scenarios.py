@@ -142,9 +142,8 @@ def _script(world: World, folder: str, text: str) -> str:
     return str(path)
 
 
-def _hq(world: World) -> str:
-    """The name of an HQ database with two stores."""
-    name = world.name("hq")
+def make_hq(world: World, name: str) -> str:
+    """An HQ database with two stores; returns its name."""
     with world.database(name, "ax2012r3_hq") as db:
         stores = [{"RECID": 11, "STORENUMBER": "HOUSTON"}, {"RECID": 12, "STORENUMBER": "BOSTON"}]
         insert_into(db, "RETAILSTORETABLE", *stores)
@@ -153,7 +152,7 @@ def _hq(world: World) -> str:
 
 
 def retail_offline_profile(world: World) -> Scenario:
-    base = {**world.reach(), "database": _hq(world), "name": "Default pr"}
+    base = {**world.reach(), "database": make_hq(world, world.name("hq")), "name": "Default pr"}
     create = {**base, "description": "A profile", "scopes": SCOPES, "stores": ["HOUSTON", "LATER"]}
     change = {**base, "scopes": [{**SCOPES[1], "frequency": 60}], "stores": ["BOSTON"]}
     return Scenario(
@@ -167,7 +166,7 @@ def retail_offline_profile(world: World) -> Scenario:
 
 
 def retail_data_group(world: World) -> Scenario:
-    base = {**world.reach(), "database": _hq(world), "name": "Default"}
+    base = {**world.reach(), "database": make_hq(world, world.name("hq")), "name": "Default"}
     houston = {"name": "Houston", "store_ids": ["HOUSTON", "LATER"]}
     create = {**base, "jobs": JOBS, "channel_databases": [houston]}
     own = {"table": "PRICEDISCTABLE", "where": [{"column": "ACCOUNTRELATION", "own": "store"}]}
@@ -188,7 +187,7 @@ def retail_data_group(world: World) -> Scenario:
 
 
 def retail_distribution(world: World) -> Scenario:
-    hq, first, second = _hq(world), world.name("houston"), world.name("boston")
+    hq, first, second = make_hq(world, world.name("hq")), world.name("houston"), world.name("boston")
     for name in (first, second):
         world.database(name).close()
     stores = [{"name": "Houston", "store_ids": ["HOUSTON"]}, {"name": "Boston", "store_ids": ["BOSTON"]}]
@@ -217,9 +216,8 @@ def retail_distribution(world: World) -> Scenario:
     )
 
 
-def _channel(world: World) -> str:
-    """The name of a channel database with an offline profile."""
-    name = world.name("channel")
+def make_channel(world: World, name: str) -> str:
+    """A channel database with an offline profile; returns its name."""
     with world.database(name) as db:
         for table, records in register_world.PROFILE.items():
             insert_into(db, table, *records)
@@ -240,7 +238,7 @@ def _register(world: World, channel: str, number: str = "000001") -> dict[str, A
 
 
 def retail_offline_db(world: World) -> Scenario:
-    one = _register(world, _channel(world))
+    one = _register(world, make_channel(world, world.name("channel")))
     sync = {"name": world.name("sync"), "password": world.vault.new("sync")}
     access = {"logins": [sync], "groups": [{"name": "RetailOfflineSyncUsers", "members": [sync["name"]]}]}
     create = {**one, **access}
@@ -283,7 +281,7 @@ def retail_offline_db(world: World) -> Scenario:
 
 
 def retail_sync_service(world: World) -> Scenario:
-    channel, work = _channel(world), world.stage.work
+    channel, work = make_channel(world, world.name("channel")), world.stage.work
     register = _register(world, channel)
     folders = {f"{name}_dir": str(work / name) for name in ("install", "config", "log", "state")}
     base = {"name": "HOUSTON-000001", "service_manager": "process", **folders}
@@ -325,7 +323,7 @@ def retail_sync_service(world: World) -> Scenario:
 
 
 def retail_sync_info(world: World) -> Scenario:
-    channel = _channel(world)
+    channel = make_channel(world, world.name("channel"))
     look = {**world.reach(), "database": channel}
     register = _register(world, channel)
     offline = {**world.reach(), "database": register["offline_database"], "log_rows": 2, "backlog": False}
@@ -339,7 +337,7 @@ def retail_sync_info(world: World) -> Scenario:
 def retail_pos_config(world: World) -> Scenario:
     work = world.stage.work
     path, vendors = work / "pos" / "HOUSTON-000001.json", work / "POS.exe.config"
-    _write_vendors(vendors)
+    write_vendors(vendors)
     base = {
         "path": str(path),
         "store_id": "HOUSTON",
@@ -374,7 +372,8 @@ def retail_pos_config(world: World) -> Scenario:
     )
 
 
-def _write_vendors(path: Path) -> None:
+def write_vendors(path: Path) -> None:
+    """A configuration file as the vendor's POS has it."""
     path.write_text(
         '<?xml version="1.0"?>\r\n<configuration>\r\n'
         '  <configSections><section name="AxRetailPOS" type="any" /></configSections>\r\n'
