@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import catalogue
+import offline_world
 import scenarios
 from stage import Preparation, Stage, Task
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Table
+from ansible_collections.axops.retail.plugins.module_utils._schema import package
 
 #: Which server stands for which host: the first has headquarters and Houston, the second Boston and the registers.
 HOSTS = {
@@ -42,8 +46,15 @@ class Chain:
         for world in self.worlds:
             scenarios.make_channel(world, "RetailChannel")
         scenarios.make_hq(first, "RetailHQ")
+        with first.connect("RetailHQ") as db:
+            offline_world.make_tables(db, tables_of_examples())
         stores = [{"name": "Houston", "store_ids": ["HOUSTON"]}, {"name": "Boston", "store_ids": ["BOSTON"]}]
-        group = {"name": "Small", "jobs": scenarios.JOBS, "channel_databases": stores}
+        # Jobs belong to all data groups, so this one has none that an example declares.
+        group = {
+            "name": "Small",
+            "jobs": [job for job in scenarios.JOBS if job["id"] == "1095"],
+            "channel_databases": stores,
+        }
         self.preparations = [Preparation("retail_data_group", {**first.reach(), "database": "RetailHQ", **group})]
         self.login = second.admin
 
@@ -91,6 +102,13 @@ class Chain:
             path.parent.mkdir(parents=True)
             scenarios.write_vendors(path)
         return str(path)
+
+
+def tables_of_examples() -> list[Table]:
+    """The tables that are named in examples, of the packaged schema."""
+    words = {word for module in catalogue.modules().values() for word in re.findall(r"[A-Z]{6,}", str(module.examples))}
+    whole = package.load([str(offline_world.ROOT / "schemas" / "ax2012r3")])
+    return [table for name, table in whole.tables.items() if name.schema == "ax" and name.name in words]
 
 
 def variables(module: catalogue.Module) -> Iterator[str]:

@@ -221,6 +221,7 @@ def make_channel(world: World, name: str) -> str:
     with world.database(name) as db:
         for table, records in register_world.PROFILE.items():
             insert_into(db, table, *records)
+        insert_into(db, "RETAILSTORETABLE", {"RECID": 11, "STORENUMBER": "HOUSTON", "OFFLINEPROFILE": FIRST})
     return name
 
 
