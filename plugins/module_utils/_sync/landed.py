@@ -59,6 +59,10 @@ class Anchor:
     seen: str | None = None
 
 
+#: So many batches, of one megabyte each at the most, are applied at a time.
+_TOGETHER = 8
+
+
 @dataclass(frozen=True)
 class _Part:
     """Batches of one table that are applied together, and which of their rows."""
@@ -102,8 +106,15 @@ def apply_all(way: Way, mark: Any, acked: Anchor, without: frozenset[Source], wi
 
 
 def _as_they_came(headers: list[tuple[int, dict[str, Any]]]) -> Iterator[_Part]:
-    for sequence, fields in headers:
-        yield _Part((sequence,), fields)
+    """Neighbours that were read in one go share the statements, which cost the same for many rows as for few."""
+    group: list[tuple[int, dict[str, Any]]] = []
+    for landed in headers:
+        if group and (len(group) == _TOGETHER or not _one_go([*group, landed])):
+            yield _Part(tuple(sequence for sequence, _fields in group), group[0][1])
+            group = []
+        group.append(landed)
+    if group:
+        yield _Part(tuple(sequence for sequence, _fields in group), group[0][1])
 
 
 def _with_care(headers: list[tuple[int, dict[str, Any]]], order: list[str]) -> Iterator[_Part]:
@@ -129,7 +140,7 @@ def _with_care(headers: list[tuple[int, dict[str, Any]]], order: list[str]) -> I
 
 def _one_go(batches: list[tuple[int, dict[str, Any]]]) -> bool:
     goes = {
-        json.dumps([fields.get(name) for name in ("read", "load", "columns", "acked", "floor", "anew")])
+        json.dumps([fields.get(name) for name in ("table", "read", "load", "columns", "acked", "floor", "anew")])
         for _n, fields in batches
     }
     return len(goes) == 1 and ("read" in batches[0][1] or len(batches) == 1)
