@@ -160,7 +160,7 @@ class Database:
         self._in_transaction = True
         try:
             yield self
-            self._finish(self._connection.commit)
+            self._commit()
         except BaseException:
             with contextlib.suppress(Exception):
                 self._connection.rollback()
@@ -170,9 +170,9 @@ class Database:
             with contextlib.suppress(Exception):
                 self._connection.autocommit = True
 
-    def _finish(self, commit: Any) -> None:
+    def _commit(self) -> None:
         try:
-            commit()
+            self.engine.connect.commit(self._connection)
         except Exception as error:
             raise self.failure(error) from error
 

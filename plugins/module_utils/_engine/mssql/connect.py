@@ -92,6 +92,11 @@ def open_connection(target: Target) -> Any:
     return connection
 
 
+def commit(connection: Any) -> None:
+    """End the transaction."""
+    connection.commit()
+
+
 def _driver(target: Target) -> str:
     try:
         return find_driver(target.driver, _REGISTERED, _FILES + _wheel_files(), _ADVICE)

@@ -44,6 +44,19 @@ def open_connection(target: Target) -> Any:
         raise _explained(target, error) from None
 
 
+def commit(connection: Any) -> None:
+    """End the transaction.
+
+    With a statement of its own: where the server is gone when the driver's own commit comes to it, psqlodbc sometimes says that
+    all went well, and whoever believes it has lost the transaction.
+    """
+    cursor = connection.cursor()
+    try:
+        cursor.execute("COMMIT")
+    finally:
+        cursor.close()
+
+
 def _string(target: Target, driver: str) -> str:
     mode = _SSL_MODES.get(target.encrypt, target.encrypt)
     if mode == "require" and target.ca_file and not target.trust_server_certificate:
