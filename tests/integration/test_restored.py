@@ -169,6 +169,24 @@ def test_a_parent_restored_from_an_older_backup_gets_back_what_the_register_has(
     store.agree()
 
 
+def test_what_a_restored_parent_had_changed_comes_back_from_the_child(store: Store) -> None:
+    """Unless somebody has changed the older image meanwhile: then one of the two is kept as a conflict."""
+    for number in (2, 3):
+        store.customer("parent", number, "as in the backup")
+    store.sync()
+    backup = store.backup("parent")
+    for number in (2, 3):
+        store.customer("parent", number, "changed after the backup")
+    store.sync()
+    store.restore("parent", backup)
+    store.customer("parent", 3, "changed after the restore")
+    store.sync()
+    assert rows(store["parent"], "CUSTOMER")[1:] == [(2, "changed after the backup"), (3, "changed after the restore")]
+    assert store.conflicts() == 1
+    assert "changed after the backup" in store["parent"].value("SELECT incoming_image FROM dbo.sync_conflict")
+    store.agree()
+
+
 @pytest.mark.parametrize("side", ["child", "parent"])
 def test_a_database_moved_to_another_server_goes_on(store: Store, side: str) -> None:
     """The servers number their transactions differently: the one that it came from is ahead, or behind."""

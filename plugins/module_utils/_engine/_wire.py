@@ -62,6 +62,14 @@ class Extract:
     newest_base: int | None = None
 
     @property
+    def forgotten(self) -> str:
+        """SQL, of unchanged rows: the newest base where the row came with a later version, which the receiver has lost; else -1."""
+        if self.newest_base is None:
+            return "-1"
+        newest = int(self.newest_base)
+        return "CASE WHEN t.parent_version > %d THEN %d ELSE -1 END" % (newest, newest)
+
+    @property
     def uploads(self) -> bool:
         return self.base is not None
 

@@ -42,13 +42,14 @@ class Anew:
     """How a scope begins anew, as the upload has to know it.
 
     ``below``: the child's versions under it were taken by the parent. ``newest_base``: the parent's versions up to it mean what
-    they meant; None: all of them do.
+    they meant; None: all of them do. ``goes_on``: the parent numbers its versions on from those.
     """
 
     child_lost: bool
     parent_lost: bool
     below: int
     newest_base: int | None
+    goes_on: bool
 
 
 def open_pair(child: Any, parent: Any, silence: float = identity.SILENCE) -> Pair:
@@ -241,4 +242,5 @@ def upload(scope: Scope, ours: ScopeState, theirs: ScopeState) -> Anew | None:
     lost = theirs.anew["lost"]
     strange = "parent" in (*lost, *theirs.anew["foreign"])
     base = theirs.anew["base"] - 1 if strange else None
-    return Anew("child" in lost, "parent" in lost, int((ours.anew or {}).get("below") or 0), base)
+    below, goes_on = int((ours.anew or {}).get("below") or 0), "parent" not in theirs.anew["foreign"]
+    return Anew("child" in lost, "parent" in lost, below, base, goes_on)

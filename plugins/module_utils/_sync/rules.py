@@ -72,11 +72,24 @@ def anew(peer: int, kind: str, child_lost: bool, parent_lost: bool, fill: bool) 
     other = "(t.origin IS NULL OR t.origin <> %d)" % int(peer)
     newer = "t.version IS NOT NULL AND %s AND t.version > i.b" % other
 
-    def old(identical: str, absent: str, pending: str) -> str:
+    def given_again(absent: str) -> str:
         lost = "%s AND t.version IS NULL AND i.d = 0 AND %d = 1" % (absent, fill)
         # The parent has an older image of ours.
         older = "t.version IS NOT NULL AND NOT %s AND i.d = 0 AND %d = 1" % (other, parent_lost)
-        return _case((identical, "same"), ("NOT (%s OR %s)" % (lost, older), "seen"))
+        return "%s OR %s" % (lost, older)
+
+    def old(identical: str, absent: str, pending: str) -> str:
+        return _case((identical, "same"), ("NOT (%s)" % given_again(absent), "seen"))
+
+    def unchanged(identical: str, absent: str, pending: str) -> str:
+        # It came from the parent with a version that the parent has lost: this is the newest image there is, unless somebody
+        # has changed the older one since.
+        forgotten = "(i.b >= 0 AND %d = 1)" % parent_lost
+        return _case(
+            (identical, "same"),
+            ("%s AND t.version > i.b" % forgotten, "conflict"),
+            ("NOT (%s OR %s)" % (given_again(absent), forgotten), "seen"),
+        )
 
     def taken(identical: str, absent: str, pending: str) -> str:
         return _case(
@@ -92,8 +105,8 @@ def anew(peer: int, kind: str, child_lost: bool, parent_lost: bool, fill: bool) 
             ("t.version IS NULL AND i.n = 1 AND i.d = 0 AND NOT (%s)" % absent, "conflict"),
         )
 
-    if kind == "changed":
-        return changed
+    if kind in ("changed", "unchanged"):
+        return changed if kind == "changed" else unchanged
     return taken if kind == "taken" and parent_lost else old
 
 

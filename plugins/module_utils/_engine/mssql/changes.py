@@ -104,9 +104,9 @@ def _places(extract: Extract) -> dict[str, str]:
 
 
 def _unchanged(extract: Extract) -> str:
-    """The rows that are here as they came: from the receiver, or before the baseline."""
+    """The rows that are here as they came: from the receiver, or before the baseline; and whether it has forgotten that."""
     return (
-        "SELECT {version} AS v, -ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) AS x, 0 AS d, -1 AS b, 0 AS n{columns} "
+        "SELECT {version} AS v, -ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) AS x, 0 AS d, {forgotten} AS b, 0 AS n{columns} "
         "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} WHERE t.version IS NULL OR t.origin = {receiver}"
     ).format(
         version=_VERSION,
@@ -115,6 +115,7 @@ def _unchanged(extract: Extract) -> str:
         tracking=_tracking(extract.table),
         tracked=tracking.matching("t", "r", _keys(extract.table)),
         receiver=int(extract.not_origin),
+        forgotten=extract.forgotten,
     )
 
 

@@ -81,13 +81,14 @@ def _places(extract: Extract) -> dict[str, str]:
 
 
 def _unchanged(extract: Extract) -> str:
-    """The rows that are here as they came: from the receiver, or before the baseline."""
+    """The rows that are here as they came: from the receiver, or before the baseline; and whether it has forgotten that."""
     return (
-        "SELECT t.version AS v, -row_number() OVER () AS x, 0 AS d, -1 AS b, 0 AS n, {columns} FROM {base} r "
+        "SELECT t.version AS v, -row_number() OVER () AS x, 0 AS d, {forgotten} AS b, 0 AS n, {columns} FROM {base} r "
         "LEFT JOIN {tracking} t ON {tracked} WHERE t.version IS NULL OR t.origin = {receiver}"
     ).format(
         columns=_columns(extract, "r"), base=names.quote(*extract.table.name), tracking=_tracking(extract.table),
         tracked=tracking.matching("t", "r", _keys(extract.table)), receiver=int(extract.not_origin),
+        forgotten=extract.forgotten,
     )  # fmt: skip
 
 
