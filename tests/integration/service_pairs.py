@@ -48,11 +48,17 @@ def target(facts: dict[str, Any]) -> Target:
 class ProvisionedPair:
     """Two databases that know each other: prices go down, sales go up."""
 
-    def __init__(self, child: dict[str, Any], parent: dict[str, Any], scopes: tuple[Scope, ...] = (DOWN, UP)) -> None:
+    def __init__(
+        self,
+        child: dict[str, Any],
+        parent: dict[str, Any],
+        scopes: tuple[Scope, ...] = (DOWN, UP),
+        tables: tuple[Table, ...] = (PRICES, SALES),
+    ) -> None:
         self.child_facts, self.parent_facts = child, parent
         self.scopes = scopes
         with self.parent() as above:
-            _make_tables(above)
+            _make_tables(above, tables)
         self.provision()
 
     def provision(self, reprovision: bool = False) -> None:
@@ -115,9 +121,9 @@ def _connection(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in ("host", "port", "database", "user", "password")}
 
 
-def _make_tables(db: Database) -> None:
+def _make_tables(db: Database, tables: tuple[Table, ...]) -> None:
     statements = db.engine.tables.create_schema("ax")
-    for table in (PRICES, SALES):
+    for table in tables:
         statements += db.engine.tables.create(table)
     with db.transaction():
         for sql in statements:

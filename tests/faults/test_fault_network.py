@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network fails in the middle of a batch, on either side, in either direction, with and without anybody being told."""
+
+from __future__ import annotations
+
+import time
+
+import pgserver
+import pytest
+from fault_shop import Service, Shop, repeated, through_proxies, trading, waits
+
+SIDES = ("child", "parent")
+#: Bytes after which the connections of one side are cut: in a login, in a question, in the middle of a batch.
+SIZES = (700, 9_000, 60_000, 1_500, 25_000, 140_000, 4_000, 300_000)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_connection_cut_in_the_middle_of_a_batch(
+    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], side: str, direction: str
+) -> None:
+    """After so many bytes, wherever that is; what came before them has arrived, what comes after them has not."""
+    with through_proxies(shop, servers) as proxies:
+        shop.write_configuration(service.config)
+        service.start()
+        with trading(shop):
+            for size in SIZES[: repeated(3, 8)] * repeated(1, 6):
+                cuts = proxies[side].cuts
+                proxies[side].arm_cut(direction, size)
+                waits(lambda cuts=cuts: proxies[side].cuts > cuts, f"{size} bytes {direction}")
+        waits(shop.arrived, "everything")
+        assert service.runs
+        print(f"{side}, {direction}: {proxies[side].cuts} cuts")
+        service.end()
+    shop.count()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_network_that_swallows_everything_and_is_cut_later(
+    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], side: str
+) -> None:
+    """Nobody is told for a while: clients go on meanwhile, as nothing of a session holds them up for good."""
+    with through_proxies(shop, servers) as proxies:
+        shop.write_configuration(service.config)
+        service.start()
+        with trading(shop) as clients:
+            for size in (3_000, 40_000, 900)[: repeated(1, 3)] * repeated(1, 5):
+                proxies[side].arm_cut("up", size, dark=True)
+                waits(lambda: proxies[side].dark, "the dark")
+                before = clients[0].done
+                time.sleep(1.5)
+                assert clients[0].done > before, "the till stands still"
+                proxies[side].cut()
+        waits(shop.arrived, "everything")
+        assert service.runs
+        service.end()
+    shop.count()

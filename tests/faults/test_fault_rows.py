@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows that cannot be stored, rows of 50 MB, and a transaction that stays open: none of them stops the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fault_books import sales_of
+from fault_shop import Service, Shop, trading, waits
+from integration import service_hosts as hosts
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+
+MB = 1_000_000
+SIZE = 50 * MB
+
+
+def sell(shop: Shop, db: Database, number: str, comment: str = "") -> None:
+    """One sale of one line, noted in the books."""
+    with db.transaction():
+        db.execute("INSERT INTO ax.\"RETAILTRANSACTIONTABLE\" VALUES (?, 1, 5, 'EUR')", number)
+        db.execute('INSERT INTO ax."RETAILTRANSACTIONSALESTRANS" VALUES (?, 1, 5, ?)', number, comment)
+        db.execute("INSERT INTO ax.\"RETAILTRANSACTIONPAYMENTTRANS\" VALUES (?, 1, 5, '1')", number)
+    note(shop, number, comment)
+
+
+def note(shop: Shop, number: str, comment: str = "") -> None:
+    shop.books.sales[number] = frozenset(
+        [("head", number, 1, 5, "EUR"), ("line", number, 1, 5, comment), ("payment", number, 1, 5, "1")]
+    )
+
+
+LINES = 'ALTER TABLE ax."RETAILTRANSACTIONSALESTRANS" '
+#: What makes a comment poisonous at the parent, and how that is mended.
+POISON = {
+    "poison": (LINES + "ADD CONSTRAINT mended CHECK (\"COMMENT\" <> 'poison')", LINES + "DROP CONSTRAINT mended"),
+    "x" * 300: (LINES + 'ALTER COLUMN "COMMENT" TYPE varchar(200)', LINES + 'ALTER COLUMN "COMMENT" TYPE text'),
+    "refused": (
+        """CREATE FUNCTION ax.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF new."COMMENT" = 'refused' THEN RAISE EXCEPTION 'not here'; END IF; RETURN new; END $$;
+        CREATE TRIGGER mended BEFORE INSERT ON ax."RETAILTRANSACTIONSALESTRANS" FOR EACH ROW EXECUTE FUNCTION ax.refuse()""",
+        'DROP TRIGGER mended ON ax."RETAILTRANSACTIONSALESTRANS"',
+    ),
+}
+
+
+def test_poisonous_sales_are_put_aside_whole_and_come_once_that_is_mended(
+    shop: Shop, service: Service, archive: Path
+) -> None:
+    """One violates a check at the parent, one is too long for it, one is refused by its trigger."""
+    retry = ("quarantine", "retry", "--all", "--config", service.config, "--json")
+    with shop.parent() as above, shop.child() as below:
+        for damage, _repair in POISON.values():
+            above.run_batch(damage)
+        service.start()
+        with trading(shop) as clients:
+            waits(lambda: clients[0].done > 5, "sales before them")
+            for comment in POISON:
+                sell(shop, below, "poisonous " + comment[:10], comment)
+            before = clients[0].done
+            waits(lambda: clients[0].done > before + 5, "sales after them")
+        others = {sale for sale in shop.books.sales if not sale.startswith("poisonous")}
+        waits(lambda: set(sales_of(above)) == others, "all other sales")
+        waits(lambda: above.value("SELECT COUNT(*) FROM dbo.sync_quarantine") == 9, "three whole sales in quarantine")
+        status = hosts.run(archive, "status", "--config", service.config)
+        assert status.returncode == 1 and "quarantine" in status.stdout
+        assert hosts.run(archive, *retry).returncode == 1, "they are as poisonous as before"
+        for _damage, repair in POISON.values():
+            above.run_batch(repair)
+        retried = hosts.run(archive, *retry)
+        assert (retried.returncode, [one["rows"] for one in json.loads(retried.stdout)["results"]]) == (0, [3, 3, 3])
+        waits(shop.arrived, "everything")
+    shop.count()
+
+
+def test_a_row_of_fifty_megabytes_goes_up_and_another_comes_down(shop: Shop, service: Service) -> None:
+    picture = 'SELECT md5("PICTURE") FROM ax."RETAILIMAGES" WHERE "RECID" = 1'
+    with shop.child() as below, shop.parent() as above:
+        service.start()
+        waits(shop.arrived, "the first load")
+        before = service.resident
+        with trading(shop) as clients:
+            sell(shop, below, "large", "ü" * (SIZE // 2))
+            waits(lambda: "large" in heads(above), "the large sale", 200)
+            up = service.most_resident
+            above.execute(
+                'INSERT INTO ax."RETAILIMAGES" VALUES (1, decode(repeat(?, ?), ?))', "00ff7f80", SIZE // 4, "hex"
+            )
+            waits(lambda: below.value(picture), "the large picture", 200)
+            down = service.most_resident
+        waits(shop.arrived, "everything")
+        assert below.value(picture) == above.value(picture)
+    print(
+        f"the service had {before / MB:.0f} MB at rest, at most {up / MB:.0f} MB with the row that went up and "
+        f"{down / MB:.0f} MB with the one that came down, {service.resident / MB:.0f} MB afterwards; "
+        f"a client waited {max(client.slowest for client in clients):.1f} s at most"
+    )
+    # The driver and the interpreter hold the text in several encodings at once.
+    assert down - before < 20 * SIZE
+    shop.count()
+
+
+def heads(db: Database) -> set[str]:
+    return {row[0] for row in db.query('SELECT "TRANSACTIONID" FROM ax."RETAILTRANSACTIONTABLE"')}
+
+
+def test_a_transaction_that_stays_open_holds_up_nobody_but_itself(shop: Shop, service: Service, archive: Path) -> None:
+    with shop.child() as idler, shop.parent() as above:
+        with trading(shop) as clients:
+            with idler.transaction():
+                idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONTABLE\" VALUES ('open', 1, 5, 'EUR')")
+                service.start()
+                waits(lambda: clients[0].done > 10, "sales beside it")
+                wanted = set(shop.books.sales)
+                waits(lambda: wanted <= heads(above), "others' sales")
+                assert "open" not in heads(above)
+                held = json.loads(hosts.run(archive, "status", "--config", service.config, "--json").stdout)
+                assert held["child"]["oldest_transaction"]["seconds"] > 1
+                idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONSALESTRANS\" VALUES ('open', 1, 5, '')")
+                idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONPAYMENTTRANS\" VALUES ('open', 1, 5, '1')")
+            note(shop, "open")
+            waits(lambda: "open" in heads(above), "the sale of the open transaction")
+        waits(shop.arrived, "everything")
+    shop.count()
