@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, Callable
 
@@ -49,6 +50,22 @@ def pending_from(quote: Callable[..., str], literal: Callable[[str], str], posit
         "(SELECT MIN(COALESCE(s.acked_out, 0)) FROM %s s WHERE s.peer_id = 0 AND s.direction <> 'download' AND %s > 0)"
         % (quote(*SCOPE), position % (name, "s.config_data"))
     )
+
+
+def left_out(without: Iterable[tuple[int, int]], number: str) -> str:
+    """SQL: a row is one of ``Work.without``. Alias s: its batch.
+
+    :param number: the number of the row's source transaction, not NULL.
+    """
+    by_place: dict[int, list[int]] = {}
+    for place, one in sorted(without):
+        by_place.setdefault(int(place), []).append(int(one))
+    parts = ["%s IN (%s)" % (number, ", ".join(map(str, by_place.pop(0))))] if 0 in by_place else []
+    # A number that stands for no transaction means another row in every batch.
+    parts += [
+        "s.place = %d AND %s IN (%s)" % (place, number, ", ".join(map(str, ones))) for place, ones in by_place.items()
+    ]
+    return "(%s)" % " OR ".join(parts)
 
 
 class Phrases:

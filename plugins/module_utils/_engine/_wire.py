@@ -80,14 +80,15 @@ class Work:
 
     :param decide: makes the neutral CASE expression from the speaker's phrases, see ``_sync/rules.py``.
     :param peer: the origin that written rows get.
-    :param bodies: a query that gives the batches' JSON, one a row in the column ``body``; ``body_parameters`` are its own.
+    :param bodies: a query that gives the batches' JSON, one a row in the column ``body``, and their ``place`` where some of
+        their rows are left out; ``body_parameters`` are its own.
     :param only: ``deletions`` or ``images``: the others are left out.
     :param acked: (downloads, with ``acked_seen``) up to where the parent has taken the changes here.
     :param window_from: (uploads) versions at or above it are remembered in sync_window.
     :param track_all: False leaves rows without a version (baseline rows of a load) untracked.
     :param gives_up: (downloads) what was changed here, and alike at the parent, is the parent's from then on; only where
         nothing goes up, since it would not go to a new parent either.
-    :param without: source transactions to leave out.
+    :param without: source transactions to leave out: the place of their batch, 0 for any, and their number.
     :param goes_further: (uploads) what is written here goes up from here, too: transactions that wrote the same row are linked.
     """
 
@@ -104,7 +105,7 @@ class Work:
     acked_seen: str | None = None
     window_from: int | None = None
     track_all: bool = True
-    without: frozenset[int] = frozenset()
+    without: frozenset[tuple[int, int]] = frozenset()
     gives_up: bool = False
     goes_further: bool = False
     only: str = ""

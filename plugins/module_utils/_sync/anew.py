@@ -227,12 +227,20 @@ def follow(pair: Pair, scope: Scope) -> None:
 
 
 def reload(pair: Pair, scope: Scope) -> None:
-    """A child that was away for longer than deletions are remembered loads the scope again; it has lost nothing."""
-    pair.child.execute(
-        "UPDATE %s SET anew = ?, anchor_in = NULL, anchor_seen = NULL, landing = NULL "
-        "WHERE peer_id = ? AND sync_scope_name = ?" % pair.child.engine.names.quote(*SCOPE),
-        json.dumps({"below": 0, "forget": False, "reload": True}), PARENT, scope.name,
-    )  # fmt: skip
+    """A child that was away for longer than deletions are remembered loads the scope again; it has lost nothing. What has landed
+    and was not applied may have been deleted meanwhile, too."""
+    child, key = pair.child, (PARENT, scope.name)
+    quote, mine = child.engine.names.quote, "WHERE peer_id = ? AND sync_scope_name = ?"
+    with child.transaction():
+        child.execute("DELETE FROM %s %s" % (quote(*STAGING), mine), *key)
+        # Into a first load that was cut off nothing has to be merged.
+        child.execute(
+            "UPDATE %s SET anew = ? %s AND anchor_in IS NOT NULL" % (quote(*SCOPE), mine),
+            json.dumps({"below": 0, "forget": False, "reload": True}), *key,
+        )  # fmt: skip
+        child.execute(
+            "UPDATE %s SET anchor_in = NULL, anchor_seen = NULL, landing = NULL %s" % (quote(*SCOPE), mine), *key
+        )
 
 
 def upload(scope: Scope, ours: ScopeState, theirs: ScopeState) -> Anew | None:

@@ -19,7 +19,7 @@ from typing import Any
 from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import TableName
 from .._engine._wire import Outcome, Work
-from . import metadata, quarantine, rules
+from . import metadata, rules
 from .anew import Anew
 from .merge import Merging
 from .metadata import STAGING, Scope
@@ -91,10 +91,10 @@ def apply_all(way: Way, mark: Any, acked: Anchor, without: frozenset[Source], wi
     for part in _with_care(headers, list(by_name)) if with_care else _as_they_came(headers):
         shared = by_name[part.fields["table"]]
         known = Anchor(*part.fields["acked"]) if "acked" in part.fields else acked
-        bodies = "SELECT body FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence IN (%s)" % (
+        bodies = "SELECT body, sequence AS place FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence IN (%s)" % (
             receiver.engine.names.quote(*STAGING), ", ".join(str(number) for number in part.sequences),
         )  # fmt: skip
-        absent = frozenset(number for place in part.sequences for number in quarantine.numbers_in(place, without))
+        absent = frozenset(source for source in without if source[0] in (0, *part.sequences))
         columns, said = part.fields["columns"], part.fields.get("anew")
         work = make_work(way, shared, columns, mark, known, bodies, key, absent, said)
         work = replace(work, track_all=track_all, goes_further=shared.name in further, only=part.only)
@@ -198,7 +198,7 @@ def make_work(
     acked: Anchor,
     bodies: str,
     parameters: tuple,
-    without: frozenset[int],
+    without: frozenset[Source],
     anew: dict[str, Any] | None,
 ) -> Work:
     """How the receiver of a way applies rows of one table.

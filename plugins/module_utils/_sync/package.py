@@ -28,7 +28,7 @@ from .._engine._errors import RetailError
 from .._engine._wire import Extract
 from . import cleanup
 from .messages import LOGGER
-from .metadata import Scope
+from .metadata import PARENT, SCOPE, Scope
 from .pair import Pair, SharedTable
 
 FORMAT = 1
@@ -246,7 +246,19 @@ def offered(pair: Pair, scope: Scope) -> Package | None:
             "%s: the scope %s loads from the parent, not from %s: %s", pair.name, scope.name, pair.package, reason
         )
         return None
+    oldest, newest = _memory(pair, scope)
+    package.parts = {name: part for name, part in package.parts.items() if oldest <= part.low <= newest}
     return package
+
+
+def _memory(pair: Pair, scope: Scope) -> tuple[int, int]:
+    """The parent's versions between which it can say what has changed since: before, it has forgotten deletions, and what is later
+    it has never come to, since it was restored from a backup."""
+    parent = pair.parent
+    sql = "SELECT MAX(min_valid_anchor) FROM %s WHERE peer_id <> %d AND sync_scope_name = ?"
+    oldest = parent.value(sql % (parent.engine.names.quote(*SCOPE), PARENT), scope.name)
+    with parent.engine.marks.snapshot(parent) as mark:
+        return int(oldest or 0), mark.low
 
 
 def show(folder: str) -> dict[str, Any]:

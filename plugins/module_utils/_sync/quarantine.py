@@ -115,11 +115,6 @@ def _search(
     good.update(*part)
 
 
-def numbers_in(sequence: int, sources: Iterable[Source]) -> frozenset[int]:
-    """The numbers under which these sources stand in one batch."""
-    return frozenset(number for place, number in sources if place in (0, sequence))
-
-
 def rows_of(sequence: int, body: str) -> Iterator[tuple[Source, str]]:
     """Each row of a batch as (source transaction, its JSON text untouched)."""
     decoder = json.JSONDecoder()

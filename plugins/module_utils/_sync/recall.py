@@ -33,11 +33,13 @@ class Shape:
 @dataclass
 class Recalled:
     """``batches``: header and body, to be applied before all others. ``sources``: the transactions they come from.
-    ``units``: transactions that stand or fall together."""
+    ``units``: transactions that stand or fall together. ``unfit``: those that have to stay aside, and why: a row of theirs
+    does not fit the tables here any more."""
 
     batches: list[tuple[str, str]] = field(default_factory=list)
     sources: frozenset[Source] = frozenset()
     units: list[frozenset[Source]] = field(default_factory=list)
+    unfit: dict[Source, str] = field(default_factory=dict)
 
     @property
     def links(self) -> list[tuple[Source, Source]]:
@@ -54,12 +56,13 @@ class _Kept:
     row: str
     #: The number that it shares with the other transactions that it was put aside with.
     unit: int | None
+    fits: bool
 
 
 def recall(db: Any, peer_id: int, scope: str, batches: Iterable[Batch], shapes: Mapping[str, Shape]) -> Recalled:
     """What has to be tried again since ``batches`` bring something newer.
 
-    :param shapes: the receiver's tables by name. Rows that no longer fit them stay where they are.
+    :param shapes: the receiver's tables by name.
     """
     kept = _read(db, peer_id, scope, shapes)
     if not kept:
@@ -68,10 +71,14 @@ def recall(db: Any, peer_id: int, scope: str, batches: Iterable[Batch], shapes: 
     units = _units(kept, arriving)
     sources = frozenset(row.source for row in kept if any(row.source in unit for unit in units))
     newest: dict[Key, _Kept] = {}
+    unfit: dict[Source, str] = {}
     for row in kept:
-        if row.source in sources and row.key not in arriving and row.version >= newest.get(row.key, row).version:
+        if row.source in sources and not row.fits:
+            message = "The table %s, or a column of it, is not there." % row.key[0]
+            unfit.update((source, message) for unit in units if row.source in unit for source in unit)
+        elif row.source in sources and row.key not in arriving and row.version >= newest.get(row.key, row).version:
             newest[row.key] = row
-    return Recalled(batches_of((row.header, row.row) for row in newest.values()), sources, units)
+    return Recalled(batches_of((row.header, row.row) for row in newest.values()), sources, units, unfit)
 
 
 def release(db: Any, peer_id: int, scope: str, sources: Iterable[Source]) -> None:
@@ -84,16 +91,16 @@ def release(db: Any, peer_id: int, scope: str, sources: Iterable[Source]) -> Non
 def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> list[_Kept]:
     """The rows of real transactions; one of the baseline stood alone, and its newer version is all there is to it."""
     rows = db.query(
-        "SELECT source_transaction, table_name, version, header, row_image FROM %s "
+        "SELECT quarantine_id, source_transaction, table_name, version, header, row_image FROM %s "
         "WHERE peer_id = ? AND sync_scope_name = ? AND source_transaction > 0 ORDER BY quarantine_id" % db.engine.names.quote(*QUARANTINE),
         peer_id, scope,
     )  # fmt: skip
     kept = []
-    for number, table, version, header, row in rows:
+    for number, source, table, version, header, row in rows:
         fields = json.loads(header)
         key = key_of(table, fields["columns"], row, shapes)
-        if key:
-            kept.append(_Kept((0, int(number)), key, int(version or 0), header, row, fields.get("unit")))
+        place = key or (table, "row", int(number))
+        kept.append(_Kept((0, int(source)), place, int(version or 0), header, row, fields.get("unit"), key is not None))
     return kept
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from .._engine._errors import RetailError
+from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import Table
 from . import cleanup, metadata
 from .metadata import QUARANTINE, Scope
@@ -52,8 +52,14 @@ def run(pair: Pair, name: str, rule: Rule) -> int:
     purge = _Purge(pair.child, tables, rule, state.anchor_in, limit.isoformat(timespec="milliseconds"))
     gone = 0
     for _batch in range(_BATCHES):
-        with pair.child.transaction():
-            rows = purge.batch()
+        try:
+            # The POS goes on selling: what it writes meanwhile is not purged, and has yet to go up.
+            with pair.child.engine.marks.repeatable(pair.child):
+                rows = purge.batch()
+        except StatementFailed as failure:
+            if failure.kind != "transient":
+                raise
+            break
         gone += rows
         if not rows:
             break

@@ -236,8 +236,9 @@ def is_stale(scope: Scope, ours: ScopeState, theirs: ScopeState) -> bool:
 
     :param ours: the child's row of scope_info; ``theirs``: the parent's.
     """
-    oldest, anchor = theirs.min_valid_anchor, ours.anchor_in
-    return scope.downloads and oldest is not None and anchor is not None and anchor < oldest
+    oldest = theirs.min_valid_anchor
+    taken = [mark for mark in (ours.anchor_in, *ours.landing.values()) if mark is not None]
+    return scope.downloads and oldest is not None and any(mark < oldest for mark in taken)
 
 
 def _goes_on(scope: Scope, ours: ScopeState | None, theirs: ScopeState | None) -> bool:

@@ -310,8 +310,8 @@ def _apply(
     way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str, linked: Sequence[Link]
 ) -> Transfer:
     """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
-    errors: dict[Source, str] = {}
     again = recall(way.receiver, way.sender_number, way.scope.name, _landed(way, landing), shapes_of(way))
+    errors = dict(again.unfit)
     refused = 0
     for attempt in range(_TRIES):
         try:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column, TableName
-from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, received
+from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, left_out, received
 from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
@@ -119,10 +119,9 @@ def _rows(work: Work) -> str:
     if not work.without:
         return body + "OPENJSON(s.body)"
     # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
-    numbers = ", ".join(str(int(number)) for number in sorted(work.without))
-    return body + (
-        "OPENJSON(s.body) AS e CROSS APPLY OPENJSON(CASE WHEN COALESCE(CAST(JSON_VALUE(e.value, '$.x') AS bigint), 0) "
-        "NOT IN (%s) THEN e.value END)" % numbers
+    number = "COALESCE(CAST(JSON_VALUE(e.value, '$.x') AS bigint), 0)"
+    return body + "OPENJSON(s.body) AS e CROSS APPLY OPENJSON(CASE WHEN NOT %s THEN e.value END)" % left_out(
+        work.without, number
     )
 
 

@@ -62,10 +62,18 @@ def snapshot(db: Any) -> Iterator[Mark]:
     """A transaction in which every query sees the same moment; yields a mark that is no later than that moment."""
     # Before the snapshot: a transaction that ends between the two is then above the mark, and not lost.
     low = int(db.value(_LOW if probes.has_low_mark(db) else _LOW_SUBSTITUTE))
+    with repeatable(db):
+        yield Mark(low, None)
+
+
+@contextlib.contextmanager
+def repeatable(db: Any) -> Iterator[None]:
+    """A transaction in which every statement sees the same moment. It fails as ``transient`` where it would write a row that
+    somebody else has changed since."""
     db.execute("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
     try:
         with db.transaction():
-            yield Mark(low, None)
+            yield
     finally:
         with contextlib.suppress(StatementFailed):
             db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")

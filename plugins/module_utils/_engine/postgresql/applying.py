@@ -17,7 +17,7 @@ from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column
-from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, received
+from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, left_out, received
 from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
@@ -88,12 +88,12 @@ def _body(work: Work) -> str:
         return body
     # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
     # PostgreSQL refuses to look into an object that has a NUL character in any of its texts.
-    number = "CAST(CAST(replace(CAST(e.value AS text), E'\\\\u0000', E'\\\\u0001') AS json)->>'x' AS bigint)"
-    return (
-        "(SELECT coalesce(json_agg(e.value), CAST('[]' AS json)) FROM json_array_elements(%s) e "
-        "WHERE coalesce(%s, 0) NOT IN (%s))"
-        % (body, number, ", ".join(str(int(number)) for number in sorted(work.without)))
+    number = (
+        "coalesce(CAST(CAST(replace(CAST(e.value AS text), E'\\\\u0000', E'\\\\u0001') AS json)->>'x' AS bigint), 0)"
     )
+    return "(SELECT coalesce(json_agg(e.value), CAST('[]' AS json)) FROM json_array_elements(%s) e WHERE NOT %s)" % (
+        body, left_out(work.without, number),
+    )  # fmt: skip
 
 
 def _lock(db: Any, sql: Phrases) -> None:

@@ -35,6 +35,15 @@ def snapshot(db: Any) -> Iterator[Mark]:
         yield Mark(int(row[0]), str(row[1]))
 
 
+@contextlib.contextmanager
+def repeatable(db: Any) -> Iterator[None]:
+    """A transaction in which every statement sees the same moment. It fails as ``transient`` where it would write a row that
+    somebody else has changed since."""
+    with db.transaction():
+        db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
 def current(db: Any) -> str:
     """A text that differs whenever a transaction began or ended since; equal texts mean that nothing can have changed."""
     return str(db.value("SELECT CAST(pg_current_snapshot() AS text)"))
