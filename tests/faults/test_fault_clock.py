@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clocks that jump an hour back and a year forward while the service and its clients work: nobody compares them."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pgserver
+import pytest
+from fault_shop import Service, Shop, repeated, trading, waits
+
+HOUR = 3600
+HOUR_BACK, YEAR_ON = -1, 365 * 24
+
+
+class Clock:
+    """The wall clock of the processes that get its environment: ``set`` puts it wrong by some hours, also while they run."""
+
+    def __init__(self, folder: Path, library: Path) -> None:
+        self.file = folder / "shift"
+        self.file.write_bytes(struct.pack("=q", 0))
+        self.file.chmod(0o644)
+        self.environment = {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(self.file)}
+
+    def set(self, hours: int) -> None:
+        with self.file.open("r+b") as stream:
+            stream.write(struct.pack("=q", hours * HOUR))
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler, which makes the library that puts clocks wrong")
+    # Where the user that runs the database servers can read it.
+    with tempfile.TemporaryDirectory(prefix="axops-clock-", dir="/var/tmp") as name:
+        folder, library = Path(name), Path(name) / "clock.so"
+        folder.chmod(0o755)
+        source = Path(__file__).with_name("fault_clock.c")
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True)
+        yield Clock(folder, library)
+
+
+def jump(shop: Shop, service: Service, clock: Clock, now: Callable[[], float]) -> None:
+    """Trade while the clock jumps to and fro, and see that it did."""
+    service.start()
+    seen = []
+    with trading(shop) as clients:
+        waits(lambda: clients[0].done > 3, "sales")
+        for hours in (HOUR_BACK, YEAR_ON, 0, YEAR_ON, HOUR_BACK)[: repeated(2, 5)] * repeated(1, 3):
+            clock.set(hours)
+            before = clients[0].done
+            waits(lambda before=before: clients[0].done > before + 3, "sales")
+            known = set(shop.books.sales)
+            waits(lambda known=known: known <= set(sales_above(shop)), "sales at the parent")
+            seen.append(round((now() - time.time()) / HOUR))
+    waits(shop.arrived, "everything")
+    assert {HOUR_BACK, YEAR_ON} <= set(seen), f"the clock was off by {seen} hours"
+    shop.count()
+
+
+def sales_above(shop: Shop) -> list[str]:
+    with shop.parent() as above:
+        return [row[0] for row in above.query('SELECT "TRANSACTIONID" FROM ax."RETAILTRANSACTIONTABLE"')]
+
+
+def test_the_clock_of_the_services_host_jumps(shop: Shop, service: Service, clock: Clock) -> None:
+    service.environment.update(clock.environment)
+
+    def now() -> float:
+        last = [line for line in service.said.splitlines() if line[:2] == "20"][-1]
+        return datetime.fromisoformat(last[:19]).astimezone().timestamp()
+
+    jump(shop, service, clock, now)
+
+
+@pytest.mark.parametrize("side", ["child", "parent"])
+def test_the_clock_of_a_database_server_jumps(
+    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], clock: Clock, side: str, monkeypatch: Any
+) -> None:
+    server = servers[side]
+    server.stop()
+    with monkeypatch.context() as patched:
+        for name, value in clock.environment.items():
+            patched.setenv(name, value)
+        server.start()
+
+    def now() -> float:
+        with shop.child() if side == "child" else shop.parent() as db:
+            return float(db.value("SELECT extract(epoch FROM clock_timestamp())"))
+
+    try:
+        jump(shop, service, clock, now)
+    finally:
+        service.end()
+        clock.set(0)
+        server.stop()
+        server.start()
