@@ -156,7 +156,8 @@ def _note_arrivals(db: Database) -> None:
 class Client(threading.Thread):
     """Works in one database until it is told to end; what breaks a connection is waited out, and settled afterwards.
 
-    ``done``: how many transactions were committed. ``slowest``: the longest that one took, in seconds.
+    ``done``: how many transactions were committed. ``broken``: why others were not. ``slowest``: the longest that one took, in
+    seconds.
     """
 
     def __init__(self, shop: Shop, facts: dict[str, Any], seed: int, pause: float) -> None:
@@ -165,6 +166,7 @@ class Client(threading.Thread):
         self.random = random.Random(seed)
         self.seed = seed
         self.done = 0
+        self.broken: list[str] = []
         self.slowest = 0.0
         self.defect: BaseException | None = None
         self.ending = threading.Event()
@@ -174,25 +176,29 @@ class Client(threading.Thread):
         try:
             while not self.ending.is_set():
                 try:
-                    db = db or _engine.connect(target(self.facts))
+                    db = db or self.connect()
                     began = time.monotonic()
                     self.work(db)
                     self.slowest = max(self.slowest, time.monotonic() - began)
                     self.done += 1
                     self.ending.wait(self.random.uniform(0, 2 * self.pause))
-                except RetailError:
+                except RetailError as error:
+                    self.broken.append(str(error))
                     if db is not None:
                         db.close()
                     db = self.settle()
         except BaseException as defect:  # noqa: BLE001 -- raised where the thread is joined
             self.defect = defect
 
+    def connect(self) -> Database:
+        return _engine.connect(target(self.facts))
+
     def settle(self) -> Database:
         """Connect again, as soon as the server is there, and see what became of the last transaction."""
         deadline = time.monotonic() + 60
         while True:
             try:
-                db = _engine.connect(target(self.facts))
+                db = self.connect()
                 self.look(db)
                 return db
             except RetailError:
