@@ -261,19 +261,21 @@ class RetailModule:
         if self.diff_mode:
             result["diff"] = plan.diff()
         facts = {"steps": plan.titles, "pending": plan.pending, "statements": self.statements}
-        self.ansible.exit_json(changed=plan.changed, **facts, **result)
+        self.ansible.exit_json(changed=plan.changed, **{**facts, **result})
 
-    def fail(self, error: RetailError, exception: str = "") -> None:
+    def fail(self, error: RetailError, exception: str = "", plan: Plan | None = None) -> None:
         """End the module with the error's message and advice, and with what was done before it.
 
         :param exception: the trace of an error that nobody foresaw.
+        :param plan: what was being applied, where somebody else than :meth:`apply` did it.
         """
         result: dict[str, Any] = {"error": error.message, "advice": error.advice, **error.facts}
         if exception:
             result["exception"] = exception
-        plan = self._applied
+        plan = plan or self._applied
         if plan is not None:
-            result.update(changed=plan.done > 0, steps=plan.titles[: plan.done], pending=plan.pending)
+            begun = {"changed": plan.done > 0, "steps": plan.titles[: plan.done], "pending": plan.pending}
+            result = {**begun, **result}
         self.ansible.fail_json(msg=str(error), **result)
 
 

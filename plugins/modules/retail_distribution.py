@@ -57,7 +57,8 @@ options:
         elements: str
       reprovision:
         description: As O(reprovision).
-        type: bool
+        type: str
+        choices: [never, if_needed]
       force:
         description: As O(force).
         type: bool
@@ -125,10 +126,13 @@ options:
     default: 0
   reprovision:
     description:
-      - Begin the pair anew where it cannot just go on, since one of the two databases is new or was restored or moved.
-        Where the pair is in order, this changes nothing.
-    type: bool
-    default: false
+      - Whether the pair of the two databases begins anew.
+      - V(never) refuses a pair that cannot just go on, since one of the two is new or was restored or moved.
+      - V(if_needed) begins such a pair anew. All jobs begin again with a load, and with sending all that the channel database
+        has for HQ. Where the pair is in order, this changes nothing.
+    type: str
+    choices: [never, if_needed]
+    default: never
   force:
     description:
       - Remove a job or table that is no longer in the data group even while rows of it wait to go to HQ.
@@ -333,6 +337,11 @@ targets:
       type: list
       elements: str
       sample: ["Run the job 1095 Offline scopes for Houston"]
+    pending:
+      description: As RV(pending), for this one.
+      type: list
+      elements: str
+      sample: []
     jobs:
       description: As RV(jobs).
       type: list
@@ -381,7 +390,7 @@ TARGET: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "channel_database": {"type": "str"},
     "schedule": {"type": "list", "elements": "str"},
-    "reprovision": {"type": "bool"},
+    "reprovision": {"type": "str", "choices": list(distributing.REPROVISION)},
     "force": {"type": "bool"},
     **{name: spec for name, spec in connection_spec("channel_").items() if name != "channel_database"},
 }
@@ -396,7 +405,7 @@ SPEC: dict[str, Any] = {
     "timeout": {"type": "int", "default": 3600},
     "lock_timeout": {"type": "int", "default": 300},
     "history": {"type": "int", "default": 0},
-    "reprovision": {"type": "bool", "default": False},
+    "reprovision": {"type": "str", "choices": list(distributing.REPROVISION), "default": distributing.NEVER},
     "force": {"type": "bool", "default": False},
 }
 
@@ -438,16 +447,11 @@ def converge_one(module: RetailModule) -> None:
     report = distributing.distribute(declared(module, {}), module.check_mode)
     facts: dict[str, Any] = {"jobs": report.jobs, "history": report.history, "peer_guid": report.peer_guid}
     if report.error is not None:
-        done = report.plan.done
-        begun = {"changed": done > 0, "steps": report.plan.titles[:done], "pending": report.plan.pending}
-        report.error.facts = {**report.error.facts, **begun, **facts}
-        module.fail(report.error, exception=report.trace)
+        report.error.facts = {**report.error.facts, **facts}
+        module.fail(report.error, exception=report.trace, plan=report.plan)
     for text in report.warnings:
         module.ansible.warn(text)
-    if module.diff_mode:
-        facts["diff"] = report.plan.diff()
-    facts.update(steps=report.plan.titles, pending=report.plan.pending, statements=report.statements)
-    module.ansible.exit_json(changed=report.changed, **facts)
+    module.exit(report.plan, statements=report.statements, **facts)
 
 
 def converge_all(module: RetailModule) -> None:
@@ -483,6 +487,7 @@ def document(report: Report) -> dict[str, Any]:
         "msg": str(report.error or ""),
         "exception": report.trace,
         "steps": report.plan.titles,
+        "pending": report.plan.pending,
         "jobs": report.jobs,
         "history": report.history,
         "peer_guid": report.peer_guid,

@@ -246,6 +246,13 @@ steps:
   type: list
   elements: str
   sample: ["Create database RetailOffline", "Register HOUSTON-000001 in the channel database"]
+pending:
+  description: What is left to do. In check mode all of it, after a success nothing, after a failure the step that failed and
+    those behind it; the next run does them.
+  returned: without O(targets)
+  type: list
+  elements: str
+  sample: []
 profile:
   description: The name of the offline profile; null where it could not be read in check mode, and with O(state=absent).
   returned: without O(targets)
@@ -317,6 +324,11 @@ targets:
       type: list
       elements: str
       sample: ["Create database RetailOffline", "Register HOUSTON-000001 in the channel database"]
+    pending:
+      description: As RV(pending), for this one.
+      type: list
+      elements: str
+      sample: []
     profile:
       description: The name of its offline profile; null as for RV(profile).
       type: str
@@ -421,14 +433,10 @@ def converge_one(module: RetailModule) -> None:
     registers.check([register])
     report = registers.converge(register, module.check_mode)
     if report.error is not None:
-        module.fail(report.error, exception=report.trace)
+        module.fail(report.error, exception=report.trace, plan=report.plan)
     for text in report.warnings:
         module.ansible.warn(text)
-    if module.diff_mode:
-        report.facts["diff"] = report.plan.diff()
-    module.ansible.exit_json(
-        changed=report.changed, steps=report.plan.titles, statements=report.statements, **report.facts
-    )
+    module.exit(report.plan, statements=report.statements, **report.facts)
 
 
 def converge_all(module: RetailModule) -> None:
@@ -464,6 +472,7 @@ def document(report: Report) -> dict[str, Any]:
         "msg": str(report.error or ""),
         **({"exception": report.trace} if report.trace else {}),
         "steps": report.plan.titles,
+        "pending": report.plan.pending,
         **{name: report.facts[name] for name in ("profile", "tables", "peer_guid")},
     }
 

@@ -225,6 +225,13 @@ steps:
   type: list
   elements: str
   sample: ["Write the register's settings to /etc/retail-pos/HOUSTON-000001.json"]
+pending:
+  description: What is left to do. In check mode all of it, after a success nothing, after a failure the step that failed and
+    those behind it; the next run does them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 backup_file:
   description: The path of the copy.
   returned: when O(backup=true) and the file was changed
@@ -356,7 +363,7 @@ def run(module: RetailModule) -> None:
         planning.apply(plan)
     if module.ansible._diff:  # noqa: SLF001 - Ansible's documented way to ask for diff mode
         result["diff"] = plan.diff()
-    module.ansible.exit_json(changed=plan.changed, steps=plan.titles, **result)
+    module.ansible.exit_json(changed=plan.changed, steps=plan.titles, pending=plan.pending, **result)
 
 
 def main() -> None:

@@ -258,6 +258,13 @@ steps:
   type: list
   elements: str
   sample: [Write the configuration /etc/retail-offline-sync/HOUSTON-000001.json, Restart the service]
+pending:
+  description: What is left to do. In check mode all of it, after a success nothing, after a failure the step that failed and
+    those behind it; the next run does them.
+  returned: success, or when the service does not do what it should
+  type: list
+  elements: str
+  sample: []
 status:
   description: How the service is kept running, and how it is.
   returned: success, or when the service does not do what it should
@@ -451,13 +458,14 @@ def run(module: RetailModule) -> None:
             result.update(apply(module, plan, manager, wanted))
         except RetailError as error:
             module.ansible.fail_json(
-                msg=str(error), error=error.message, advice=error.advice, log=manager.tail(TAIL), changed=plan.changed,
-                steps=plan.titles, status=manager.describe(), **result,
+                msg=str(error), error=error.message, advice=error.advice, log=manager.tail(TAIL), changed=plan.done > 0,
+                steps=plan.titles[: plan.done], pending=plan.pending, status=manager.describe(), **result,
             )  # fmt: skip
     status = manager.describe()
     if module.ansible._diff:  # noqa: SLF001 - Ansible's documented way to ask for diff mode
         result["diff"] = plan.diff()
-    module.ansible.exit_json(changed=plan.changed, steps=plan.titles, status=status, pid=status["pid"], **result)
+    result.update(steps=plan.titles, pending=plan.pending, status=status, pid=status["pid"])
+    module.ansible.exit_json(changed=plan.changed, **result)
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.axops.retail.plugins.module_utils import _engine
+from ansible_collections.axops.retail.plugins.module_utils._access.plan import Wanted
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline import (
@@ -28,6 +30,9 @@ from ansible_collections.axops.retail.plugins.module_utils._offline.profiles imp
     TABLE,
     make_scope,
 )
+from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
+from ansible_collections.axops.retail.plugins.module_utils._schema import channel
+from ansible_collections.axops.retail.plugins.module_utils._schema.package import Package, Release
 
 LINKS = TableName("ax", "LINKS")
 ENGINE = SimpleNamespace(names=SimpleNamespace(quote=lambda *parts: ".".join(parts)))
@@ -182,6 +187,39 @@ def test_identities():
     for store, register in (("", "1"), ("HOUSTON", ""), ("HOUSTON ", "1"), ("H", "1" * 11)):
         with pytest.raises(RetailError, match="1 to 10 characters"):
             offline_db.identity(store, register)
+
+
+class Recorded:
+    """A connection that notes what it is told, under its name."""
+
+    def __init__(self, name: str, told: list[str]) -> None:
+        self.name, self.told = name, told
+        self.engine = _engine.speaker("mssql")
+
+    def execute(self, sql: str) -> None:
+        self.told.append("%s: %s" % (self.name, sql))
+
+    def value(self, _sql: str) -> int:
+        return 1
+
+    def close(self) -> None:
+        self.told.append("%s: closed" % self.name)
+
+
+def test_no_connection_of_ours_is_in_the_way_of_a_database_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    offline, server = Recorded("offline", told), Recorded("server", told)
+    monkeypatch.setattr(offline_db, "_release", lambda _request: Package(Release.parse("6.3.158.0"), "", {}))
+    found = {**channel.OPTIONS, "read_committed_snapshot": "off"}
+    opened = {"server": server}.__getitem__
+    request = offline_db.Request(None, None, server, "Register 1", offline, opened, Wanted("offline"))
+    plan = offline_db._database_plan(request, channel.Actual(exists=True, options=found, schemas={"dbo"}))
+    assert plan.titles[0] == "Set database option read_committed_snapshot to on"
+    Plan(plan.steps[:1]).apply(opened)
+    assert told == [
+        "offline: closed",
+        "server: ALTER DATABASE [Register 1] SET READ_COMMITTED_SNAPSHOT ON WITH ROLLBACK IMMEDIATE",
+    ]
 
 
 def test_a_key_that_each_database_assigns_cannot_synchronise():

@@ -17,11 +17,18 @@ from .. import _engine
 from .._engine import Database, RetailError, Target
 from .._plan import Plan
 from . import cdx_history, distribution, hq, pairs
+from .offline_db import IF_NEEDED, NEVER
+
+#: When the pair begins anew. Not always: only a register's database is made anew, a store's is where its sales are.
+REPROVISION = (NEVER, IF_NEEDED)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be distributed where. ``name``: the channel database's profile at HQ. ``timeout``, ``lock_timeout``: seconds."""
+    """What is to be distributed where. ``name``: the channel database's profile at HQ. ``timeout``, ``lock_timeout``: seconds.
+
+    ``reprovision``: one of ``REPROVISION``.
+    """
 
     name: str
     hq: Target
@@ -29,7 +36,7 @@ class Order:
     schedule: tuple[str, ...]
     timeout: float
     lock_timeout: float
-    reprovision: bool = False
+    reprovision: str = NEVER
     force: bool = False
     history: int = 0
 
@@ -127,7 +134,7 @@ def _distribute(order: Order, check_mode: bool, report: Report, connect: _Connec
         scopes=[job.scope for job in jobs],
         identity=pairs.Identity(order.name),
         open_database={"hq": above.db, "channel": below.db}.__getitem__,
-        reprovision=order.reprovision,
+        reprovision=order.reprovision != NEVER,
         force=order.force,
     )
     with pairs.planned(request, check_mode, order.lock_timeout) as pair:

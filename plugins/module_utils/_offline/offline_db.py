@@ -16,7 +16,7 @@ from .._access import plan as access
 from .._engine._errors import RetailError
 from .._engine._model import TableName
 from .._plan import Plan, Step
-from .._schema import channel, versions
+from .._schema import channel, settings, versions
 from .._schema.package import Package
 from .._sync import metadata
 from .._sync.metadata import PEER
@@ -211,7 +211,25 @@ def _database_plan(request: Request, actual: channel.Actual) -> Plan:
     """The database itself, its options, and its release, which is the channel database's."""
     package = request.shared.once("release", lambda: _release(request)) if request.shared else _release(request)
     engine = request.server.engine
-    return _under("offline", channel.database_plan(engine, request.name, actual, package, "server", "offline"))
+    options = settings.wanted(engine, request.server, None, None)
+    plan = channel.database_plan(engine, request.name, actual, package, "server", "offline", options)
+    return _under("offline", Plan([_alone(request, step) for step in plan.steps]))
+
+
+def _alone(request: Request, step: Step) -> Step:
+    """A change of the database's options, with our own connection out of its way.
+
+    Some wait for all others to go, or cut them. ``open_database`` opens another one for the steps that follow. The lock on
+    the offline database goes with the connection; the one on its parent, which everybody takes first, stays.
+    """
+    if request.offline is None or step.database != "server":
+        return step
+
+    def apply() -> None:
+        request.offline.close()
+        Plan([step]).apply(request.open_database)
+
+    return replace(step, action=apply)
 
 
 def _release(request: Request) -> Package:

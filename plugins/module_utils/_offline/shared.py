@@ -58,10 +58,10 @@ class Shared:
     def side(self, place: Place, wanted: Collection[TableName]) -> Side:
         """What the parent has, for the thread whose connection to it is in ``place``."""
         with self.mutex:
-            if self._side is None or not self._read.issuperset(wanted):
-                self._look(wanted)
-            assert self._side is not None  # noqa: S101 - for the type checker
-            return replace(self._side, place=place, tables=dict(self._side.tables), schemas=set(self._side.schemas))
+            side = self._side
+            if side is None or not self._read.issuperset(wanted):
+                side = self._look(wanted)
+            return replace(side, place=place, tables=dict(side.tables), schemas=set(side.schemas))
 
     def _look(self, more: Iterable[TableName] = ()) -> Side:
         self._read.update(more)
