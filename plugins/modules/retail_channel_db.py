@@ -188,6 +188,15 @@ options:
 notes:
   - A run that is cut off is completed by the next one.
   - PostgreSQL has no counterpart for row versions; columns of that type are left out there.
+  - On SQL Server the login needs the server roles C(dbcreator) and C(securityadmin), and in a database that somebody else
+    has made C(db_owner). On PostgreSQL it needs C(CREATEDB) and C(CREATEROLE), and owns what it has made, so use the same
+    login for later runs, or a superuser.
+  - Whether a login's password is the declared one is asked of the server, which takes C(CONTROL SERVER), or reading
+    C(pg_authid). Without that right, the module tries to log in with it.
+seealso:
+  - module: axops.retail.retail_offline_db
+  - module: axops.retail.retail_data_group
+  - module: axops.retail.retail_distribution
 """
 
 EXAMPLES = r"""

@@ -150,6 +150,8 @@ options:
     description: How many seconds to wait for another run that changes profiles or data groups at HQ.
     type: int
     default: 60
+notes:
+  - The login has to read and write the tables of the HQ database; it needs no right on the server.
 seealso:
   - module: axops.retail.retail_distribution
   - module: axops.retail.retail_offline_profile

@@ -142,8 +142,12 @@ notes:
   - The tables must be there on both sides; see M(axops.retail.retail_channel_db).
   - A run that is cut off is completed by the next one.
   - In check mode, while HQ or its data group does not exist yet, nothing can be foretold.
+  - On both sides the login makes tables and triggers, so it needs C(db_owner) in the database, or on PostgreSQL the role
+    that made it. It needs no right on the server.
 seealso:
+  - module: axops.retail.retail_channel_db
   - module: axops.retail.retail_data_group
+  - module: axops.retail.retail_sync_service
 """
 
 EXAMPLES = r"""

@@ -171,10 +171,14 @@ notes:
   - In check mode, while the channel database does not exist yet, only the creation of the offline database can be
     foretold.
   - When the last register of a store is gone, its tables in the channel database stay tracked, for the next one.
+  - On the offline database's server, O(offline_login_user) needs what M(axops.retail.retail_channel_db) says of its login.
+    In the channel database, O(channel_login_user) makes tables and triggers, so it needs C(db_owner) there, or on
+    PostgreSQL the role that made the database.
 seealso:
   - module: axops.retail.retail_channel_db
   - module: axops.retail.retail_offline_profile
   - module: axops.retail.retail_distribution
+  - module: axops.retail.retail_sync_service
 """
 
 EXAMPLES = r"""

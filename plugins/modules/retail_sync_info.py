@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 module: retail_sync_info
 version_added: 0.1.0
-short_description: Tell how the synchronisation of a retail database is
+short_description: Tells how the synchronisation of a retail database is
 description:
   - Reads, from one channel or HQ database, which registers or stores synchronise with it, what waits for each and
     since when, what they failed with, the last rows of C(RETAILOFFLINESYNCLOG), which tables are tracked, and which
@@ -42,7 +42,11 @@ options:
 extends_documentation_fragment:
   - axops.retail.attributes.info
   - axops.retail.connection
+notes:
+  - The login has to read all tables of the database, as members of C(RetailOfflineSyncUsers) do. RV(oldest_transaction) takes
+    C(VIEW SERVER STATE) on SQL Server, and C(pg_read_all_stats) on PostgreSQL.
 seealso:
+  - module: axops.retail.retail_offline_db
   - module: axops.retail.retail_sync_service
 author:
   - the axops.retail contributors (@axops)

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 module: retail_sync_service
 version_added: 0.1.0
-short_description: Install and run the service that keeps two retail databases in step
+short_description: Installs and runs the service that keeps two retail databases in step
 description:
   - Installs, configures, starts, stops, restarts and removes the synchronisation service of one pair of databases.
     A pair is a child and its parent, a register's offline database and the channel database of its store for
@@ -195,8 +195,12 @@ extends_documentation_fragment:
   - axops.retail.connection.parent
 seealso:
   - module: axops.retail.retail_offline_db
+  - module: axops.retail.retail_pos_config
   - module: axops.retail.retail_sync_info
 notes:
+  - The service's logins are members of C(RetailOfflineSyncUsers) in an offline and a channel database, and of
+    C(RetailDataSyncUsers) in a channel and the HQ database. They need no right on the servers.
+  - On the host the module has to be root, or the folders have to be ones that it may write.
   - The passwords are written to the configuration, a file of mode 0600, and nowhere else.
   - On the host, C(<python> <install_dir>/retail-sync.pyz status --config <config_dir>/<name>.json) says how the
     pair is. There are C(once) and C(verify), too.

@@ -173,6 +173,34 @@ def play(repository: Path, folder: Path, name: str) -> dict[str, Any]:
     }
 
 
+def notifying(role: str, tasks: str, host: str, handler: str) -> dict[str, Any]:
+    """A play with a task that notifies a role's handler, and nothing else."""
+    imported = {"ansible.builtin.import_role": {"name": "axops.retail." + role, "tasks_from": tasks}, "tags": ["tasks"]}
+    changed = {"ansible.builtin.debug": {"msg": role}, "changed_when": True, "notify": handler}
+    return {"hosts": host, "gather_facts": False, "tasks": [imported, changed]}
+
+
+def test_handlers_do_what_they_are_notified_for(repository: Path, tmp_path: Path) -> None:
+    plays = [
+        notifying("store_server", "service", "houston-db", "Restart the sync service"),
+        notifying("pos_register", "service", "houston-01", "Restart the sync service"),
+        notifying("hq", "distribute", "houston-db", "Distribute from headquarters"),
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(plays), encoding="utf-8")
+    (tmp_path / "inventory.yml").write_text(INVENTORY, encoding="utf-8")
+    nobody = {"retail_hq_server": "127.0.0.1", "retail_hq_port": 1, "retail_sync_service_manager": "process"}
+    command = [sys.executable, "-m", "ansible", "playbook", "--check", "--skip-tags", "tasks"]
+    command += ["-i", "inventory.yml", "-e", json.dumps(nobody)]
+    environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "ANSIBLE_NOCOLOR": "1"}
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(repository.parents[2])
+    done = subprocess.run(
+        [*command, "play.yml"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    restarted = re.findall(r"RUNNING HANDLER \[axops.retail.(\w+) : Keep .*\nchanged: ", done.stdout)
+    assert restarted == ["store_server", "pos_register"], done.stdout + done.stderr
+    assert "Cannot connect to PostgreSQL at 127.0.0.1:1/" in done.stdout, done.stdout
+
+
 def test_headquarters_knows_every_channel_database(seen: dict[str, dict[str, Any]]) -> None:
     hq = seen["hq01"]
     assert hq["hq_server"] == "192.0.2.1"
