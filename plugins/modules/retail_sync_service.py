@@ -203,7 +203,7 @@ notes:
   - On the host the module has to be root, or the folders have to be ones that it may write.
   - The passwords are written to the configuration, a file of mode 0600, and nowhere else.
   - On the host, C(<python> <install_dir>/retail-sync.pyz status --config <config_dir>/<name>.json) says how the
-    pair is. There are C(once) and C(verify), too.
+    pair is. C(--help) names the other commands, such as C(verify), C(quarantine) and C(conflicts).
 author:
   - the axops.retail contributors (@axops)
 """

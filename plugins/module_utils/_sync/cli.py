@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command line of the service: ``retail-sync run|supervise|once|status|verify --config FILE [--json]``, and
-``retail-sync quarantine|conflicts list|show|retry|discard --config FILE [--json]``.
+"""The command line of the service: ``retail-sync run|supervise|once|status|verify|cleanup|rebaseline --config FILE``,
+``retail-sync package make|show --config FILE``, and
+``retail-sync quarantine|conflicts list|show|retry|discard --config FILE``; with ``--json`` where something is reported.
 
 Exit codes: 0 all is well; 1 a problem was found; 2 wrong usage or an unusable configuration; 3 a database cannot be
 reached.
