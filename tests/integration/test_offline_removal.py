@@ -16,6 +16,7 @@ from register_world import fail, offline, succeed
 from ansible_collections.axops.retail.plugins.module_utils._offline import offline_db, registers
 from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
 from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
+from ansible_collections.axops.retail.plugins.module_utils._sync.acknowledged import unacknowledged
 
 SALE = {"TRANSACTIONID": "T1", "STORE": "HOUSTON", "TERMINAL": "000001"}
 WAITS = "3 rows in .* have not been acknowledged by the channel database .*ax.RETAILTRANSACTIONTABLE: 3"
@@ -98,6 +99,18 @@ def test_force_loses_them(channel, provisioned, pg_other_server, request_):
     sell(provisioned, pg_other_server)
     assert succeed(provisioned, force=True, **request_)["changed"]
     assert channel.value('SELECT count(*) FROM ax."RETAILTRANSACTIONTABLE"') == 0
+
+
+def test_it_is_refused_while_its_rows_are_in_quarantine(channel, provisioned, pg_other_server):
+    """Acknowledged, but not stored: nobody could retry them once the register is gone."""
+    channel.execute("""ALTER TABLE ax."RETAILTRANSACTIONTABLE" ADD CHECK ("TRANSACTIONID" <> 'T0')""")
+    sell(provisioned, pg_other_server)
+    synchronise(channel, provisioned, pg_other_server)
+    for request in ({"state": "absent"}, {"reprovision": "always"}):
+        assert "3 rows of it are in quarantine in the channel database" in fail(provisioned, **request)
+    assert there(provisioned, pg_other_server)
+    assert succeed(provisioned, state="absent", force=True)["changed"]
+    assert [(one.peer, one.rows) for one in unacknowledged(channel)] == [("a child that was taken away", 3)]
 
 
 def test_a_database_that_is_gone_already_is_unregistered(channel, provisioned, pg_other_server):

@@ -15,10 +15,12 @@ from offline_world import Couple, make_tables, target
 from session_world import rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
+from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import anew, identity, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.identity import Cloned
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 
 Facts = dict[str, Any]
 
@@ -31,11 +33,14 @@ def _table(name: str, key: str, **columns: str) -> Table:
 ITEM = _table("ITEM", "ID", ID="bigint not null", NAME="nvarchar(40) not null default ''")
 SALE = _table("SALE", "ID", ID="bigint not null", AMOUNT="int")
 CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(60)")
-TABLES = (ITEM, SALE, CUSTOMER)
+PRICE = _table("PRICE", "ID", ID="bigint not null", STORE="nvarchar(10)")
+TABLES = (ITEM, SALE, CUSTOMER, PRICE)
+OWN = ScopeTable(PRICE.name, "parent", (Condition("STORE", ("H",)),))
 SCOPES = (
     make_scope("items", "download", [ITEM.name], 0, 1, 11),
     make_scope("sales", "upload", [SALE.name], 0, 2, 12),
     make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13),
+    Scope("prices", "download", (OWN,), 0, 4, 14),
 )
 
 
@@ -205,6 +210,21 @@ def test_a_database_moved_to_another_server_goes_on(store: Store, side: str) -> 
     store.item(3, "later")
     assert store.sync() == 2
     store.agree()
+
+
+def test_rows_that_left_a_filter_before_the_parent_was_moved_come_to_rest(store: Store) -> None:
+    """The log of what left has versions of the server that the database came from, which is ahead."""
+    store["parent"].execute("""INSERT INTO ax."PRICE" VALUES (1, 'H'), (2, 'H'), (3, 'D')""")
+    store.sync()
+    store["parent"].execute("DO $$ BEGIN FOR i IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+    store["parent"].execute("""UPDATE ax."PRICE" SET "STORE" = 'D' WHERE "ID" = 1""")
+    store.move("parent", "child")
+    store["parent"].execute("""UPDATE ax."PRICE" SET "STORE" = 'H' WHERE "ID" = 3""")
+    store.sync(silence=0)
+    assert [number for number, _store in rows(store["child"], "PRICE")] == [2, 3]
+    store["parent"].execute("""UPDATE ax."PRICE" SET "STORE" = 'D' WHERE "ID" = 2""")
+    assert store.sync() == 1
+    assert store.sync() == 0
 
 
 def test_the_clone_of_a_living_till_is_refused_and_the_till_goes_on(store: Store) -> None:

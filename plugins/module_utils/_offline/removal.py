@@ -20,13 +20,13 @@ from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import TableName
 from .._plan import Plan, Statement, Step
 from .._schema import versions
-from .._sync.metadata import PARENT, PEER, PEER_TABLE, SCOPE, STAGING, WINDOW, Peer
+from .._sync.metadata import PARENT, PEER, PEER_TABLE, QUARANTINE, SCOPE, STAGING, WINDOW, Peer, count_kept
 from . import rows
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
 from .relation import Identity, SameDatabase, check_two_databases, refuse_somebody_else
 from .shared import Shared
 from .state import Entry, Place, Side, read_side
-from .waiting import refuse, waiting
+from .waiting import refuse, refuse_aside, waiting
 
 _TRIES = 5
 _VERSION_TABLES = {versions.POSISINFO, versions.DBVERSION, versions.HISTORY}
@@ -66,11 +66,13 @@ class Request:
 
 @dataclass
 class Found:
-    """What there is of the register. ``peers``: its registrations in the channel database."""
+    """What there is of the register. ``peers``: its registrations in the channel database; ``aside``: how many rows of it are in
+    quarantine there."""
 
     child: Side | None = None
     parent: Side | None = None
     peers: list[Peer] = field(default_factory=list)
+    aside: int = 0
     ours: Mapping[str, Entry] = field(default_factory=dict)
     theirs: Mapping[str, Entry] | None = None
 
@@ -129,6 +131,8 @@ def find(request: Request) -> Found:
     if found.parent is not None:
         found.peers = _registrations(found.parent, found.child, request.identity)
         found.theirs = _theirs(found)
+        kept = [count_kept(found.parent.place.db, QUARANTINE, peer.peer_id) for peer in found.peers]
+        found.aside = sum(rows for scopes in kept for rows in scopes.values())
     return found
 
 
@@ -229,6 +233,7 @@ class _Drop:
             return
         name, where = self.request.identity.name, self.found.child.place.db.target.where
         refuse(self.found.waiting(), name, where, self.verb)
+        refuse_aside(self.found.aside, name, self.verb)
 
     def __call__(self) -> None:
         for left in reversed(range(_TRIES)):

@@ -70,3 +70,17 @@ def refuse(counts: Mapping[TableName, int], who: str, where: str, verb: str) -> 
         % (who, verb, total, "" if total == 1 else "s", where, "has" if total == 1 else "have", ", ".join(listed)),
         "Let the sync service run until they have, or set the option force to lose them.",
     )
+
+
+def refuse_aside(rows: int, who: str, verb: str) -> None:
+    """Refuse to lose the only copy of rows that could not be stored, but for the one in quarantine, which nobody could retry.
+
+    :param rows: how many of the register's are in quarantine in the channel database.
+    :raises RetailError: there are such rows.
+    """
+    if rows:
+        raise RetailError(
+            "%s is not %s: %d row%s of it %s in quarantine in the channel database, which could not store %s."
+            % (who, verb, rows, *(("", "is", "it") if rows == 1 else ("s", "are", "them"))),
+            "Retry or discard what retail-sync quarantine lists, or set the option force to leave it there.",
+        )

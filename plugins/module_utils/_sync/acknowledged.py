@@ -18,7 +18,8 @@ from .metadata import PARENT, PEER, QUARANTINE, SCOPE, Peer, Scope, ScopeState
 @dataclass(frozen=True)
 class Unacknowledged:
     """``rows`` of one scope that only this database is known to have. ``peer``: the name, as it stands here, of whom they wait
-    for (the parent), or whom they came from (a child whose rows were put aside here and are not stored yet)."""
+    for (the parent), or whom they came from (a child whose rows were put aside here and are not stored yet; it may have been
+    taken away since)."""
 
     peer: str
     peer_id: int
@@ -38,7 +39,7 @@ def unacknowledged(db: Any, parent: Any = None) -> list[Unacknowledged]:
         return []
     peers = metadata.read_peers(db)
     found = [row for peer in peers if peer.peer_id == PARENT for row in _waiting(db, peer, parent)]
-    return found + [row for peer in peers if peer.peer_id != PARENT for row in _kept(db, peer)]
+    return found + _kept(db, {peer.peer_id: peer.name for peer in peers})
 
 
 def _waiting(db: Any, upwards: Peer, parent: Any) -> list[Unacknowledged]:
@@ -83,7 +84,11 @@ def extract_of(table: Table, scope: Scope, ours: ScopeState, theirs: dict[str, S
     )
 
 
-def _kept(db: Any, child: Peer) -> list[Unacknowledged]:
-    """Rows of a child that were put aside here. What else the child has not handed over, only the child knows."""
-    counts = metadata.count_kept(db, QUARANTINE, child.peer_id)
-    return [Unacknowledged(child.name, child.peer_id, name, rows) for name, rows in sorted(counts.items()) if rows]
+def _kept(db: Any, names: dict[int, str]) -> list[Unacknowledged]:
+    """Rows of children that were put aside here. What else a child has not handed over, only the child knows."""
+    rows = db.query(
+        "SELECT peer_id, sync_scope_name, COUNT(*) FROM %s WHERE peer_id <> %d GROUP BY peer_id, sync_scope_name "
+        "ORDER BY peer_id, sync_scope_name" % (db.engine.names.quote(*QUARANTINE), PARENT)
+    )
+    gone = "a child that was taken away"
+    return [Unacknowledged(names.get(row[0], gone), int(row[0]), row[1], int(row[2])) for row in rows]

@@ -136,6 +136,9 @@ def mark(
         for table in _tracked(parent, scope):
             for statement in parent.engine.tracking.renumber(table, said["base"]):
                 parent.execute(statement)
+        for log in parent.engine.moves.read(parent):
+            for statement in parent.engine.moves.renumber(log):
+                parent.execute(statement)
         said["base"] = _TAKEN
     _begin_row(parent, peer_id, scope, said)
 

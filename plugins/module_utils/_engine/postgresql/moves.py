@@ -41,6 +41,12 @@ def drop(log: TableName) -> list[str]:
     ]
 
 
+def renumber(log: TableName) -> list[str]:
+    """Statements that fit the versions of a log that came from another cluster to the numbers of this one: what it says is old,
+    and every receiver begins with a load. May be run again."""
+    return ["UPDATE %s l SET version = 1 WHERE %s AND l.version <> 1" % (names.quote(*log), tracking.came_along("l"))]
+
+
 def read(db: Any) -> dict[TableName, bool]:
     """The logs that there are, and whether each has all its triggers, enabled."""
     rows = db.query(

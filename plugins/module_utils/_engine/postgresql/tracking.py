@@ -76,14 +76,17 @@ def renumber(table: TableName, taken_below: int) -> list[str]:
     changed since the database came here has a version of this cluster, and stays: only such a row was stored by the very
     transaction that is its version, or by a part of it. May be run again.
     """
+    version = "CASE WHEN t.version < %d THEN 1 ELSE %s END" % (int(taken_below), VERSION)
+    return ["UPDATE %s t SET version = %s WHERE %s" % (names.quote(*tracking_name(table)), version, came_along("t"))]
+
+
+def came_along(alias: str) -> str:
+    """SQL: a row's version was given by the cluster that the database came from."""
     came = "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_attribute a WHERE a.attrelid = CAST('dbo.sync_peer' AS regclass) "
     came += "AND a.attnum = 1)"
-    return [
-        "UPDATE {tracking} t SET version = CASE WHEN t.version < {below} THEN 1 ELSE {now} END "
-        "WHERE NOT (t.version >= {came} AND t.version % 4294967296 <= CAST(CAST(t.xmin AS text) AS bigint))".format(
-            tracking=names.quote(*tracking_name(table)), below=int(taken_below), now=VERSION, came=came,
-        )
-    ]  # fmt: skip
+    return "NOT ({a}.version >= {came} AND {a}.version % 4294967296 <= CAST(CAST({a}.xmin AS text) AS bigint))".format(
+        a=alias, came=came
+    )
 
 
 def read(db: Any) -> dict[TableName, tuple[str, ...]]:
