@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pgserver
 import pytest
 from backups import Backups
-from offline_world import Couple, make_tables, target
+from offline_world import Couple, Identity, make_tables, target
 from session_world import rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
@@ -209,6 +209,60 @@ def test_a_database_moved_to_another_server_goes_on(store: Store, side: str) -> 
     store.sell(4)
     store.item(3, "later")
     assert store.sync() == 2
+    store.agree()
+
+
+@pytest.fixture
+def headquarters(
+    store: Store, pg_server: pgserver.PgServer, new_database: Callable[[Any], Facts]
+) -> Iterator[Database]:
+    """The parent of the store, with the same customers."""
+    with connect(target(new_database(pg_server))) as db:
+        make_tables(db, TABLES)
+        Couple(store["parent"], db, Identity("HOUSTON", "HOUSTON")).provision((SCOPES[2],))
+        _upwards(store, db)
+        yield db
+
+
+def _upwards(store: Store, headquarters: Database) -> None:
+    for _round in range(6):
+        pair = anew.open_pair(store["parent"], headquarters, 0)
+        pending = session.pending(pair, pair.scopes)
+        if not pending:
+            return
+        for scope in pending:
+            session.run(pair, scope)
+    raise AssertionError("it never ends")
+
+
+def test_what_waits_for_headquarters_goes_up_although_the_registers_have_it(
+    store: Store, headquarters: Database
+) -> None:
+    store.customer("parent", 1, "changed at the store")
+    store.customer("parent", 2, "born at the store")
+    store.sync()
+    store.sell(5)
+    store.sync()
+    store.move("parent", "child")
+    store.sync(silence=0)
+    _upwards(store, headquarters)
+    assert rows(headquarters, "CUSTOMER") == [(1, "changed at the store"), (2, "born at the store")]
+    store.agree()
+
+
+def test_what_headquarters_has_and_a_register_has_not_is_not_silently_overwritten(
+    store: Store, headquarters: Database
+) -> None:
+    store.customer("parent", 1, "changed at the store")
+    _upwards(store, headquarters)
+    store.customer("parent", 2, "another")
+    _upwards(store, headquarters)
+    store.customer("child", 1, "changed at the register")
+    store.move("parent", "child")
+    _upwards(store, headquarters)
+    store.sync(silence=0)
+    assert rows(store["parent"], "CUSTOMER")[0] == (1, "changed at the store")
+    assert store.conflicts() == 1
     store.agree()
 
 

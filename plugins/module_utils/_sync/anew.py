@@ -134,7 +134,8 @@ def mark(
     said["reload"] = bool(said["reload"] or lost or "parent" in foreign)
     if "parent" in foreign:
         for table in _tracked(parent, scope):
-            for statement in parent.engine.tracking.renumber(table, said["base"]):
+            below = _taken_by_all(parent, table, peer_id, said["base"])
+            for statement in parent.engine.tracking.renumber(table, below):
                 parent.execute(statement)
         for log in parent.engine.moves.read(parent):
             for statement in parent.engine.moves.renumber(log):
@@ -169,6 +170,27 @@ def _begin_row(parent: Any, peer_id: int, scope: Scope, said: dict[str, Any]) ->
 def _tracked(db: Any, scope: Scope) -> list[TableName]:
     there = db.engine.tracking.read(db)
     return [item.name for item in scope.tables if item.name in there]
+
+
+def _taken_by_all(db: Any, table: TableName, peer_id: int, taken: int) -> int:
+    """Below which version of the server that it came from all peers have taken a table's changes, of those who began anew later.
+
+    Renumbered for one of them, what another lacks must not look as if everybody had it.
+
+    :param taken: up to where the peer ``peer_id`` has.
+    """
+    marks = [taken]
+    rows = db.query(
+        "SELECT peer_id, direction, config_data, acked_out FROM %s WHERE peer_id <> %d AND anew IS NULL"
+        % (db.engine.names.quote(*SCOPE), peer_id)
+    )
+    for number, direction, config, acked in rows:
+        sends = direction != ("download" if number == PARENT else "upload")
+        # A child that has taken nothing yet begins with a load.
+        counts = acked is not None or number == PARENT
+        if sends and counts and any(item["table"] == str(table) for item in json.loads(config)["tables"]):
+            marks.append(int(acked or 0))
+    return min(marks)
 
 
 def settle(pair: Pair, scope: Scope, lost: Collection[str]) -> None:
@@ -214,7 +236,8 @@ def follow(pair: Pair, scope: Scope) -> None:
     with child.transaction():
         if "child" in theirs.anew["foreign"]:
             for table in _tracked(child, scope):
-                for statement in child.engine.tracking.renumber(table, said["below"]):
+                below = _taken_by_all(child, table, PARENT, said["below"])
+                for statement in child.engine.tracking.renumber(table, below):
                     child.execute(statement)
             said["below"] = _TAKEN
         child.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % quote(*STAGING), PARENT, scope.name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from .._filter import MOVES, Moves
 from .._model import Table, TableName
-from . import names, tracking, types
+from . import moved, names, tracking, types
 
 EVENTS = ("insert", "update", "delete", "truncate")
 
@@ -44,7 +44,7 @@ def drop(log: TableName) -> list[str]:
 def renumber(log: TableName) -> list[str]:
     """Statements that fit the versions of a log that came from another cluster to the numbers of this one: what it says is old,
     and every receiver begins with a load. May be run again."""
-    return ["UPDATE %s l SET version = 1 WHERE %s AND l.version <> 1" % (names.quote(*log), tracking.came_along("l"))]
+    return ["UPDATE %s l SET version = 1 WHERE %s AND l.version <> 1" % (names.quote(*log), moved.came_along("l"))]
 
 
 def read(db: Any) -> dict[TableName, bool]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .._model import Table, TableName
 from .._phrases import LINK, pending_from, source_of
-from . import names, types
+from . import moved, names, types
 
 SUFFIX = "_tracking"
 #: While this setting names a table, statements of ours write it, and write its tracking rows themselves.
@@ -77,16 +77,9 @@ def renumber(table: TableName, taken_below: int) -> list[str]:
     transaction that is its version, or by a part of it. May be run again.
     """
     version = "CASE WHEN t.version < %d THEN 1 ELSE %s END" % (int(taken_below), VERSION)
-    return ["UPDATE %s t SET version = %s WHERE %s" % (names.quote(*tracking_name(table)), version, came_along("t"))]
-
-
-def came_along(alias: str) -> str:
-    """SQL: a row's version was given by the cluster that the database came from."""
-    came = "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_attribute a WHERE a.attrelid = CAST('dbo.sync_peer' AS regclass) "
-    came += "AND a.attnum = 1)"
-    return "NOT ({a}.version >= {came} AND {a}.version % 4294967296 <= CAST(CAST({a}.xmin AS text) AS bigint))".format(
-        a=alias, came=came
-    )
+    return [
+        "UPDATE %s t SET version = %s WHERE %s" % (names.quote(*tracking_name(table)), version, moved.came_along("t"))
+    ]
 
 
 def read(db: Any) -> dict[TableName, tuple[str, ...]]:
