@@ -27,6 +27,7 @@ from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 
 LONG = os.environ.get("RETAIL_FAULTS") == "long"
@@ -78,15 +79,19 @@ class Shop(ProvisionedPair):
     """The pair, its clients' books, and a way to count the loss at the end."""
 
     def __init__(
-        self, child: dict[str, Any], parent: dict[str, Any], scopes: tuple[Scope, ...] = (DOWN, BOTH, UP)
+        self, child: dict[str, Any], parent: dict[str, Any], identity: Identity | None = None, first: bool = True
     ) -> None:
+        """first: the parent has no tables yet."""
+        self.identity = identity or self.identity
         #: How clients and the service reach each side.
         self.facts = {"child": child, "parent": parent}
-        super().__init__(child, parent, scopes, (HEAD, LINE, PAYMENT, PRICE, IMAGE, CUSTOMER))
+        tables = (HEAD, LINE, PAYMENT, PRICE, IMAGE, CUSTOMER) if first else ()
+        super().__init__(child, parent, (DOWN, BOTH, UP), tables)
         self.books = Books()
         self.ports: dict[str, int] = {}
-        with self.parent() as above:
-            _note_arrivals(above)
+        if first:
+            with self.parent() as above:
+                _note_arrivals(above)
 
     def child(self) -> Database:
         return _engine.connect(target(self.facts["child"]))

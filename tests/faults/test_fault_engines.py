@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -88,9 +89,12 @@ def test_rows_that_clients_write_while_they_are_being_applied(
     clerks = [Rival(db, books, seed) for seed, db in enumerate((child, child, parent, parent))]
     for clerk in clerks:
         clerk.random.randint = lambda _low, _high, choice=clerk.random.choice: choice((1, 2))  # type: ignore[method-assign]
-    sessions, moved, late = repeated(60, 600), 0, 0
+    sessions, moved, late = 0, 0, 0
     with at_work(clerks):
-        for _session in range(sessions):
+        deadline = time.monotonic() + 300
+        while sessions < repeated(60, 600) or min(clerk.done for clerk in clerks) < 20:
+            assert time.monotonic() < deadline, "the clerks stand still: %s" % [clerk.done for clerk in clerks]
+            sessions += 1
             try:
                 moved += session.run(pair, pair.scopes[0]).moved
             except StatementFailed as failure:

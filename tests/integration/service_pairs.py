@@ -48,6 +48,8 @@ def target(facts: dict[str, Any]) -> Target:
 class ProvisionedPair:
     """Two databases that know each other: prices go down, sales go up."""
 
+    identity = pairs.Identity(REGISTER, "HOUSTON", "000001")
+
     def __init__(
         self,
         child: dict[str, Any],
@@ -69,9 +71,8 @@ class ProvisionedPair:
                 side: pairs.Place(key=side, title=f"the {side}'s database", engine=db.engine, db=db)
                 for side, db in sides.items()
             }
-            identity = pairs.Identity(REGISTER, "HOUSTON", "000001")
             request = pairs.Request(
-                **places, scopes=self.scopes, identity=identity, open_database=sides.__getitem__, create_tables=True,
+                **places, scopes=self.scopes, identity=self.identity, open_database=sides.__getitem__, create_tables=True,
                 reprovision=reprovision,
             )  # fmt: skip
             with pairs.planned(request, check_mode=False, timeout=10) as result:
