@@ -37,6 +37,14 @@ def test_a_connection_cut_in_the_middle_of_a_batch(
     shop.count()
 
 
+def test_both_ends_notice_within_a_minute_that_the_network_is_gone(shop: Shop) -> None:
+    """A server that does not would keep the locks of a dead session for two hours, as kernels do by themselves."""
+    with shop.parent() as above:
+        settings = {name: int(above.value(f"SHOW tcp_keepalives_{name}")) for name in ("idle", "interval", "count")}
+        assert settings["idle"] + settings["interval"] * settings["count"] <= 60
+        assert int(above.value("SHOW tcp_user_timeout")) <= 60_000
+
+
 @pytest.mark.parametrize("side", SIDES)
 def test_a_network_that_swallows_everything_and_is_cut_later(
     shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], side: str

@@ -27,6 +27,14 @@ _FILES = (
 _ADVICE = "Install it where the module runs: 'apt install odbc-postgresql' or 'dnf install postgresql-odbc'."
 #: psqlodbc takes the braces off these values only: {my database} would be another database than my database.
 _BRACED = ("Driver", "Password", "PWD", "pqopt", "ConnSettings")
+#: A network that is cut in the middle of a session is noticed after a minute, on both sides, not when the kernel gives up: until
+#: the server notices it keeps the session's locks, and nobody else gets on with the scope.
+_PATIENCE = {
+    "tcp_keepalives_idle": 30,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 60000,
+}
 _SSL_MODES = {"yes": "require", "no": "disable", "optional": "prefer", "strict": "verify-full"}
 
 
@@ -61,11 +69,11 @@ def _string(target: Target, driver: str) -> str:
     mode = _SSL_MODES.get(target.encrypt, target.encrypt)
     if mode == "require" and target.ca_file and not target.trust_server_certificate:
         mode = "verify-full"
-    # A network that is cut in the middle of a write is noticed after a minute, not when the kernel gives up.
-    settings = "application_name='%s' connect_timeout=%d %s tcp_user_timeout=60000" % (
+    settings = "application_name='%s' connect_timeout=%d %s options='%s'" % (
         target.application_name.replace("\\", "").replace("'", ""),
         target.login_timeout,
-        "keepalives_idle=30 keepalives_interval=10 keepalives_count=3",
+        " ".join("%s=%d" % (name.replace("tcp_keep", "keep"), value) for name, value in _PATIENCE.items()),
+        " ".join("-c %s=%d" % item for item in _PATIENCE.items()),
     )
     parts = [
         ("Driver", driver),
