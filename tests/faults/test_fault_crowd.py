@@ -62,8 +62,8 @@ def test_thirty_registers_and_eight_clients(
     deadlocks = above.log.read_text(errors="replace")[said:].count("deadlock detected")
     print(
         f"{REGISTERS} registers, {len(clients)} clients, {sum(client.done for client in clients)} transactions and "
-        f"{len(books.sales)} sales in {took:.0f} s; {deadlocks} deadlocks, {len(trouble)} times something said so {trouble[:3]}; a client at "
-        f"the channel database waited {max(client.slowest for client in clients):.2f} s at most for its commit"
+        f"{len(books.sales)} sales in {took:.0f} s; {deadlocks} deadlocks, {len(trouble)} warnings {trouble[:3]}; "
+        f"a client at the channel database waited {max(client.slowest for client in clients):.2f} s at most for its commit"
     )
     assert [text for client in [*clients, *tills] for text in client.broken] == [], "the service is in a client's way"
     whole_chain(shops, books)
