@@ -41,12 +41,12 @@ def _years_ago(db: Database, *tables: Table) -> None:
         db.execute("""UPDATE ax."%s_tracking" SET last_change_datetime = '2020-01-01'""" % table.name.name)
 
 
-def _away_for_years(world: World) -> None:
+def _away_for_years(world: World, deletions: int = 1) -> None:
     """The child has not been heard of since then, and what was deleted meanwhile is forgotten."""
     world.parent.execute("UPDATE dbo.sync_incarnation SET first_heard = '2020-01-01', last_heard = '2020-01-01'")
     world.parent.execute("UPDATE dbo.sync_peer SET registered = '2020-01-01'")
     _years_ago(world.parent, ITEM, OTHER)
-    assert cleanup.run(world.parent, Keep()).deletions == 1
+    assert cleanup.run(world.parent, Keep()).deletions == deletions
 
 
 def _cut_off(monkeypatch: pytest.MonkeyPatch, world: World, after: int) -> None:
@@ -139,6 +139,24 @@ def test_a_first_load_that_was_cut_off_for_too_long_begins_again(world: World, m
     _away_for_years(world)
     world.settle()
     assert rows(world.child, "ITEM") == rows(world.parent, "ITEM") == [(2, "b")]
+
+
+def test_a_bad_row_in_a_load_that_is_merged_is_put_aside_alone(pair: World) -> None:
+    """What goes lets go of its unique values, and of the rows that it refers to, in the search for the bad row as well."""
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'a'), (2, 'b')""")
+    pair.parent.execute("""INSERT INTO ax."OTHER" VALUES (1, 'a'), (2, 'b')""")
+    pair.settle()
+    pair.child.execute('ALTER TABLE ax."ITEM" ADD UNIQUE ("NAME"), ADD CHECK ("ID" <> 9)')
+    pair.child.execute('ALTER TABLE ax."OTHER" ADD FOREIGN KEY ("ID") REFERENCES ax."ITEM"')
+    for table in ("OTHER", "ITEM"):
+        pair.parent.execute('DELETE FROM ax."%s" WHERE "ID" = 1' % table)
+    for number, name in ((3, "a"), (9, "bad")):
+        pair.parent.execute('INSERT INTO ax."ITEM" VALUES (?, ?)', number, name)
+    _away_for_years(pair, deletions=2)
+    pair.settle()
+    assert rows(pair.child, "ITEM") == [(2, "b"), (3, "a")]
+    assert rows(pair.child, "OTHER") == [(2, "b")]
+    assert pair.child.value("SELECT count(*) FROM dbo.sync_quarantine") == 1
 
 
 # ---- a package and the parent's memory

@@ -120,7 +120,11 @@ def _as_they_came(headers: list[tuple[int, dict[str, Any]]]) -> Iterator[_Part]:
 def _with_care(headers: list[tuple[int, dict[str, Any]]], order: list[str]) -> Iterator[_Part]:
     """A table that was read in several goes, since its landing was cut off, is applied as it came: it may have a row twice."""
     tables: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    # What a load that is merged takes away goes first, see merge.prepare.
+    yield from _as_they_came([(sequence, fields) for sequence, fields in headers if "merge" in fields])
     for sequence, fields in headers:
+        if "merge" in fields:
+            continue
         tables.setdefault(fields["table"], []).append((sequence, fields))
     names = sorted(tables, key=lambda name: order.index(name) if name in order else -1)
     whole = {

@@ -42,6 +42,7 @@ def prepare(way: Any, merging: Merging, low: int, acked: Any) -> list[tuple[str,
 
     :param low: the mark of the load: the deletions get the version before it, which nothing else can have.
     :param acked: up to where the parent has taken the changes here.
+    :returns: in the order of the tables; they are put before all that has landed one by one, so those of the last come first.
     """
     batches: list[tuple[str, str]] = []
     landed = _landed(way)
@@ -88,6 +89,7 @@ def _deletions(
         "table": str(shared.name),
         "columns": list(table.primary_key),
         "load": True,
+        "merge": True,
         "acked": [acked.low, acked.seen],
     }
     return [_batch(fields, gone[start : start + _ROWS], low) for start in range(0, len(gone), _ROWS)]

@@ -346,7 +346,7 @@ def shapes_of(way: Way) -> dict[str, Shape]:
 def _trial(way: Way, landing: _Landing, mark: Any, acked: Anchor, again: Recalled) -> quarantine.Attempt:
     def attempt(without: frozenset[Source]) -> None:
         with quarantine.rolled_back(way.receiver):
-            landing.write(again)
+            _write_all(way, landing, mark, acked, again)
             landed.apply_all(way, mark, acked, without, with_care=True)
             check = getattr(way.receiver.engine.applying, "CHECK_DEFERRED", "")
             if check:
@@ -384,9 +384,7 @@ def _apply_once(
     transfer = Transfer()
     with way.receiver.transaction():
         _claim(way, state, landing.token)
-        landing.write(again)
-        if way.merge is not None:
-            landing.put_first(merge.prepare(way, way.merge, mark.low, acked))
+        _write_all(way, landing, mark, acked, again)
         transfer.outcome = landed.apply_all(way, mark, acked, frozenset(errors), with_care)
         if errors:
             together = links.pairs(linked) + again.links
@@ -395,6 +393,13 @@ def _apply_once(
         _pass_on(way, linked, again)
         transfer.anchor = _finish(way, mark, transfer.outcome.held_at, token)
     return transfer
+
+
+def _write_all(way: Way, landing: _Landing, mark: Any, acked: Anchor, again: Recalled) -> None:
+    """Put all that is to be applied with what has landed; in the caller's transaction."""
+    landing.write(again)
+    if way.merge is not None:
+        landing.put_first(merge.prepare(way, way.merge, mark.low, acked))
 
 
 def _pass_on(way: Way, linked: Sequence[Link], again: Recalled) -> None:
