@@ -15,7 +15,15 @@ from session_world import Killed, World, rows
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup, package, retention, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync import (
+    cleanup,
+    kept,
+    package,
+    retention,
+    retry,
+    session,
+    transfer,
+)
 from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -157,6 +165,21 @@ def test_a_bad_row_in_a_load_that_is_merged_is_put_aside_alone(pair: World) -> N
     assert rows(pair.child, "ITEM") == [(2, "b"), (3, "a")]
     assert rows(pair.child, "OTHER") == [(2, "b")]
     assert pair.child.value("SELECT count(*) FROM dbo.sync_quarantine") == 1
+
+
+def test_a_row_in_quarantine_that_the_parent_deleted_long_ago_is_not_stored_any_more(pair: World) -> None:
+    pair.child.execute('ALTER TABLE ax."ITEM" ADD CONSTRAINT refused CHECK ("ID" <> 2)')
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'a'), (3, 'c')""")
+    pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (2, 'b')""")
+    pair.settle()
+    pair.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" = 2')
+    _away_for_years(pair)
+    pair.settle()
+    pair.child.execute('ALTER TABLE ax."ITEM" DROP CONSTRAINT refused')
+    opened = Pair(pair.child, pair.parent)
+    assert [one["result"] for one in retry.retry(opened, kept.quarantined(opened))] == [retry.STORED]
+    assert rows(pair.child, "ITEM") == rows(pair.parent, "ITEM") == [(1, "a"), (3, "c")]
+    assert kept.quarantined(opened) == []
 
 
 # ---- a package and the parent's memory

@@ -9,11 +9,12 @@ a conflict wins now, as a change of the database that decides. One unit is one t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .._engine._errors import RetailError, StatementFailed
+from .._engine._model import TableName
 from .._engine._wire import Outcome
 from . import kept, landed, metadata, recall, transfer
 from .kept import Kept
@@ -126,7 +127,11 @@ class _Units:
         for row in group:
             if row.version >= newest.get(row.key, row).version:
                 newest[row.key] = row
-        outdated = {id(row) for row in newest.values() if row.source <= 0 and _has_newer(self.way, row)}
+        outdated = {
+            id(row)
+            for row in newest.values()
+            if (row.source <= 0 and _has_newer(self.way, row)) or _is_gone(self.way, row)
+        }
         return recall.batches_of((row.header, row.row) for row in newest.values() if id(row) not in outdated)
 
     def _apply(self, fields: dict[str, Any], body: str) -> Outcome:
@@ -170,6 +175,7 @@ class _Row:
         self.source = int(source or 0)
         self.unit = str(self.source) if self.source > 0 else "row-%d" % self.number
         self.version = int(version or 0)
+        self.deletion = bool(json.loads(self.row).get("d"))
         fields = json.loads(self.header)
         self.key = recall.key_of(self.table, fields["columns"], self.row, shapes)
         self.linked = [("linked", fields["unit"])] if fields.get("unit") is not None else []
@@ -196,21 +202,31 @@ def _way(pair: Pair, scope: Scope, upload: bool) -> Way:
 
 def _has_newer(way: Way, row: _Row) -> bool:
     """Whether the sender has given the row a later version. One that stood alone was stored then without this one."""
+    version = _at_sender(way, row, "CAST(t.version AS bigint)", way.sender.engine.tracking.tracking_name)
+    return version is not None and int(version) > row.version
+
+
+def _is_gone(way: Way, row: _Row) -> bool:
+    """Whether the parent has deleted a row that came from it, and may have forgotten so. What a child has deleted is the parent's to
+    keep."""
+    return not way.upload and not row.deletion and _at_sender(way, row, "1", lambda name: name) is None
+
+
+def _at_sender(way: Way, row: _Row, what: str, place: Callable[[TableName], TableName]) -> Any:
+    """What the sender has under the row's key, None where there is nothing.
+
+    :param what: SQL about the alias t. ``place``: the table to look into.
+    """
     shared = next(one for one in way.tables if str(one.name) == row.table)
     table, db = way.table_at_sender(shared), way.sender
     names, digests, tracking = db.engine.names, db.engine.digests, db.engine.tracking
     own = [names.quote(name) for name in table.primary_key]
     wire = json.dumps({"k%d" % place: value for place, value in enumerate(row.key[1:])}, ensure_ascii=False)
-    version = db.value(
-        "SELECT CAST(t.version AS bigint) FROM %s AS t JOIN %s ON %s"
-        % (
-            names.quote(*tracking.tracking_name(table.name)),
-            digests.keys_from_json(table),
-            tracking.matching("t", "q", own),
-        ),
+    return db.value(
+        "SELECT %s FROM %s AS t JOIN %s ON %s"
+        % (what, names.quote(*place(table.name)), digests.keys_from_json(table), tracking.matching("t", "q", own)),
         '[{"p":0,%s]' % wire[1:],
     )
-    return version is not None and int(version) > row.version
 
 
 def _delete(db: Any, name: Any, column: str, rows: Iterable[Any]) -> None:
