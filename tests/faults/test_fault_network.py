@@ -26,7 +26,7 @@ def test_a_connection_cut_in_the_middle_of_a_batch(
         shop.write_configuration(service.config)
         service.start()
         with trading(shop):
-            for size in SIZES[: repeated(3, 8)] * repeated(1, 6):
+            for size in SIZES[: repeated(2, 8)] * repeated(1, 6):
                 cuts = proxies[side].cuts
                 proxies[side].arm_cut(direction, size)
                 waits(lambda cuts=cuts: proxies[side].cuts > cuts, f"{size} bytes {direction}")

@@ -19,7 +19,7 @@ import pgserver
 import pytest
 from backups import Backups
 from fault_books import kept, prices_of, sales_of
-from fault_shop import Service, Shop, Till, at_work, trading, waits
+from fault_shop import LONG, Service, Shop, Till, at_work, trading, waits
 from integration import service_hosts as hosts
 
 SIDES = ("child", "parent")
@@ -73,7 +73,7 @@ def restored_prices(shop: Shop) -> None:
         shop.books.prices = prices_of(above)
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", SIDES if LONG else ("parent",))
 def test_a_database_dumped_and_loaded_on_another_server(
     shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], backups: Backups, side: str
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_database_dumped_and_loaded_on_another_server(
     go_on(shop, service, side, moved)
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", SIDES if LONG else ("child",))
 def test_a_server_whose_files_are_copied_to_another_host(
     shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], side: str
 ) -> None:
