@@ -99,7 +99,7 @@ options:
       - Do not put secrets here, the values are not hidden.
     type: dict
 requirements:
-  - pyodbc 4.0.32 or later, where the module runs
+  - pyodbc 4.0.34 or later, where the module runs
   - Microsoft ODBC Driver 17 or 18 for SQL Server, or psqlodbc for PostgreSQL, where the module runs
 """
 

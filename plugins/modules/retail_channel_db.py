@@ -406,7 +406,7 @@ class Work:
 
     def run(self) -> None:
         """Read what is there, compare it with what was declared, and end with the plan's result."""
-        self.engine.names.check(self.name)
+        self.engine.databases.check_name(self.name)
         absent = self.module.params["state"] == "absent"
         wanted = self.module.access(self.module.params["tier"])
         server = self.open("server")

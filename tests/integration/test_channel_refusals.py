@@ -64,6 +64,7 @@ def databases(server: pgserver.PgServer) -> list[str]:
         ({"port": 1}, "Cannot connect to PostgreSQL at 127.0.0.1:1/", "listens on that address"),
         ({"login_password": "wrong"}, "password authentication failed", "Check the user name and the password."),
         ({"driver": "/no/such.so"}, "Can't open lib", "Check the option driver"),
+        ({"database": "template1"}, "template1 is a database of the server's own", "Choose another name"),
         ({"database": "é" * 32}, "longer than the 63 bytes that PostgreSQL holds", "Choose a shorter name."),
         ({"groups": [{"name": "x" * 64, "permissions": ["read"]}]}, "longer than the 63 bytes", "shorter"),
         ({"groups": [{"name": "Own"}]}, "Own is no group of the channel database", "Say in permissions"),

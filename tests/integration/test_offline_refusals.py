@@ -62,6 +62,7 @@ def refused(channel, options, pg_other_server, playbook):
         ({"profile": "Elevenchars"}, "'Elevenchars' has more than 10 characters", "the profile has at HQ"),
         ({"register_id": "00000000001"}, "'00000000001' is no register ID", "1 to 10 characters"),
         ({"store_id": "HOUSTONTEXAS"}, "'HOUSTONTEXAS' is no store ID", "1 to 10 characters"),
+        ({"offline_database": "postgres"}, "postgres is a database of the server's own", "Choose another name"),
         ({"offline_database": "é" * 32}, "longer than the 63 bytes that PostgreSQL holds", "shorter"),
         ({"channel_port": 1}, "The channel database: Cannot connect", "listens on that address"),
         ({"offline_port": 1}, "The server of the offline database: Cannot connect", "listens on that address"),
@@ -113,7 +114,7 @@ def test_another_store_than_the_one_it_was_provisioned_for(provisioned, refused)
 
 def test_a_second_register_with_the_same_id(provisioned, refused, new_database, pg_server):
     other = world.connection(new_database(pg_server), "offline_")
-    refused("knows HOUSTON-000001 already (as number 1)", "with the option reprovision", **other)
+    refused("knows HOUSTON-000001 already (as number 1)", "with reprovision: if_needed", **other)
 
 
 def test_a_register_that_is_a_clone_of_another_ones_image(channel, provisioned, refused, pg_other_server):
@@ -123,7 +124,9 @@ def test_a_register_that_is_a_clone_of_another_ones_image(channel, provisioned, 
         quote = server.engine.names.quote
         server.execute("CREATE DATABASE %s TEMPLATE %s" % (quote(clone), quote(provisioned["offline_database"])))
     try:
-        refused("is not the database that was provisioned: it was", "option reprovision", offline_database=clone)
+        refused(
+            "is not the database that was provisioned: it was", "with reprovision: if_needed", offline_database=clone
+        )
         words = "is the one of store 'HOUSTON', register '000001', not of store 'HOUSTON', register '000002'"
         refused(words, "cannot become another register's", offline_database=clone, register_id="000002")
     finally:

@@ -133,7 +133,7 @@ def check(registers: Sequence[Register]) -> None:
     places: dict[str, str] = {}
     for register in registers:
         name, where = register.identity.name, register.offline.where
-        _engine.speaker(register.offline.engine).names.check(register.offline.database)
+        _engine.speaker(register.offline.engine).databases.check_name(register.offline.database)
         if name in identities:
             raise RetailError("The register %s is declared twice." % name, "Give each register an ID of its own.")
         if where in places:
@@ -174,7 +174,6 @@ def _present(
     register: Register, check_mode: bool, shared: Shared | None, connections: Connections, report: Report
 ) -> Iterator[None]:
     name = register.offline.database
-    _engine.speaker(register.offline.engine).names.check(name)
     server, offline = _offline(connections, name)
     if check_mode and not _channel_exists(connections):
         _foretell(report, server, name, offline is not None)

@@ -39,7 +39,7 @@ SILENCE = 900.0
 ACCEPTED, WAITING, REFUSED, FORMER = "accepted", "waiting", "refused", "former"
 ADVICE = (
     "If this one is to be the child from now on, stop the other's service and run retail-sync rebaseline --moved here. If both "
-    "are registers, provision this one under its own register ID, with the option reprovision."
+    "are registers, provision this one under its own register ID, with reprovision: if_needed."
 )
 
 

@@ -39,7 +39,8 @@ LASTING = ("collation", "data_path", "log_path")
 # Asked for by what it can do: version numbers are a server's own affair. All three came with SQL Server 2016.
 _NEEDED = "SELECT ISJSON(N'{}') + DATEDIFF_BIG(day, GETDATE(), GETDATE()) + LEN(STRING_ESCAPE(N'', N'json'))"
 _COMPATIBLE = "SELECT COUNT(*) FROM OPENJSON(N'[]')"
-_SYSTEM = "name NOT IN (N'master', N'model', N'msdb', N'tempdb')"
+#: What a server has for itself.
+SYSTEM = ("master", "model", "msdb", "tempdb")
 
 _SETTINGS = {
     "allow_snapshot_isolation": "SET ALLOW_SNAPSHOT_ISOLATION %s",
@@ -90,6 +91,19 @@ def check_server(db: Any) -> None:
         )
 
 
+def check_name(name: str) -> None:
+    """See that a database of the product can have this name.
+
+    :raises RetailError: the engine cannot hold it, or the server needs the database of that name for itself.
+    """
+    names.check(name)
+    if name.lower() in SYSTEM:
+        raise RetailError(
+            "%s is a database of the server's own." % name,
+            "Choose another name for the database; this one is left alone.",
+        )
+
+
 def exists(db: Any, name: str) -> bool:
     return db.value("SELECT 1 FROM sys.databases WHERE name = CAST(? AS nvarchar(128))", name) is not None
 
@@ -97,7 +111,8 @@ def exists(db: Any, name: str) -> bool:
 def list(db: Any) -> builtins.list[str]:  # noqa: A001 - the speakers call it so
     """The databases that can be connected to, the system's aside."""
     rows = db.query(
-        "SELECT name FROM sys.databases WHERE state = 0 AND HAS_DBACCESS(name) = 1 AND %s ORDER BY name" % _SYSTEM
+        "SELECT name FROM sys.databases WHERE state = 0 AND HAS_DBACCESS(name) = 1 AND name NOT IN (%s) ORDER BY name"
+        % ", ".join(names.literal(name) for name in SYSTEM)
     )
     return [row[0] for row in rows]
 

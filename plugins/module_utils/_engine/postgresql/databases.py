@@ -19,6 +19,8 @@ OLDEST_VERSION = 14
 OPTIONS = ("owner", "tablespace", "connection_limit")
 #: Those that it has from its making on.
 LASTING = ("collation",)
+#: What a server has for itself.
+SYSTEM = ("postgres", "template0", "template1")
 
 _SETTINGS = {
     "owner": "OWNER TO %s",
@@ -38,6 +40,19 @@ def check_server(db: Any) -> None:
             "The server %s is PostgreSQL %d; version %d or later is needed."
             % (db.target.where, number // 10000, OLDEST_VERSION),
             "Upgrade the server, or choose another one.",
+        )
+
+
+def check_name(name: str) -> None:
+    """See that a database of the product can have this name.
+
+    :raises RetailError: the engine cannot hold it, or the server needs the database of that name for itself.
+    """
+    names.check(name)
+    if name.lower() in SYSTEM:
+        raise RetailError(
+            "%s is a database of the server's own." % name,
+            "Choose another name for the database; this one is left alone.",
         )
 
 
