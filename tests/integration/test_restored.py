@@ -281,6 +281,33 @@ def test_rows_that_left_a_filter_before_the_parent_was_moved_come_to_rest(store:
     assert store.sync() == 0
 
 
+def test_what_is_sold_after_a_move_travels_although_its_version_looks_old(store: Store) -> None:
+    """The server that the register came from was ahead. By the first session the new one has caught up, so no anchor shows it."""
+    here = _transactions(store["child"])
+    _let_pass(store["child"], max(0, _transactions(store["parent"]) - here) + 2_000)
+    store.sell(2)
+    store.customer("child", 2, "second")
+    store.sync()
+    store.move("child", "parent")
+    store.sell(3)
+    store.customer("child", 3, "sold after the move")
+    _let_pass(store["child"], 4_000)
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 2: 1, 3: 1}
+    assert rows(store["parent"], "CUSTOMER") == [(1, "first"), (2, "second"), (3, "sold after the move")]
+    store.agree()
+
+
+def _transactions(db: Database) -> int:
+    """How many there have been on its server."""
+    return int(db.value("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)"))
+
+
+def _let_pass(db: Database, number: int) -> None:
+    """Transactions of somebody else on its server."""
+    db.execute("DO $$ BEGIN FOR n IN 1..%d LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$" % number)
+
+
 def test_the_clone_of_a_living_till_is_refused_and_the_till_goes_on(store: Store) -> None:
     store.clone("child")
     with pytest.raises(Cloned, match=r"may be a clone.*rebaseline --moved"):

@@ -126,9 +126,10 @@ def test_a_register_that_purges_its_sales_does_not_erase_them_above(pair: World)
     pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 1), ('H', 2)""")
     pair.settle()
     pair.child.execute('DELETE FROM ax."SALE"')
+    pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 3)""")
     pair.settle()
-    assert len(rows(pair.parent, "SALE")) == 2
-    assert rows(pair.child, "SALE") == []
+    assert rows(pair.parent, "SALE", '"ID"') == [(1,), (2,), (3,)]
+    assert rows(pair.child, "SALE", '"ID"') == [(3,)]
 
 
 def test_a_changed_key_is_a_deletion_and_a_new_row(pair: World) -> None:
@@ -289,7 +290,7 @@ def test_triggers_of_the_application_do_not_make_ping_pong(pair: World) -> None:
     pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
     pair.settle()
     assert pair.child.value('SELECT origin FROM ax."CUSTOMER_tracking"') == 0
-    assert pair.child.value('SELECT origin FROM ax."LINE_tracking"') is None
+    assert [row[0] for row in pair.child.query('SELECT origin FROM ax."LINE_tracking"')] == [None]
 
 
 # ---- whole sales
@@ -332,7 +333,7 @@ def test_a_defect_of_the_whole_receiver_puts_nothing_aside(pair: World) -> None:
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
 
 
-@pytest.mark.parametrize("statement", range(0, 60, 2))
+@pytest.mark.parametrize("statement", range(1, 88, 3))
 def test_a_session_killed_at_any_statement_is_completed_by_the_next(
     pair: World, monkeypatch: pytest.MonkeyPatch, statement: int
 ) -> None:

@@ -80,13 +80,13 @@ def test_a_row_that_the_pos_inserts_while_the_same_key_is_applied_is_no_silent_l
     pos, original = other_client("child"), applying._write
     pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'parent')""")
 
-    def raced(db: Database, *arguments: Any) -> None:
+    def raced(db: Database, *arguments: Any) -> int:
         monkeypatch.undo()
         if moment == "_write":
             pos.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'pos')""")
         else:
             _race_before_insert(db, pos, monkeypatch)
-        original(db, *arguments)
+        return original(db, *arguments)
 
     monkeypatch.setattr(applying, "_write", raced)
     pair.run(BOTH)

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Promises of a session that show only when they are broken: see tests/mutation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from session_world import Killed, World, rows
+
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import landed, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+
+
+def _table(name: str) -> Table:
+    columns = {"ID": "bigint not null", "NAME": "nvarchar(20)"}
+    return Table(TableName("ax", name), tuple(Column.parse(*column) for column in columns.items()), ("ID",))
+
+
+TABLES = ITEM, SALE, CUSTOMER = _table("ITEM"), _table("SALE"), _table("CUSTOMER")
+DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
+UP = make_scope("sales", "upload", [SALE.name], 0, 2, 12)
+BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
+SCOPES = (DOWN, UP, BOTH)
+
+
+def _put(db: Database, table: str, number: int, name: str) -> None:
+    db.execute('INSERT INTO ax."%s" VALUES (?, ?)' % table, number, name)
+
+
+def _conflicts(db: Database) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in db.query("SELECT winner, incoming_image, local_image FROM dbo.sync_conflict")]
+
+
+# ---- one transaction
+
+
+@pytest.mark.parametrize(("module", "step"), [(landed, "apply_all"), (transfer, "_finish")], ids=["rows", "anchor"])
+def test_rows_and_anchor_stand_or_fall_together(
+    pair: World, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
+) -> None:
+    """A session that dies before its rows, or before its anchor, has brought neither. Nothing has landed before either."""
+    before = pair.parent.query("SELECT sync_scope_name, anchor_in, anchor_seen FROM dbo.scope_info ORDER BY 1")
+    _put(pair.child, "SALE", 1, "a")
+
+    def killed(*_arguments: Any, **_options: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, step, killed)
+        with pytest.raises(Killed):
+            pair.run(UP)
+    assert rows(pair.parent, "SALE") == []
+    after = pair.parent.query("SELECT sync_scope_name, anchor_in, anchor_seen FROM dbo.scope_info ORDER BY 1")
+    assert [tuple(row) for row in after] == [tuple(row) for row in before]
+    pair.parent.execute("SELECT pg_advisory_unlock_all()")  # as the server does when a connection ends
+    pair.settle()
+    assert rows(pair.parent, "SALE") == [(1, "a")]
+
+
+def test_a_deadlock_with_the_pos_is_tried_again(pair: World, other_client: Callable[[str], Database]) -> None:
+    """The POS locks two rows in the other order than the session does; the session is the one that gives way."""
+    for number in (1, 2):
+        _put(pair.parent, "CUSTOMER", number, "a")
+    pair.settle()
+    pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent' WHERE "ID" IN (1, 2)""")
+    pos, done = other_client("child"), []
+    pos.execute("SET deadlock_timeout = '1min'")
+    worker = threading.Thread(target=lambda: done.append(pair.run(BOTH)))
+    with pos.transaction():
+        pos.execute('SELECT 1 FROM ax."CUSTOMER" WHERE "ID" = 2 FOR UPDATE')
+        worker.start()
+        worker.join(0.5)
+        assert worker.is_alive(), "the session has locked the first row, and waits for the second"
+        pos.execute('SELECT 1 FROM ax."CUSTOMER" WHERE "ID" = 1 FOR UPDATE')
+    worker.join(30)
+    assert [found.moved for found in done] == [2]
+    assert rows(pair.child, "CUSTOMER") == [(1, "parent"), (2, "parent")]
+
+
+# ---- nothing is sent in vain
+
+
+def test_a_long_writer_does_not_make_everything_be_sent_again(
+    pair: World, other_client: Callable[[str], Database]
+) -> None:
+    late = other_client("child")
+    with late.transaction():
+        _put(late, "SALE", 1, "late")
+        _put(pair.child, "SALE", 2, "a")
+        assert pair.run(UP).moved == 1
+        assert pair.pending == [], "the other transaction holds the mark back, and what went up was seen"
+        _put(pair.child, "SALE", 3, "b")
+        again = pair.run(UP)
+        assert again.up is not None
+        assert again.up.rows == 1
+    pair.settle()
+    assert [number for number, _name in rows(pair.parent, "SALE")] == [1, 2, 3]
+
+
+def test_what_came_from_a_peer_is_not_sent_back(pair: World) -> None:
+    _put(pair.parent, "CUSTOMER", 1, "parent")
+    assert pair.run(BOTH).moved == 1
+    assert pair.pending == []
+    _put(pair.child, "CUSTOMER", 2, "child")
+    both = pair.run(BOTH)
+    assert both.up is not None
+    assert (both.up.rows, both.down) == (1, None)
+    assert pair.pending == []
+
+
+def test_delivering_again_downwards_changes_nothing(pair: World) -> None:
+    """A version that has been taken is known although the row here looks different now: a trigger has rewritten it."""
+    pair.child.execute(
+        """CREATE FUNCTION dbo.star() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW."NAME" := NEW."NAME" || '*';
+        RETURN NEW; END $$"""
+    )
+    pair.child.execute(
+        'CREATE TRIGGER star BEFORE INSERT OR UPDATE ON ax."CUSTOMER" FOR EACH ROW EXECUTE FUNCTION dbo.star()'
+    )
+    _put(pair.parent, "CUSTOMER", 1, "a")
+    pair.settle()
+    pair.child.execute("UPDATE dbo.scope_info SET anchor_in = 1, anchor_seen = NULL")
+    again = pair.run(BOTH)
+    assert again.down is not None
+    assert (again.down.outcome.seen, again.moved) == (1, 0)
+    assert rows(pair.child, "CUSTOMER") == [(1, "a*")]
+
+
+# ---- nothing is overwritten, and no deletion is missed
+
+
+def test_an_update_of_a_row_whose_deletion_was_forgotten_is_a_conflict(pair: World) -> None:
+    _put(pair.parent, "CUSTOMER", 1, "a")
+    pair.settle()
+    pair.parent.execute('DELETE FROM ax."CUSTOMER"')
+    pair.parent.execute('DELETE FROM ax."CUSTOMER_tracking"')
+    pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child'""")
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == []
+    assert _conflicts(pair.parent) == [("parent", '{"ID":1,"NAME":"child"}', None)]
+
+
+def test_a_load_brings_the_deletions_that_are_known(world: World) -> None:
+    """The child has made a row of that key before it loads: it is the parent that says which items there are."""
+    world.provision(SCOPES)
+    _put(world.parent, "ITEM", 1, "a")
+    world.parent.execute('DELETE FROM ax."ITEM"')
+    _put(world.child, "ITEM", 1, "scribbled")
+    world.settle()
+    assert rows(world.child, "ITEM") == []
+    assert _conflicts(world.child) == [("parent", None, '{"ID":1,"NAME":"scribbled"}')]
+
+
+def test_a_load_gives_no_row_up_unseen_that_was_changed_here(world: World) -> None:
+    world.provision(SCOPES)
+    _put(world.parent, "ITEM", 1, "a")
+    _put(world.child, "ITEM", 1, "scribbled")
+    world.settle()
+    assert rows(world.child, "ITEM") == [(1, "a")]
+    assert _conflicts(world.child) == [("parent", '{"ID":1,"NAME":"a"}', '{"ID":1,"NAME":"scribbled"}')]
+
+
+@pytest.mark.parametrize("shift", ["- interval '10 years'", "+ interval '10 years'"], ids=["behind", "ahead"])
+def test_a_clock_that_was_wrong_loses_nothing(pair: World, shift: str) -> None:
+    """Times are noted for people: what decides is the order of transactions."""
+    _put(pair.parent, "CUSTOMER", 1, "a")
+    pair.settle()
+    _put(pair.parent, "ITEM", 1, "a")
+    _put(pair.child, "SALE", 1, "a")
+    for side in (pair.child, pair.parent):
+        side.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent' WHERE "ID" = 1""")
+    pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child' WHERE "ID" = 1""")
+    for name in ("ITEM", "SALE", "CUSTOMER"):
+        pair.child.execute('UPDATE ax."%s_tracking" SET last_change_datetime = last_change_datetime %s' % (name, shift))
+    pair.parent.execute('UPDATE ax."ITEM_tracking" SET last_change_datetime = last_change_datetime %s' % shift)
+    assert [scope.name for scope in session.pending(Pair(pair.child, pair.parent), list(SCOPES))] != []
+    pair.settle()
+    for name in ("ITEM", "SALE", "CUSTOMER"):
+        assert len(rows(pair.child, name)) == len(rows(pair.parent, name)) == 1
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "parent")]
+    assert _conflicts(pair.parent) == [("parent", '{"ID":1,"NAME":"child"}', '{"ID":1,"NAME":"parent"}')]
