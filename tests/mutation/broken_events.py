@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must happen when life is not as it should be, each rule switched off."""
+
+from __future__ import annotations
+
+from broken_invariants import KEYS, KILLED, PROMISES, REVIEW, SESSIONS
+from mutant import Mutant
+
+LIFE = "tests/integration/test_life.py::"
+RESTORED = "tests/integration/test_restored.py::"
+PACKAGE = "tests/integration/test_first_load_package.py::"
+FILTERS = "tests/integration/test_row_filters.py::"
+
+MUTANTS = (
+    Mutant(
+        "token-after-the-session",
+        "A session",
+        "The child commits the token of a session when the session is over.",
+        "_sync.session",
+        (
+            (
+                '            self.pair.child.execute(\n                "UPDATE %s SET previous_token',
+                '            self.later = lambda: self.pair.child.execute(\n                "UPDATE %s SET previous_token',
+            ),
+            (
+                "            self._acknowledge(session)\n",
+                "            self._acknowledge(session)\n            self.later()\n",
+            ),
+        ),
+        KILLED,
+    ),
+    Mutant(
+        "tokens-not-compared",
+        "A database restored or moved",
+        "Sessions go on although they do not continue each other.",
+        "_sync.session",
+        (("    return theirs.session_token in (ours.session_token, ours.previous_token)", "    return True"),),
+        (
+            SESSIONS + "test_a_parent_that_knows_older_sessions_only_is_given_everything_again",
+            RESTORED + "test_a_server_put_back_to_an_earlier_moment_begins_anew",
+        ),
+    ),
+    Mutant(
+        "anchors-ahead-accepted",
+        "A database restored or moved",
+        "An anchor beyond what the sender has come to is taken as it is.",
+        "_sync.transfer",
+        (("    if state.anchor_in is not None and state.anchor_in > low:", "    if False:"),),
+        (SESSIONS + "test_an_anchor_ahead_of_the_sender_begins_the_scope_anew",),
+    ),
+    Mutant(
+        "incarnation-ignored",
+        "A database restored or moved",
+        "A database that is not the known one is taken for it.",
+        "_sync.pair",
+        (("        if actual != expected.incarnation:", "        if False:"),),
+        (SESSIONS + "test_another_database_in_the_place_of_the_child_is_noticed",),
+    ),
+    Mutant(
+        "moved-versions-kept",
+        "A database restored or moved",
+        "Versions of another server are compared with those of this one.",
+        "_engine.postgresql.marks",
+        (('    return old.split(":")[:2] == new.split(":")[:2]', "    return True"),),
+        (RESTORED + "test_what_is_sold_after_a_move_travels_although_its_version_looks_old",),
+    ),
+    Mutant(
+        "clone-accepted",
+        "A database restored or moved",
+        "A clone of a living till takes its place.",
+        "_sync.identity",
+        (("    if accepted is None or accepted.instance.place == instance.place:", "    if True:"),),
+        (RESTORED + "test_the_clone_of_a_living_till_is_refused_and_the_till_goes_on",),
+    ),
+    Mutant(
+        "sessions-meet",
+        "A session",
+        "Two sessions of one pair and scope run at the same time.",
+        "_engine.postgresql.locks",
+        (("        yield taken\n", "        yield True\n"),),
+        (SESSIONS + "test_two_sessions_of_a_scope_do_not_meet",),
+    ),
+    Mutant(
+        "lost-lock-unnoticed",
+        "A session",
+        "A session that has lost its lock commits over what another has done.",
+        "_sync.transfer",
+        (("    if claimed != 1:", "    if False:"),),
+        (REVIEW + "test_a_session_that_lost_its_lock_brings_nothing_old",),
+    ),
+    Mutant(
+        "probe-finds-nothing",
+        "A session",
+        "The question for what is new finds nothing.",
+        "_engine.postgresql.heads",
+        (("    return [\n        position\n", "    return [] and [\n        position\n"),),
+        (SESSIONS + "test_changes_and_deletions_come_down",),
+    ),
+    Mutant(
+        "baseline-untracked",
+        "First synchronisation",
+        "Rows that a child had before it was provisioned do not travel.",
+        "_engine.postgresql.tracking",
+        (
+            (
+                '        "WHERE NOT EXISTS (SELECT 1 FROM {tracking} t WHERE {match}) ON CONFLICT DO NOTHING"',
+                '        "WHERE 1 = 0 AND NOT EXISTS (SELECT 1 FROM {tracking} t WHERE {match}) ON CONFLICT DO NOTHING"',
+            ),
+        ),
+        (SESSIONS + "test_what_a_child_had_before_it_was_provisioned_goes_up",),
+    ),
+    Mutant(
+        "loads-without-deletions",
+        "First synchronisation",
+        "A load brings rows, and not the deletions that are still known.",
+        "_engine.postgresql.changes",
+        (("    if not extract.filter or extract.removes:", "    if False:"),),
+        (PROMISES + "test_a_load_brings_the_deletions_that_are_known",),
+    ),
+    Mutant(
+        "package-is-now",
+        "First synchronisation",
+        "After a package is loaded only what changes from then on is read.",
+        "_sync.transfer",
+        (
+            (
+                "        landing.low[name] = part.low\n",
+                '        landing.low[name] = int(way.sender.value("SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)"))\n',
+            ),
+        ),
+        (PACKAGE + "test_a_register_loads_from_the_package_and_takes_what_changed_since",),
+    ),
+    Mutant(
+        "package-never-expires",
+        "First synchronisation",
+        "A package is used although it has expired.",
+        "_sync.package",
+        (("    if cleanup.clock(pair.parent) >= package.expires:", "    if False:"),),
+        (PACKAGE + "test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used",),
+    ),
+    Mutant(
+        "package-unchecked",
+        "First synchronisation",
+        "A chunk of a package is used although its checksum is another.",
+        "_sync.package",
+        (("            if hashlib.sha256(content).hexdigest() != digest:", "            if False:"),),
+        (PACKAGE + "test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used",),
+    ),
+    Mutant(
+        "load-over-changes",
+        "First synchronisation",
+        "A load overwrites rows that were changed here and have tracking.",
+        "_sync.rules",
+        (
+            (
+                '        changed_here = "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> 0)"',
+                '        changed_here = "1 = 0"',
+            ),
+        ),
+        (PROMISES + "test_a_load_gives_no_row_up_unseen_that_was_changed_here",),
+    ),
+    Mutant(
+        "stale-not-noticed",
+        "Register away for long",
+        "A child that has missed deletions goes on as if it had not.",
+        "_sync.session",
+        (("    return scope.downloads and oldest is not None", "    return False and oldest is not None"),),
+        (LIFE + "test_a_child_away_for_longer_than_deletions_are_kept_uploads_and_loads_again",),
+    ),
+    Mutant(
+        "stale-not-merged",
+        "Register away for long",
+        "A child that loads again keeps the rows that are not in the load.",
+        "_sync.merge",
+        (("        if name in landed and name not in merging.spared:", "        if False:"),),
+        (LIFE + "test_a_child_away_for_longer_than_deletions_are_kept_uploads_and_loads_again",),
+    ),
+    Mutant(
+        "deletions-forgotten-early",
+        "Register away for long",
+        "A deletion is forgotten before every live child has taken it.",
+        "_sync.cleanup",
+        (
+            (
+                "        holds = sends and peer_id not in stale and (acked is not None or peer_id == PARENT)",
+                "        holds = False",
+            ),
+        ),
+        (LIFE + "test_a_deletion_is_forgotten_when_it_is_old_and_every_live_child_has_taken_it",),
+    ),
+    Mutant(
+        "horizon-not-raised",
+        "Register away for long",
+        "Deletions are forgotten, and nothing says up to where.",
+        "_sync.cleanup",
+        (("            _raise_anchors(db, {use.scope for use in uses}, int(bound) + 1)\n", ""),),
+        (LIFE + "test_a_child_away_for_longer_than_deletions_are_kept_uploads_and_loads_again",),
+    ),
+    Mutant(
+        "retention-too-early",
+        "Old data on a small register",
+        "Old sales are purged although the parent does not have them.",
+        "_sync.retention",
+        (('tombstone = 0 AND NOT %s AND %s" % (alias, newer, old)', 'tombstone = 0 AND %s" % (alias, old)'),),
+        (LIFE + "test_old_sales_that_the_parent_has_go_from_the_register_whole",),
+    ),
+    Mutant(
+        "retention-in-halves",
+        "Old data on a small register",
+        "A sale of which one row is old goes, whatever its other rows are.",
+        "_sync.retention",
+        (
+            (
+                '"NOT EXISTS (%s)" % self._unsettled(other) for',
+                '"(1 = 1 OR NOT EXISTS (%s))" % self._unsettled(other) for',
+            ),
+        ),
+        (LIFE + "test_old_sales_that_the_parent_has_go_from_the_register_whole",),
+    ),
+    Mutant(
+        "filter-left-unnoticed",
+        "The profile changes",
+        "A row that comes out of a filter stays at the child.",
+        "_engine._filtering",
+        (
+            (
+                "parts = [self._changed(), self._left(), *self._concerned()]",
+                "parts = [self._changed(), *self._concerned()]",
+            ),
+        ),
+        (FILTERS + "test_a_row_enters_leaves_and_enters_again",),
+    ),
+    Mutant(
+        "members-unnoticed",
+        "The profile changes",
+        "A row does not move when only the membership that lets it through changes.",
+        "_engine._filtering",
+        (("parts = [self._changed(), self._left(), *self._concerned()]", "parts = [self._changed(), self._left()]"),),
+        (FILTERS + "test_a_row_that_stands_still_moves_with_its_membership",),
+    ),
+    Mutant(
+        "late-table-from-the-anchor",
+        "The profile changes",
+        "Of a table that comes to a scope later only what changes from then on is read.",
+        "_sync.transfer",
+        (
+            (
+                "        start = landing.low.get(name, None if loads else anchor)",
+                "        start = None if loads else anchor",
+            ),
+        ),
+        ("tests/integration/test_offline_pairs.py::test_a_table_added_to_a_download_scope_is_loaded_alone",),
+    ),
+    Mutant(
+        "key-changes-apart",
+        "Primary key updated",
+        "A changed key leaves no tombstone for the old one.",
+        "_engine.postgresql.tracking",
+        (
+            (
+                '_write(table, left, "0", 2, "t.moved_in"),',
+                '_write(table, left.replace("WHERE", "WHERE 1 = 0 AND", 1), "0", 2, "t.moved_in"),',
+            ),
+        ),
+        (
+            SESSIONS + "test_a_changed_key_is_a_deletion_and_a_new_row",
+            KEYS + "test_a_key_change_in_an_upload_scope_reaches_every_tier",
+        ),
+    ),
+    Mutant(
+        "swaps-refused",
+        "Two rows swap a unique value",
+        "A unique value is not let go of before another row takes it.",
+        "_engine.postgresql.applying",
+        (("    _vacate(db, work, sql)\n", ""),),
+        (REVIEW + "test_a_unique_value_may_change_hands",),
+    ),
+    Mutant(
+        "no-second-try",
+        "Deadlock, snapshot conflict, lost connection",
+        "A transaction that another one was in the way of is not tried again.",
+        "_sync.transfer",
+        (('            if failure.kind == "transient" and attempt + 1 < _TRIES:', "            if False:"),),
+        (PROMISES + "test_a_deadlock_with_the_pos_is_tried_again",),
+    ),
+    Mutant(
+        "truncate-allowed",
+        "TRUNCATE, bulk load without triggers",
+        "TRUNCATE takes the rows of a tracked table away unnoticed.",
+        "_engine.postgresql.tracking",
+        (("\"RAISE EXCEPTION '%% is synchronised", "\"RAISE NOTICE '%% is synchronised"),),
+        (SESSIONS + "test_truncate_is_refused",),
+    ),
+    Mutant(
+        "removed-unacknowledged",
+        "Removing or re-creating a database",
+        "Rows that the parent does not have are not counted.",
+        "_sync.acknowledged",
+        (("        low = min(anchor, (state.landing.get", "        low = 2**62 + min(anchor, (state.landing.get"),),
+        (LIFE + "test_what_the_parent_has_not_taken_is_named_per_scope",),
+    ),
+)
