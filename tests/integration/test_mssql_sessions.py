@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
-from ansible_collections.axops.retail.plugins.module_utils._sync import log, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import log, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 pytestmark = world.needs_server
@@ -112,6 +112,16 @@ def test_a_first_load_brings_every_value_exactly(pair: Pair) -> None:
     assert (first[2], first[5], first[6], first[7]) == (Decimal("0.3333333333333333"), True, 0.1, "it's")
     assert str(world.rows(pair.child, "select {GUID} from {ax.ITEM}")[0][0]).upper() == GUID
     assert world.rows(pair.child, "select count(*) from {ax.ITEM_tracking}") == [(0,)]
+    assert pending(pair) == []
+
+
+def test_a_bad_row_of_a_first_load_goes_aside_alone(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no transaction, but its number in its batch."""
+    monkeypatch.setattr(transfer, "BATCH_ROWS", 8)
+    world.run(pair.child, "alter table {ax.ITEM} add constraint no_seven check ({ID} <> 7)")
+    world.synchronise(pair)
+    assert world.rows(pair.child, "select count(*) from {ax.ITEM}") == [(29,)]
+    assert world.rows(pair.child, "select count(*) from {dbo.sync_quarantine}") == [(1,)]
     assert pending(pair) == []
 
 
