@@ -49,9 +49,9 @@ class Chain:
         with first.connect("RetailHQ") as db:
             offline_world.make_tables(db, tables_of_examples())
         stores = [{"name": "Houston", "store_ids": ["HOUSTON"]}, {"name": "Boston", "store_ids": ["BOSTON"]}]
-        # Jobs belong to all data groups, so this one has none that an example declares.
+        # Less than the examples declare.
         group = {
-            "name": "Small",
+            "name": "Default",
             "jobs": [job for job in scenarios.JOBS if job["id"] == "1095"],
             "channel_databases": stores,
         }

@@ -276,7 +276,7 @@ def retail_offline_db(world: World) -> Scenario:
                 "1 of 2",
                 changes=True,
             ),
-            Failure("an unknown profile", {**create, "profile": "Nobody's"}, "Nobody's"),
+            Failure("an unknown profile", {**create, "store_id": "DALLAS", "profile": "Nobody's"}, "Nobody's"),
         ],
     )
 
