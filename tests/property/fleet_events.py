@@ -20,7 +20,7 @@ class Killed(BaseException):
 def watched(dbs: Collection[Database], moment: Callable[[], None], visible: Callable[[], None]) -> Iterator[None]:
     """Have ``moment`` called before each statement on these connections, before each commit and after it, and ``visible``
     whenever others may see something new. What they do themselves is not watched."""
-    run, finish = Database._run, Database._finish
+    run, commit = Database._run, Database._commit
     watching = True
 
     def call(deed: Callable[[], None]) -> None:
@@ -41,17 +41,17 @@ def watched(dbs: Collection[Database], moment: Callable[[], None], visible: Call
             call(visible)
         return result
 
-    def watched_finish(db: Database, commit: Any) -> None:
+    def watched_commit(db: Database) -> None:
         if db not in dbs:
-            finish(db, commit)
+            commit(db)
             return
         call(moment)
-        finish(db, commit)
+        commit(db)
         call(visible)
         call(moment)
 
-    Database._run, Database._finish = watched_run, watched_finish  # type: ignore[method-assign]
+    Database._run, Database._commit = watched_run, watched_commit  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Database._run, Database._finish = run, finish  # type: ignore[method-assign]
+        Database._run, Database._commit = run, commit  # type: ignore[method-assign]

@@ -65,7 +65,7 @@ def _watch_the_driver() -> Stopwatch:
     from ansible_collections.axops.retail.plugins.module_utils import _engine  # noqa: PLC0415 - after its import was timed
 
     watch = Stopwatch()
-    for name in ("_run", "_finish", "close"):
+    for name in ("_run", "_commit", "close"):
         setattr(_engine.Database, name, watch.around(getattr(_engine.Database, name)))
     for engine in _engine.ENGINES:
         connect = _engine.speaker(engine).connect
