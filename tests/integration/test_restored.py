@@ -174,7 +174,8 @@ def test_a_parent_restored_from_an_older_backup_gets_back_what_the_register_has(
     store.agree()
 
 
-def test_what_a_restored_parent_had_changed_comes_back_from_the_child(store: Store) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["in place", "on another server"])
+def test_what_a_restored_parent_had_changed_comes_back_from_the_child(store: Store, elsewhere: bool) -> None:
     """Unless somebody has changed the older image meanwhile: then one of the two is kept as a conflict."""
     for number in (2, 3):
         store.customer("parent", number, "as in the backup")
@@ -183,7 +184,11 @@ def test_what_a_restored_parent_had_changed_comes_back_from_the_child(store: Sto
     for number in (2, 3):
         store.customer("parent", number, "changed after the backup")
     store.sync()
-    store.restore("parent", backup)
+    if elsewhere:
+        store.facts["parent"] = backup
+        store.move("parent", "child")
+    else:
+        store.restore("parent", backup)
     store.customer("parent", 3, "changed after the restore")
     store.sync()
     assert rows(store["parent"], "CUSTOMER")[1:] == [(2, "changed after the backup"), (3, "changed after the restore")]

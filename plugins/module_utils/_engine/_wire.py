@@ -44,7 +44,7 @@ class Extract:
 
     A pair that begins anew asks for more: ``below``, only changes that were given a lower version; ``unchanged``, the rows that
     were not changed here since they came from the receiver or since the baseline; ``newest_base``, the highest base version
-    that means anything to the receiver.
+    that means anything to the receiver; ``given``, the highest version that the receiver remembers having given.
     """
 
     table: Table
@@ -60,14 +60,14 @@ class Extract:
     below: int | None = None
     unchanged: bool = False
     newest_base: int | None = None
+    given: int | None = None
 
     @property
     def forgotten(self) -> str:
         """SQL, of unchanged rows: the newest base where the row came with a later version, which the receiver has lost; else -1."""
-        if self.newest_base is None:
+        if self.given is None or self.newest_base is None:
             return "-1"
-        newest = int(self.newest_base)
-        return "CASE WHEN t.parent_version > %d THEN %d ELSE -1 END" % (newest, newest)
+        return "CASE WHEN t.parent_version > %d THEN %d ELSE -1 END" % (int(self.given), int(self.newest_base))
 
     @property
     def uploads(self) -> bool:

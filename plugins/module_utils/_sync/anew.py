@@ -42,14 +42,15 @@ class Anew:
     """How a scope begins anew, as the upload has to know it.
 
     ``below``: the child's versions under it were taken by the parent. ``newest_base``: the parent's versions up to it mean what
-    they meant; None: all of them do. ``goes_on``: the parent numbers its versions on from those.
+    they meant; None: all of them do. ``given``: up to where the parent remembers having given its changes, in the numbers that
+    the child knows: those of the server that it came from.
     """
 
     child_lost: bool
     parent_lost: bool
     below: int
     newest_base: int | None
-    goes_on: bool
+    given: int | None
 
 
 def open_pair(child: Any, parent: Any, silence: float = identity.SILENCE) -> Pair:
@@ -140,6 +141,7 @@ def mark(
         for log in parent.engine.moves.read(parent):
             for statement in parent.engine.moves.renumber(log):
                 parent.execute(statement)
+        said.setdefault("given", said["base"])
         said["base"] = _TAKEN
     _begin_row(parent, peer_id, scope, said)
 
@@ -276,5 +278,6 @@ def upload(scope: Scope, ours: ScopeState, theirs: ScopeState) -> Anew | None:
     lost = theirs.anew["lost"]
     strange = "parent" in (*lost, *theirs.anew["foreign"])
     base = theirs.anew["base"] - 1 if strange else None
-    below, goes_on = int((ours.anew or {}).get("below") or 0), "parent" not in theirs.anew["foreign"]
-    return Anew("child" in lost, "parent" in lost, below, base, goes_on)
+    given = theirs.anew.get("given", theirs.anew["base"]) - 1 if strange else None
+    below = int((ours.anew or {}).get("below") or 0)
+    return Anew("child" in lost, "parent" in lost, below, base, given)

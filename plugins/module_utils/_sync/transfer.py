@@ -265,7 +265,7 @@ def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anch
         newest_base=anew.newest_base,
     )
     parts = (
-        ("unchanged", replace(whole, unchanged=True, newest_base=anew.newest_base if anew.goes_on else None)),
+        ("unchanged", replace(whole, unchanged=True, given=anew.given)),
         ("taken", replace(whole, below=anew.below)),
         ("changed", replace(whole, low=anew.below)),
     )
