@@ -244,6 +244,22 @@ def test_three_transactions_over_one_row_are_put_aside_together(loaded: Pair) ->
     assert world.rows(parent, "select count(*) from {dbo.sync_quarantine}") == [(0,)]
 
 
+def test_a_row_that_a_trigger_keeps_out_is_put_aside(loaded: Pair) -> None:
+    """Nothing failed, and yet it is not there: it must not pass for written."""
+    child, parent = loaded.child, loaded.parent
+    keeps_out = {
+        "mssql": "create trigger {ax.KEEP_OUT} on {ax.SALE} instead of insert as begin set nocount on end",
+        "postgresql": "create function {ax.KEEP_OUT}() returns trigger language plpgsql as 'begin return null; end'; "
+        "create trigger {KEEP_OUT} before insert on {ax.SALE} for each row execute function {ax.KEEP_OUT}()",
+    }
+    world.run(parent, keeps_out[parent.target.engine])
+    world.run(child, "insert into {ax.SALE} ({STORE}, {ID}) values ('H', 9)")
+    world.synchronise(loaded)
+    assert world.rows(parent, "select count(*) from {ax.SALE}") == [(0,)]
+    (kept,) = world.rows(parent, "select error from {dbo.sync_quarantine}")
+    assert "without an error" in kept[0]
+
+
 def test_a_new_key_travels_as_a_deletion_and_a_row(loaded: Pair) -> None:
     world.run(loaded.child, "insert into {ax.CUST} ({ID}, {NAME}) values (1, 'c')")
     world.synchronise(loaded)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, Callable
 
+from ._errors import StatementFailed
 from ._model import Column, TableName
 from ._wire import Outcome, Work, key_of
 
@@ -129,3 +130,18 @@ def count_settled(db: Any, sql: Phrases, before: Outcome) -> Outcome:
     after = count(db, sql)
     after.conflicts = before.conflicts
     return after
+
+
+def check_written(work: Work, outcome: Outcome, written: int) -> None:
+    """A trigger can make a row vanish without an error; that must not pass for written.
+
+    :param written: how many rows stand in the table now as they came.
+    :raises StatementFailed: ``data``; the rows are then found and put aside like any that cannot be stored.
+    """
+    if written < outcome.written:
+        message = "A trigger kept %d of %d rows out of %s without an error." % (
+            outcome.written - written, outcome.written, work.table.name,
+        )  # fmt: skip
+        raise StatementFailed(
+            message, "data", advice="Look for a trigger that returns NULL, or one INSTEAD OF the statement."
+        )

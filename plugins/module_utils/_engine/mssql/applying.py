@@ -17,7 +17,7 @@ from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column, TableName
-from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, left_out, received
+from .._phrases import CONFLICT, LINK, WINDOW, Phrases, check_written, count, count_settled, left_out, received
 from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
@@ -40,6 +40,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
         if work.goes_further:
             _link(db, work, sql)
         _write(db, work, sql)
+        check_written(work, outcome, _standing(db, sql))
         _track(db, work, sql)
     if outcome.same and not work.upload:
         _adopt(db, work, sql)
@@ -310,6 +311,16 @@ def _write_rows(db: Any, work: Work, sql: _Phrases) -> None:
             incoming=sql.incoming,
             wanted=wanted,
             present=sql.match("r"),
+        )
+    )
+
+
+def _standing(db: Any, sql: _Phrases) -> int:
+    """How many of the rows that were written are there. The counts of the statements would be those of a trigger INSTEAD OF them."""
+    return int(
+        db.value(
+            "SELECT COUNT(*) FROM %s AS i WHERE i.act = 'write' AND i.d = 0 AND EXISTS (SELECT 1 FROM %s AS r WHERE %s)"
+            % (sql.incoming, sql.base, sql.match("r"))
         )
     )
 

@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .._errors import StatementFailed
 from .._model import Column
-from .._phrases import CONFLICT, LINK, WINDOW, Phrases, count, count_settled, left_out, received
+from .._phrases import CONFLICT, LINK, WINDOW, Phrases, check_written, count, count_settled, left_out, received
 from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
@@ -45,7 +44,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
     if outcome.moved:
         if work.goes_further:
             _link(db, work, sql)
-        _check_written(work, outcome, _write(db, work, sql))
+        check_written(work, outcome, _write(db, work, sql))
         _track(db, work, sql)
     if outcome.same and not work.upload:
         _adopt(db, work, sql)
@@ -209,18 +208,6 @@ def _write(db: Any, work: Work, sql: Phrases) -> int:
     )  # fmt: skip
     db.value("SELECT set_config('%s', '', true)" % tracking.APPLYING)
     return written
-
-
-def _check_written(work: Work, outcome: Outcome, written: int) -> None:
-    """A trigger can make a row vanish without an error, by returning NULL; that must not pass for written.
-
-    :raises StatementFailed: ``data``; the rows are then found and put aside like any that cannot be stored.
-    """
-    if written < outcome.written:
-        message = "A trigger kept %d of %d rows out of %s without an error." % (
-            outcome.written - written, outcome.written, work.table.name,
-        )  # fmt: skip
-        raise StatementFailed(message, "data", advice="Look for a trigger that returns NULL.")
 
 
 def _vacate(db: Any, work: Work, sql: Phrases) -> None:
