@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "mutation")]
 
-import catalogue  # noqa: E402 -- found in the folder that the line above names
+import mutant_catalogue  # noqa: E402 -- found in the folder that the line above names
 import pgserver  # noqa: E402
 from mutant import Mutant, NoMutant  # noqa: E402
 
@@ -62,7 +62,7 @@ class CannotTell(Exception):
 def main(arguments: list[str]) -> int:
     """Run the mutants that are named, or all; returns the exit code."""
     options = _parse(arguments)
-    wanted = [catalogue.BY_NAME[name] for name in options.name] or list(catalogue.MUTANTS)
+    wanted = [mutant_catalogue.BY_NAME[name] for name in options.name] or list(mutant_catalogue.MUTANTS)
     results = _load(options.results)
     started = time.monotonic()
     with servers() as folders:
@@ -108,9 +108,9 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument("--table", type=Path, default=Path("docs/docsite/rst/mutants.rst"), help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, default=Path(".cache/mutants.json"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.name if name not in catalogue.BY_NAME]
+    unknown = [name for name in options.name if name not in mutant_catalogue.BY_NAME]
     if unknown:
-        parser.error(f"no such mutant: {unknown[0]}; there are: {', '.join(catalogue.BY_NAME)}")
+        parser.error(f"no such mutant: {unknown[0]}; there are: {', '.join(mutant_catalogue.BY_NAME)}")
     return options
 
 
@@ -185,7 +185,9 @@ def _fingerprint(mutant: Mutant) -> str:
 def _load(path: Path) -> dict[str, Any]:
     """What earlier runs found about mutants that are still the same."""
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    same = (mutant for mutant in catalogue.MUTANTS if known.get(mutant.name, {}).get("of") == _fingerprint(mutant))
+    same = (
+        mutant for mutant in mutant_catalogue.MUTANTS if known.get(mutant.name, {}).get("of") == _fingerprint(mutant)
+    )
     return {mutant.name: known[mutant.name] for mutant in same}
 
 
@@ -205,13 +207,13 @@ def table(results: dict[str, Any]) -> str:
 
     :raises CannotTell: a mutant has not been run.
     """
-    missing = [mutant.name for mutant in catalogue.MUTANTS if mutant.name not in results]
+    missing = [mutant.name for mutant in mutant_catalogue.MUTANTS if mutant.name not in results]
     if missing:
         raise CannotTell("not run as they are now: %s" % ", ".join(missing))
     lines = [".. list-table::", "  :header-rows: 1", "  :widths: 20 40 40", ""]
     lines += ["  * - Promise", "    - What the mutant does", "    - Noticed by"]
     promise = None
-    for mutant in catalogue.MUTANTS:
+    for mutant in mutant_catalogue.MUTANTS:
         lines += [
             "  * - %s" % (mutant.promise if mutant.promise != promise else ""),
             "    - %s (``%s``)" % (mutant.says.replace("*", "\\*"), mutant.name),

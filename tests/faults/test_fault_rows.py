@@ -118,7 +118,7 @@ def test_a_transaction_that_stays_open_holds_up_nobody_but_itself(shop: Shop, se
                 waits(lambda: wanted <= heads(above), "others' sales")
                 assert "open" not in heads(above)
                 held = json.loads(hosts.run(archive, "status", "--config", service.config, "--json").stdout)
-                assert held["child"]["oldest_transaction"]["seconds"] > 1
+                assert held["child"]["oldest_transaction"]["seconds"] > 0
                 idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONSALESTRANS\" VALUES ('open', 1, 5, '')")
                 idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONPAYMENTTRANS\" VALUES ('open', 1, 5, '1')")
             note(shop, "open")

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import catalogue
+import mutant_catalogue
 import pgserver
 import pytest
 from mutant import Switch
 
 _said: dict[str, Any] = {"noticed": None, "passed": 0, "on": False}
 _name = os.environ.get("RETAIL_MUTANT")
-_switch = Switch(catalogue.BY_NAME[_name]) if _name else None
+_switch = Switch(mutant_catalogue.BY_NAME[_name]) if _name else None
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 
-import catalogue  # noqa: E402 -- found in the folder that the line above names
+import mutant_catalogue  # noqa: E402 -- found in the folder that the line above names
 from mutant import PACKAGE, Mutant, NoMutant, Switch  # noqa: E402
 
 ROOT = HERE.parents[1]
@@ -29,7 +29,7 @@ def runner() -> ModuleType:
     return importlib.import_module("mutants")
 
 
-@pytest.mark.parametrize("mutant", catalogue.MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", mutant_catalogue.MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_changes_the_product_as_it_is_today(mutant: Mutant) -> None:
     source = mutant.path.read_text(encoding="utf-8")
     assert mutant.change(source) != source
@@ -39,18 +39,18 @@ def test_a_mutant_changes_the_product_as_it_is_today(mutant: Mutant) -> None:
 
 
 def test_no_two_mutants_share_a_name() -> None:
-    assert len(catalogue.BY_NAME) == len(catalogue.MUTANTS)
+    assert len(mutant_catalogue.BY_NAME) == len(mutant_catalogue.MUTANTS)
 
 
 def test_a_phrase_that_is_gone_is_an_error() -> None:
-    mutant = dataclasses.replace(catalogue.MUTANTS[0], edits=(("this stands nowhere", ""),))
+    mutant = dataclasses.replace(mutant_catalogue.MUTANTS[0], edits=(("this stands nowhere", ""),))
     with pytest.raises(NoMutant, match="has 0 times, not once"):
         mutant.change(mutant.path.read_text(encoding="utf-8"))
 
 
 def test_the_table_says_what_every_mutant_came_to(runner: ModuleType) -> None:
     table = (ROOT / "docs" / "docsite" / "rst" / "mutants.rst").read_text(encoding="utf-8")
-    assert [mutant.name for mutant in catalogue.MUTANTS if f"(``{mutant.name}``)" not in table] == []
+    assert [mutant.name for mutant in mutant_catalogue.MUTANTS if f"(``{mutant.name}``)" not in table] == []
     assert "a test is missing" not in table
 
 
@@ -63,9 +63,9 @@ CELL = (
 def test_a_mutant_is_noticed_by_the_test_that_knows_its_promise_alone(runner: ModuleType, pg_server: Any) -> None:
     """The whole way, in processes of their own: switched on, noticed or not, and said."""
     folders = dict.fromkeys("ab", str(pg_server.directory))
-    noticed = dataclasses.replace(catalogue.BY_NAME["policy-reversed"], tests=(CELL,))
+    noticed = dataclasses.replace(mutant_catalogue.BY_NAME["policy-reversed"], tests=(CELL,))
     assert runner.run(noticed, folders)["noticed"] == CELL
-    unnoticed = dataclasses.replace(catalogue.BY_NAME["package-unchecked"], tests=(CELL,))
+    unnoticed = dataclasses.replace(mutant_catalogue.BY_NAME["package-unchecked"], tests=(CELL,))
     assert runner.run(unnoticed, folders)["noticed"] is None
 
 
@@ -74,5 +74,5 @@ def test_a_mutant_of_what_has_been_imported_is_an_error() -> None:
     finders = list(sys.meta_path)
     importlib.import_module(f"{PACKAGE}._sync.rules")
     with pytest.raises(NoMutant, match="has been imported before"):
-        Switch(catalogue.BY_NAME["resurrection"])
+        Switch(mutant_catalogue.BY_NAME["resurrection"])
     assert sys.meta_path == finders
