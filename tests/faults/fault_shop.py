@@ -405,7 +405,7 @@ class Service:
             self.process.wait()
 
     def __enter__(self) -> Service:
-        return self.start()
+        return self if self.runs else self.start()
 
     def __exit__(self, *exc_info: Any) -> None:
         self.end()
