@@ -138,7 +138,8 @@ def test_the_second_of_two_tills_from_one_image_is_refused_and_the_first_goes_on
         second = Service(archive, clone.write_configuration(tmp_path / "clone.json"), tmp_path / "clone.out")
         earlier = set(shop.books.sales)
         tills = [Till(shop, shop.facts["child"], 7, 0.1), Till(clone, clone.facts["child"], 7, 0.1)]
-        with service.start(), at_work(tills):
+        service.start()
+        with at_work(tills):
             waits(lambda: tills[0].done > 3 and tills[1].done > 3, "sales of both")
             waits(lambda: (set(shop.books.sales) & at_parent(shop)) > earlier, "a session of the first")
             with second:
