@@ -263,6 +263,43 @@ class RetailModule:
         facts = {"steps": plan.titles, "pending": plan.pending, "statements": self.statements}
         self.ansible.exit_json(changed=plan.changed, **{**facts, **result})
 
+    def exit_all(
+        self,
+        what: str,
+        reports: Sequence[Any],
+        document: Callable[[Any], dict[str, Any]],
+        together: tuple[str, Plan] | None = None,
+    ) -> None:
+        """End a module that looked after many at once: those that failed are named, and the others have been done.
+
+        :param what: what they are, for the message: "registers".
+        :param reports: one for each, with its name, plan, changed, warnings, statements and error.
+        :param document: gives its part of the result.
+        :param together: a title, and the plan of what was done once for all of them.
+        """
+        parts = [together] if together else []
+        steps = together[1].titles if together else [title for one in reports for title in one.plan.titles]
+        for one in reports:
+            for text in one.warnings:
+                self.ansible.warn("%s: %s" % (one.name, text))
+        result: dict[str, Any] = {
+            "changed": any(plan.changed for _title, plan in parts) or any(one.changed for one in reports),
+            "steps": steps,
+            "targets": [document(one) for one in reports],
+            "statements": sum(one.statements for one in reports),
+        }
+        if self.diff_mode:
+            parts += [(one.name, one.plan) for one in reports]
+            result["diff"] = [
+                {"before_header": title, "after_header": title, **plan.diff()} for title, plan in parts if plan.changed
+            ]
+        failed = ["%s: %s" % (one.name, one.error) for one in reports if one.error is not None]
+        if failed:
+            message = "%d of %d %s failed. %s" % (len(failed), len(reports), what, "; ".join(failed))
+            advice = "What to do stands beside each of them."
+            self.ansible.fail_json(msg=message, error=message, advice=advice, **result)
+        self.ansible.exit_json(**result)
+
     def fail(self, error: RetailError, exception: str = "", plan: Plan | None = None) -> None:
         """End the module with the error's message and advice, and with what was done before it.
 

@@ -462,30 +462,13 @@ def converge_all(module: RetailModule) -> None:
     """The same for each of the targets; one that fails does not stop the others."""
     wanted = [declared(module, given) for given in module.params["targets"]]
     reports = distributing.distribute_all(wanted, module.check_mode, module.params["workers"])
-    for report in reports:
-        for text in report.warnings:
-            module.ansible.warn("%s: %s" % (report.order.name, text))
-    result: dict[str, Any] = {
-        "changed": any(report.changed for report in reports),
-        "steps": [title for report in reports for title in report.plan.titles],
-        "targets": [document(report) for report in reports],
-        "statements": sum(report.statements for report in reports),
-    }
-    if module.diff_mode:
-        parts = [(report.order.name, report.plan) for report in reports if report.plan.changed]
-        result["diff"] = [{"before_header": name, "after_header": name, **plan.diff()} for name, plan in parts]
-    failed = [report for report in reports if report.error is not None]
-    if failed:
-        listed = "; ".join("%s: %s" % (report.order.name, report.error) for report in failed)
-        message = "%d of %d channel databases failed. %s" % (len(failed), len(reports), listed)
-        module.ansible.fail_json(msg=message, error=message, advice="What to do stands beside each of them.", **result)
-    module.ansible.exit_json(**result)
+    module.exit_all("channel databases", reports, document)
 
 
 def document(report: Report) -> dict[str, Any]:
     """One channel database in the module's result."""
     return {
-        "name": report.order.name,
+        "name": report.name,
         "changed": report.changed,
         "failed": report.error is not None,
         "msg": str(report.error or ""),

@@ -363,14 +363,13 @@ advice:
   sample: "Run the scheduler job 1095 for this store first."
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..module_utils._engine import RetailError
 from ..module_utils._module import ACCESS, RetailModule, connection_spec
 from ..module_utils._offline import offline_db, registers
 from ..module_utils._offline.registers import Register, Report
-from ..module_utils._plan import Plan
 
 TARGET: dict[str, Any] = {
     "register_id": {"type": "str", "required": True},
@@ -448,29 +447,13 @@ def converge_all(module: RetailModule) -> None:
         module.ansible.exit_json(changed=False, steps=[], targets=[], statements=0)
     wanted = [declared(module, given) for given in module.params["targets"]]
     reports, together = registers.converge_all(wanted, module.check_mode, module.params["workers"])
-    for report in reports:
-        for text in report.warnings:
-            module.ansible.warn("%s: %s" % (report.register.identity.name, text))
-    result: dict[str, Any] = {
-        "changed": together.changed or any(report.changed for report in reports),
-        "steps": together.titles,
-        "targets": [document(report) for report in reports],
-        "statements": sum(report.statements for report in reports),
-    }
-    if module.diff_mode:
-        result["diff"] = diffs(reports, together)
-    failed = [report for report in reports if report.error is not None]
-    if failed:
-        listed = "; ".join("%s: %s" % (report.register.identity.name, report.error) for report in failed)
-        message = "%d of %d registers failed. %s" % (len(failed), len(reports), listed)
-        module.ansible.fail_json(msg=message, error=message, advice="What to do stands beside each of them.", **result)
-    module.ansible.exit_json(**result)
+    module.exit_all("registers", reports, document, ("the channel database", together))
 
 
 def document(report: Report) -> dict[str, Any]:
     """One register in the module's result."""
     return {
-        "name": report.register.identity.name,
+        "name": report.name,
         "changed": report.changed,
         "failed": report.error is not None,
         "msg": str(report.error or ""),
@@ -479,13 +462,6 @@ def document(report: Report) -> dict[str, Any]:
         "pending": report.plan.pending,
         **{name: report.facts[name] for name in ("profile", "tables", "peer_guid")},
     }
-
-
-def diffs(reports: Sequence[Report], together: Plan) -> list[dict[str, Any]]:
-    """Ansible's diff, a part for the channel database and one for each register that changes."""
-    parts = [("the channel database", together)]
-    parts += [(report.register.identity.name, report.plan) for report in reports]
-    return [{"before_header": title, "after_header": title, **plan.diff()} for title, plan in parts if plan.changed]
 
 
 if __name__ == "__main__":

@@ -56,6 +56,10 @@ class Report:
     trace: str = ""
 
     @property
+    def name(self) -> str:
+        return self.order.name
+
+    @property
     def changed(self) -> bool:
         """Whether something was changed, or would be; of a run that failed, whether it had done anything."""
         return self.plan.done > 0 if self.error is not None else self.plan.changed

@@ -69,6 +69,10 @@ class Report:
     trace: str = ""
 
     @property
+    def name(self) -> str:
+        return self.register.identity.name
+
+    @property
     def changed(self) -> bool:
         """Whether something was changed, or would be; of a run that failed half-way, whether it had begun."""
         return self.plan.changed and self.begun
