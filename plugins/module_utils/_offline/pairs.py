@@ -165,15 +165,6 @@ def _plan_locked(held: contextlib.ExitStack, request: Request, timeout: float) -
     return result
 
 
-def lock_all(held: contextlib.ExitStack, request: Request, timeout: float) -> None:
-    """Nobody else provisions on either side, and the pair has no sessions.
-
-    :raises RetailError: somebody was busy for longer than ``timeout`` seconds.
-    """
-    _lock_provisioning(held, request, timeout)
-    take_sessions(held, request.parent.db, request.child.db, scopes_of(request.child.db), timeout)
-
-
 def _lock_provisioning(held: contextlib.ExitStack, request: Request, timeout: float) -> None:
     if request.shared is not None:
         request.shared.begin()
