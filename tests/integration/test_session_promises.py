@@ -65,6 +65,28 @@ def test_rows_and_anchor_stand_or_fall_together(
     assert rows(pair.parent, "SALE") == [(1, "a")]
 
 
+def test_a_conflict_whose_row_lands_twice_is_recorded_once(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A landing that was cut off goes on with the version that it had come to, so that row lands again."""
+    _put(pair.parent, "CUSTOMER", 1, "a")
+    pair.settle()
+    pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child' WHERE "ID" = 1""")
+    pair.parent.execute("""DELETE FROM ax."CUSTOMER" WHERE "ID" = 1""")
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 1)  # lands by itself
+
+    def killed(*_arguments: Any, **_options: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landed, "apply_all", killed)
+        with pytest.raises(Killed):
+            pair.run(BOTH)
+    pair.parent.execute("SELECT pg_advisory_unlock_all()")  # as the server does when a connection ends
+    again = pair.run(BOTH)
+    assert _conflicts(pair.parent) == [("parent", '{"ID":1,"NAME":"child"}', None)]
+    assert again.up.outcome.conflicts == 1
+    assert rows(pair.child, "CUSTOMER") == []
+
+
 def test_a_deadlock_with_the_pos_is_tried_again(pair: World, other_client: Callable[[str], Database]) -> None:
     """The POS locks two rows in the other order than the session does; the session is the one that gives way."""
     for number in (1, 2):

@@ -87,6 +87,7 @@ def apply_all(way: Way, mark: Any, acked: Anchor, without: frozenset[Source], wi
     by_name = {str(shared.name): shared for shared in way.tables}
     headers = [(int(sequence), json.loads(header)) for sequence, header in landed]
     further = going_up(way) if way.upload and headers else frozenset()
+    twice_from = _read_twice_from(headers)
     track_all = way.upload or (any(fields["load"] for _sequence, fields in headers) and goes_further(way))
     for part in _with_care(headers, list(by_name)) if with_care else _as_they_came(headers):
         shared = by_name[part.fields["table"]]
@@ -98,6 +99,8 @@ def apply_all(way: Way, mark: Any, acked: Anchor, without: frozenset[Source], wi
         columns, said = part.fields["columns"], part.fields.get("anew")
         work = make_work(way, shared, columns, mark, known, bodies, key, absent, said)
         work = replace(work, track_all=track_all, goes_further=shared.name in further, only=part.only)
+        if work.window_from is not None:
+            work = replace(work, window_from=min(work.window_from, twice_from.get(str(shared.name), work.window_from)))
         outcome = receiver.engine.applying.apply_batch(receiver, work)
         if outcome.held_at is not None:
             outcome.held_at = max(int(outcome.held_at), part.fields.get("floor", 0))
@@ -140,6 +143,18 @@ def _with_care(headers: list[tuple[int, dict[str, Any]]], order: list[str]) -> I
             yield replace(whole[name], only="images")
         else:
             yield from _as_they_came(tables[name])
+
+
+def _read_twice_from(headers: list[tuple[int, dict[str, Any]]]) -> dict[str, int]:
+    """From which version on rows of a table may have landed twice: a landing that was cut off goes on with the version that it
+    had come to. The window has to know such a row by its second time, or what became of it would be recorded twice."""
+    first: dict[str, Any] = {}
+    found: dict[str, int] = {}
+    for _sequence, fields in headers:
+        name, start = fields["table"], fields.get("start")
+        if first.setdefault(name, fields.get("read")) != fields.get("read") and start is not None:
+            found[name] = min(start, found.get(name, start))
+    return found
 
 
 def _one_go(batches: list[tuple[int, dict[str, Any]]]) -> bool:
