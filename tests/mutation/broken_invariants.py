@@ -187,6 +187,14 @@ MUTANTS = (
         (MATRIX,),
     ),
     Mutant(
+        "conflict-recorded-twice",
+        "7 Nothing is silently overwritten",
+        "A conflict whose row lands a second time, since its landing was cut off, is kept a second time.",
+        "_sync.landed",
+        (("    twice_from = _read_twice_from(headers)\n", "    twice_from = {}\n"),),
+        (PROMISES + "test_a_conflict_whose_row_lands_twice_is_recorded_once",),
+    ),
+    Mutant(
         "policy-reversed",
         "7 Nothing is silently overwritten",
         "The side that the policy names loses.",
