@@ -251,6 +251,10 @@ class History:
 
     def _wrote(self, work: Work, table: str, number: int, before: int | None) -> None:
         work.writes.append((number, before))
+        if table == "ITEM" and not state.is_provisioned(work.db):
+            # In a table that only goes down, what stands there before the register is provisioned is nobody's edit: the load
+            # puts the parent's rows in its place, and nothing is kept.
+            self.ledger.forgiven.add(number)
         if table == "CUSTOMER":
             work.customers.append(number)
 
