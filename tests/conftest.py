@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,12 +15,25 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
+#: The variable that names a SQL Server for the tests that need one: an ODBC connection string.
+MSSQL = "RETAIL_TEST_MSSQL"
+
 pytest_plugins = ["databases", "session_world", "register_world"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let a terminated run clean up as an interrupted one does: fixtures hold whole database servers."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a SQL Server is skipped where the environment names none."""
+    if os.environ.get(MSSQL):
+        return
+    skip = pytest.mark.skip(reason="%s names no SQL Server" % MSSQL)
+    for item in items:
+        if item.get_closest_marker("mssql"):
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

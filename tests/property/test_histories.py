@@ -19,14 +19,15 @@ from typing import Any
 import fleet_machine
 import pytest
 from fleet import Workshop
-from fleet_engines import MssqlServer, PostgresServer, chosen_engine
+from fleet_engines import MssqlServer, PostgresServer
 from fleet_history import History
+from integration import mssql_world
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["postgresql", pytest.param("mssql", marks=mssql_world.needs_server)])
 def workshop(request: pytest.FixtureRequest) -> Iterator[Workshop]:
-    """On the SQL Server that the environment names, else on PostgreSQL."""
-    if chosen_engine() == "mssql":
+    """On a throw-away PostgreSQL, and on the SQL Server that the environment names."""
+    if request.param == "mssql":
         server: Any = MssqlServer()
     else:
         server = PostgresServer(request.getfixturevalue("pg_server"))
