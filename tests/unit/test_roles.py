@@ -35,6 +35,8 @@ VIEWS = {
         "channel_server",
         "channel_database",
         "channel_engine",
+        "channel_driver",
+        "channel_encrypt",
         "service_name",
         "store_server",
         "on_control_node",
@@ -65,10 +67,11 @@ all:
       vars: {retail_sync_login_user: sync, retail_sync_login_password: of-store, retail_pos_users: [till]}
     pos_registers:
       hosts:
-        houston-01: {retail_store_id: HOUSTON, retail_register_id: "000001"}
+        houston-01: {retail_store_id: HOUSTON, retail_register_id: "000001", retail_driver: FreeTDS, retail_encrypt: strict}
         boston-01: {retail_store_id: BOSTON, retail_register_id: "000001", ansible_host: 192.0.2.3,
                     retail_run_on_control_node: true}
-        boston-02: {retail_store_id: BOSTON, retail_register_id: "000002", retail_channel_server: other.example.com}
+        boston-02: {retail_store_id: BOSTON, retail_register_id: "000002", retail_channel_server: other.example.com,
+                    retail_driver: FreeTDS}
         boston-03: {retail_store_id: BOSTON, retail_register_id: "000003", ansible_connection: winrm, ansible_host: 192.0.2.4}
         boston-04: {retail_store_id: BOSTON, retail_register_id: "000004", ansible_shell_type: powershell,
                     retail_pos_config_path: /mnt/boston-04/POS.exe.config}
@@ -154,7 +157,8 @@ def seen(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def play(repository: Path, folder: Path, name: str) -> dict[str, Any]:
     """A play that writes down how a role's variables come out."""
     prefix = "" if name == "hq" else name + "_"
-    pairs = ", ".join("'%s': %s%s" % (view, prefix, view) for view in VIEWS[name])
+    # What a module is not given at all is written down as null.
+    pairs = ", ".join("'{0}': {1}{0} if {1}{0} != omit else none".format(view, prefix) for view in VIEWS[name])
     return {
         "name": "See how the variables of %s come out" % name,
         "hosts": "hq" if name == "hq" else name + "s",
@@ -246,6 +250,13 @@ def test_a_register_is_reached_from_where_the_work_is_done(seen: dict[str, dict[
 
 def test_what_a_register_says_itself_comes_first(seen: dict[str, dict[str, Any]]) -> None:
     assert seen["boston-02"]["channel_server"] == "other.example.com"
+
+
+def test_the_driver_of_one_engine_is_none_for_the_other(seen: dict[str, dict[str, Any]]) -> None:
+    houston, boston = seen["houston-01"], seen["boston-02"]
+    assert (houston["channel_engine"], boston["channel_engine"]) == ("postgresql", "mssql")
+    assert (houston["channel_driver"], houston["channel_encrypt"]) == (None, None)
+    assert boston["channel_driver"] == "FreeTDS"
 
 
 def test_a_windows_register_is_looked_after_from_the_control_node(seen: dict[str, dict[str, Any]]) -> None:
