@@ -1,18 +1,16 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SQL Server speaker: every statement that it can say is T-SQL, and says what it should."""
+"""The SQL Server speaker: its statements say what they should. That they are T-SQL is for test_mssql_statements.py."""
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlglot
+from mssql_said import NAME, TABLE, Recorder, applied, extract, work
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
@@ -21,7 +19,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._errors impor
     UnsupportedName,
     UnsupportedType,
 )
-from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, TableName
 from ansible_collections.axops.retail.plugins.module_utils._engine._rights import (
     EXECUTE,
     READ,
@@ -29,269 +27,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._rights impor
     WRITE,
     Securable,
 )
-from ansible_collections.axops.retail.plugins.module_utils._engine._wire import Extract, Work
 from ansible_collections.axops.retail.plugins.module_utils._schema import package
-from ansible_collections.axops.retail.plugins.module_utils._sync import metadata, rules
-
-NAME = TableName("ax", "INVENT]TABLE")
-TABLE = Table(
-    NAME,
-    tuple(
-        Column.parse(name, text)
-        for name, text in {
-            "ITEMID": "nvarchar(20) not null",
-            "DATAAREAID": "nvarchar(4) not null default 'DAT'",
-            "PRICE": "numeric(32,16) not null default 0",
-            "MODIFIED": "datetime not null default getutcdate()",
-            "DAY": "date",
-            "AT": "time",
-            "WEIGHT": "float",
-            "FLAG": "bit",
-            "PICTURE": "image",
-            "NOTE": "ntext",
-            "OLDNOTE": "text",
-            "SHAPE": "xml",
-            "PAID": "money",
-            "ROWVERSION": "timestamp not null",
-            "REPLICATIONCOUNTER": "int identity not null",
-        }.items()
-    ),
-    ("ITEMID", "DATAAREAID"),
-    (("PRICE", "ITEMID"),),
-    (("MODIFIED",),),
-)
-ONLY_KEYS = Table(TableName("ax", "LINK"), (Column("A", "bigint", False), Column("B", "date", False)), ("A", "B"))
-
-
-class Recorder:
-    """Writes down what would be said to the server; answers as a server with one row of each outcome would."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.target = Target("mssql", database="RetailChannel")
-
-    def execute(self, sql: str, *parameters: Any) -> int:
-        assert sql.count("?") == len(parameters)
-        self.said.append(sql)
-        return 1
-
-    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        self.execute(sql, *parameters)
-        outcomes = [("write", 2, 1, None), ("conflict", 1, 0, None), ("held", 1, 0, 7), ("same", 1, 0, None)]
-        if sql.startswith("SELECT 0 AS n, COUNT"):
-            return [(0, 1, 1), (1, 1, 1)]
-        return outcomes if sql.startswith("SELECT act") else []
-
-    def row(self, sql: str, *parameters: Any) -> tuple[Any, ...]:
-        self.execute(sql, *parameters)
-        return ("ON", True, "SIMPLE", "CHECKSUM", False, False)
-
-    def value(self, sql: str, *parameters: Any) -> Any:
-        self.execute(sql, *parameters)
-        # every row that was written is there
-        return 2 if sql.startswith("SELECT COUNT(*) FROM") else None
-
-
-def extract(**changes: Any) -> Extract:
-    facts = {"table": TABLE, "columns": TABLE.travelling_columns, "low": 255, "seen": None, "not_origin": 0}
-    return Extract(**{**facts, **changes})
-
-
-def work(table: Table = TABLE, **changes: Any) -> Work:
-    facts: dict[str, Any] = {
-        "table": table,
-        "columns": table.travelling_columns,
-        "decide": rules.download(True),
-        "upload": False,
-        "peer": 0,
-        "scope": "Prices",
-        "parent_wins": True,
-        "bodies": "SELECT body FROM [dbo].[sync_staging] WHERE peer_id = ?",
-        "body_parameters": (0,),
-        "acked": 17,
-    }
-    return Work(**{**facts, **changes})
-
-
-def applied(one: Work) -> list[str]:
-    db = Recorder()
-    mssql.applying.apply_batch(db, one)
-    return db.said
-
-
-def read_statements() -> list[str]:
-    db = Recorder()
-    mssql.tables.read(db)
-    mssql.tables.read(db, [NAME])
-    mssql.tables.schemas(db)
-    mssql.tracking.read(db)
-    mssql.databases.exists(db, "x")
-    mssql.databases.list(db)
-    mssql.databases.options(db)
-    mssql.access.read(db, db, ["POSUsers"], {})
-    mssql.access._compare(db, {"pos": "secret"})
-    mssql.marks.low_age(db)
-    return [*db.said, mssql.marks._LOW, mssql.marks._CURRENT, mssql.marks._FORK, mssql.marks._BIRTH]
-
-
-def change_statements() -> list[str]:
-    db = Recorder()
-    extracts = [extract(), extract(low=None), extract(base=-1, with_deletes=False)]
-    mssql.changes.probe(db, extracts)
-    mssql.changes.backlog(db, [extract(), extract(with_deletes=False)])
-    mssql.changes.count(db, [NAME, ONLY_KEYS.name])
-    db.said += [mssql.changes.query(one) for one in extracts]
-    parts = [mssql.changes._wanted(one) for one in extracts]
-    return [*db.said, *("SELECT 1 AS n FROM [dbo].[t] AS t WHERE " + part for part in parts)]
-
-
-def apply_statements() -> list[str]:
-    upload = work(
-        decide=rules.upload(3), upload=True, peer=3, window_from=99, without=frozenset({(0, 4), (0, 5), (7, -1)})
-    )
-    return applied(work()) + applied(upload) + applied(work(ONLY_KEYS, decide=rules.download(False), track_all=False))
-
-
-def table_statements() -> list[str]:
-    tables = mssql.tables
-    column = Column.parse("NEW", "nvarchar(30) not null default 'it''s'")
-    wide = Column.parse("WIDE", "bigint")
-    return [
-        *tables.create(TABLE),
-        *tables.create_schema("o'x"),
-        *(statement for table in metadata.TABLES for statement in tables.create(table)),
-        *tables.add_columns(NAME, [column, wide, Column.parse("D", "int default 0")]),
-        *tables.alter_column(NAME, column),
-        *tables.alter_column(NAME, wide),
-        *tables.add_unique(NAME, ["PRICE"]),
-        *tables.add_index(NAME, ["PRICE", "DAY"]),
-        *tables.drop(NAME),
-    ]
-
-
-def tracking_statements() -> list[str]:
-    tracking = mssql.tracking
-    return [*tracking.create(TABLE), *tracking.create(ONLY_KEYS), *tracking.drop(NAME), tracking.track_existing(TABLE)]
-
-
-def access_statements() -> list[str]:
-    access, one = mssql.access, [Securable("schema", "ax"), Securable("schema", "dbo")]
-    return [
-        *access.create_role("POS'Users"),
-        *access.create_login("pos", "it's ] secret"),
-        *access.set_password("pos", "x'y"),
-        *access.create_user("pos"),
-        *access.create_user("SERVER\\POSUsers"),
-        *access.add_member("POSUsers", "pos"),
-        *access.remove_member("POSUsers", "pos"),
-        *access.reconnect_user("pos"),
-        *access.drop_user("pos"),
-        *access.drop_login("pos"),
-        *access.grant("POSUsers", {"select", "insert"}, one),
-        *access.revoke("POSUsers", {"execute"}, one),
-        *access.grant("POSUsers", {"select"}, [Securable.table(NAME)]),
-    ]
-
-
-def database_statements() -> list[str]:
-    databases = mssql.databases
-    wanted = {"allow_snapshot_isolation": "on", "recovery": "simple", "page_verify": "checksum", "auto_close": "off"}
-    wanted.update(compatibility_level="150", data_size="512MB", log_max_size="unlimited", log_growth="10%")
-    made = {"data_path": "D:\\it's.mdf", "log_path": "D:\\log.ldf", "collation": "Latin1_General_CI_AS"}
-    statements = [
-        *databases.create("Ret'ail]"),
-        *databases.drop("Ret'ail]"),
-        *databases.set_options("Ret'ail]", wanted),
-    ]
-    # sqlglot knows neither files nor collations in CREATE DATABASE; their text is compared below.
-    [said] = databases.create("R]", made)
-    assert said == (
-        "IF DB_ID(N'R]') IS NULL CREATE DATABASE [R]]] ON PRIMARY (NAME = [R]]], FILENAME = N'D:\\it''s.mdf') "
-        "LOG ON (NAME = [R]]_log], FILENAME = N'D:\\log.ldf') COLLATE Latin1_General_CI_AS"
-    )
-    return statements
-
-
-def everything() -> list[str]:
-    return [
-        *read_statements(),
-        *change_statements(),
-        *apply_statements(),
-        *table_statements(),
-        *tracking_statements(),
-        *access_statements(),
-        *database_statements(),
-    ]
-
-
-# ---- sqlglot reads single statements; what stands inside a batch is taken out of it first
-
-_GUARD = re.compile(
-    r"^IF (?:NOT EXISTS \(SELECT .*? AND name = N'(?:[^']|'')*'\)|NOT EXISTS \(SELECT 1 FROM sys\.server_principals "
-    r"WHERE name = N'(?:[^']|'')*'\)|[A-Z_]+\((?:N'(?:[^']|'')*'(?:, )?)+\) IS (?:NOT )?NULL) (?=[A-Z])"
-)
-_LITERAL = re.compile(r"N'((?:[^']|'')*)'")
-_RUN = re.compile(r"^EXEC \(N'((?:[^']|'')*)'\)$")
-_PART = re.compile(r"(?:'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|[^';\[])+")
-_TRIGGER = re.compile(r"^(CREATE TRIGGER .*?) AS BEGIN (.*) END$", re.DOTALL)
-#: What sqlglot keeps as text: procedure calls, the ends of blocks, and DDL that is SQL Server's alone.
-_KEPT_AS_TEXT = (
-    "END",
-    "EXEC",
-    "SET",
-    "DROP TRIGGER",
-    "ALTER",
-    "GRANT",
-    "REVOKE",
-    "CREATE LOGIN",
-    "CREATE USER",
-    "CREATE ROLE",
-    "DROP USER",
-    "DROP LOGIN",
-)
-
-
-def statements_in(batch: str) -> Iterator[str]:
-    """The single statements of a batch: behind its guard, inside BEGIN … END, inside a text that it runs."""
-    batch = _GUARD.sub("", batch).strip()
-    if batch.startswith("BEGIN "):
-        batch = batch[len("BEGIN ") : -len(" END")]
-    run = _RUN.match(batch) or (
-        _LITERAL.search(batch) if batch.startswith("DECLARE @statement nvarchar(max) = N'") else None
-    )
-    if run and run.group(1):
-        yield from statements_in(run.group(1).replace("''", "'"))
-        return
-    trigger = _TRIGGER.match(batch)
-    if trigger:
-        yield from (part.strip() for part in _PART.findall(trigger.group(2)) if not part.strip().startswith("IF "))
-        return
-    yield from (part.strip() for part in _PART.findall(batch))
-
-
-@pytest.fixture(scope="module")
-def parsed() -> list[tuple[str, sqlglot.exp.Expression]]:
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)
-    found = []
-    for batch in everything():
-        for statement in statements_in(batch):
-            if statement:
-                # T-SQL that sqlglot does not know: existing rows get a new column's default.
-                known = statement.removesuffix(" WITH VALUES")
-                found.append((statement, sqlglot.parse_one(known, dialect="tsql")))
-    return found
-
-
-def test_every_statement_is_t_sql(parsed: list[tuple[str, sqlglot.exp.Expression]]) -> None:
-    as_text = [text for text, tree in parsed if isinstance(tree, sqlglot.exp.Command)]
-    assert [text for text in as_text if not text.startswith(_KEPT_AS_TEXT)] == []
-    assert len(parsed) - len(as_text) > 100
-
-
-def test_nothing_is_said_that_not_every_server_has() -> None:
-    for batch in everything():
-        assert not re.search(r"\b(MERGE|CREATE OR ALTER|STRING_AGG|JSON_OBJECT|IS (NOT )?DISTINCT FROM|LIMIT)\b", batch)
-        assert not re.search(r"\bSET NOCOUNT ON", batch) or "CREATE TRIGGER" in batch
 
 
 def test_names_are_bracketed_and_literals_escaped() -> None:

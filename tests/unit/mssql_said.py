@@ -1,0 +1,297 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the SQL Server speaker says to a server: every statement of it, gathered without one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.axops.retail.plugins.module_utils._engine import _canonical, mssql
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
+from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition, Member, Moves
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._engine._rights import Securable
+from ansible_collections.axops.retail.plugins.module_utils._engine._wire import Extract, Merge, Work
+from ansible_collections.axops.retail.plugins.module_utils._sync import metadata, rules
+
+NAME = TableName("ax", "INVENT]TABLE")
+TABLE = Table(
+    NAME,
+    tuple(
+        Column.parse(name, text)
+        for name, text in {
+            "ITEMID": "nvarchar(20) not null",
+            "DATAAREAID": "nvarchar(4) not null default 'DAT'",
+            "PRICE": "numeric(32,16) not null default 0",
+            "MODIFIED": "datetime not null default getutcdate()",
+            "DAY": "date",
+            "AT": "time",
+            "WEIGHT": "float",
+            "FLAG": "bit",
+            "OWNER": "uniqueidentifier",
+            "COUNTED": "int",
+            "PICTURE": "image",
+            "NOTE": "ntext",
+            "OLDNOTE": "text",
+            "SHAPE": "xml",
+            "PAID": "money",
+            "ROWVERSION": "timestamp not null",
+            "REPLICATIONCOUNTER": "int identity not null",
+        }.items()
+    ),
+    ("ITEMID", "DATAAREAID"),
+    (("PRICE", "ITEMID"),),
+    (("MODIFIED",),),
+)
+#: Rows of one price group, and of the items that a store has.
+FILTER = (
+    Condition("PRICE", ("1", "2")),
+    Condition("ITEMID", member=Member(TableName("ax", "ASSORTED"), "ITEM", (Condition("CHANNEL", ("5",)),))),
+)
+ONLY_KEYS = Table(TableName("ax", "LINK"), (Column("A", "bigint", False), Column("B", "date", False)), ("A", "B"))
+
+
+class Recorder:
+    """Writes down what would be said to the server; answers as a server with one row of each outcome would."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.target = Target("mssql", database="RetailChannel")
+
+    def execute(self, sql: str, *parameters: Any) -> int:
+        assert sql.count("?") == len(parameters)
+        self.said.append(sql)
+        return 1
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        self.execute(sql, *parameters)
+        outcomes = [("write", 2, 1, None), ("conflict", 1, 0, None), ("held", 1, 0, 7), ("same", 1, 0, None)]
+        if sql.startswith("SELECT 0 AS n, COUNT"):
+            return [(0, 1, 1), (1, 1, 1)]
+        return outcomes if sql.startswith("SELECT act") else []
+
+    def row(self, sql: str, *parameters: Any) -> tuple[Any, ...]:
+        self.execute(sql, *parameters)
+        if sql.startswith("SELECT CAST(@@DBTS"):
+            return (7, 8)
+        if "dm_exec_sessions" in sql:
+            return (51, "sa", "HQ01", "AX", "RetailHQ", 60)
+        return ("ON", True, "SIMPLE", "CHECKSUM", False, False)
+
+    def stream(self, sql: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
+        return iter(self.query(sql, *parameters))
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Recorder]:
+        yield self
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        self.execute(sql, *parameters)
+        if "sp_getapplock" in sql or sql == mssql.marks._LOW:
+            return 1
+        # every row that was written is there
+        return 2 if sql.startswith("SELECT COUNT(*) FROM") else None
+
+
+def extract(**changes: Any) -> Extract:
+    facts = {"table": TABLE, "columns": TABLE.travelling_columns, "low": 255, "seen": None, "not_origin": 0}
+    return Extract(**{**facts, **changes})
+
+
+def work(table: Table = TABLE, **changes: Any) -> Work:
+    facts: dict[str, Any] = {
+        "table": table,
+        "columns": table.travelling_columns,
+        "decide": rules.download(True),
+        "upload": False,
+        "peer": 0,
+        "scope": "Prices",
+        "parent_wins": True,
+        "bodies": "SELECT body FROM [dbo].[sync_staging] WHERE peer_id = ?",
+        "body_parameters": (0,),
+        "acked": 17,
+    }
+    return Work(**{**facts, **changes})
+
+
+def applied(one: Work) -> list[str]:
+    db = Recorder()
+    mssql.applying.apply_batch(db, one)
+    return db.said
+
+
+def read_statements() -> list[str]:
+    db = Recorder()
+    mssql.tables.read(db)
+    mssql.tables.read(db, [NAME])
+    mssql.tables.schemas(db)
+    mssql.tracking.read(db)
+    mssql.databases.exists(db, "x")
+    mssql.databases.list(db)
+    mssql.databases.options(db)
+    mssql.databases.check_server(db)
+    mssql.databases.has_options(db)
+    mssql.databases.knows_collation(db, "Latin1_General_CI_AS")
+    mssql.access.read(db, db, ["POSUsers"], {})
+    mssql.access._compare(db, {"pos": "secret"})
+    mssql.tracking.outdated(db)
+    mssql.moves.read(db)
+    return [*db.said, mssql.connect._SETTINGS, mssql.scripts.OPEN_TRANSACTION]
+
+
+def mark_statements() -> list[str]:
+    db = Recorder()
+    with mssql.marks.snapshot(db), mssql.locks.held(db, "a lock"):
+        mssql.locks.share(db, NAME)
+    mssql.marks.current(db)
+    mssql.marks.low_age(db)
+    mssql.marks.holder(db)
+    mssql.marks.incarnation(db)
+    # Where a server does not know its fork, it is known by its birth.
+    return [*db.said, mssql.marks._BIRTH]
+
+
+def change_statements() -> list[str]:
+    db = Recorder()
+    extracts = [
+        extract(),
+        extract(low=None),
+        extract(low=None, filter=FILTER, removes=True),
+        extract(filter=FILTER, sends_strays=True, given=7),
+        extract(base=-1, with_deletes=False, newest_base=9),
+        extract(unchanged=True),
+    ]
+    mssql.changes.probe(db, extracts)
+    mssql.changes.backlog(db, [extract(), extract(with_deletes=False)])
+    mssql.changes.count(db, [NAME, ONLY_KEYS.name], [FILTER, ()])
+    list(mssql.changes.stream(db, extract()))
+    db.said += [mssql.changes.query(one) for one in extracts]
+    parts = [mssql.changes._wanted(one) for one in extracts if not one.filter and one.low is not None]
+    return [*db.said, *("SELECT 1 AS n FROM [dbo].[t] AS t WHERE " + part for part in parts)]
+
+
+def apply_statements() -> list[str]:
+    upload = work(
+        decide=rules.upload(3),
+        upload=True,
+        peer=3,
+        window_from=99,
+        without=frozenset({(0, 4), (0, 5), (7, -1)}),
+        goes_further=True,
+    )
+    only_keys = work(ONLY_KEYS, decide=rules.download(False), track_all=False)
+    parts = [work(only=only, gives_up=True) for only in ("deletions", "images")]
+    return [said for one in (work(), upload, only_keys, *parts) for said in applied(one)]
+
+
+def verify_statements() -> list[str]:
+    """Comparing, merging and mending rows."""
+    db, keys = Recorder(), ['{"k0":"A","k1":"DAT"}']
+    columns = tuple(column for column in TABLE.travelling_columns if column.name != "SHAPE")
+    forms = tuple(mssql.digests.form(column) for column in columns)
+    for one in (
+        _canonical.Digest(TABLE, columns, forms),
+        _canonical.Digest(TABLE, columns, forms, origin=3),
+        _canonical.Digest(TABLE, columns, forms, filter=FILTER),
+    ):
+        mssql.digests.buckets(db, one, 256)
+        mssql.digests.members(db, one, 256, [1, 2])
+        for waiting in (None, extract(), extract(with_deletes=False), extract(filter=FILTER)):
+            with contextlib.suppress(KeyError):  # nothing is there of any key
+                mssql.digests.look(db, one, waiting, keys)
+    for alone in (True, False):
+        mssql.repairs.touch(db, TABLE, keys, True, alone)
+    mssql.repairs.put(db, TABLE, columns, '{"k0":"A"}')
+    mssql.repairs.remove(db, TABLE, keys[0])
+    mssql.repairs.orphans(db, [TABLE, ONLY_KEYS])
+    mssql.repairs.bury(db, TABLE)
+    for acked in (None, (17, None)):
+        mssql.merging.missing(db, Merge(TABLE, (("(SELECT body FROM [dbo].[sync_staging])", (), (0, 1)),), acked))
+    return db.said
+
+
+def table_statements() -> list[str]:
+    tables = mssql.tables
+    column = Column.parse("NEW", "nvarchar(30) not null default 'it''s'")
+    wide = Column.parse("WIDE", "bigint")
+    return [
+        *tables.create(TABLE),
+        *tables.create_schema("o'x"),
+        *(statement for table in metadata.TABLES for statement in tables.create(table)),
+        *tables.add_columns(NAME, [column, wide, Column.parse("D", "int default 0")]),
+        *tables.alter_column(NAME, column),
+        *tables.alter_column(NAME, wide),
+        *tables.add_unique(NAME, ["PRICE"]),
+        *tables.add_index(NAME, ["PRICE", "DAY"]),
+        *tables.drop(NAME),
+    ]
+
+
+def tracking_statements() -> list[str]:
+    tracking = mssql.tracking
+    moves = [Moves(NAME, ("ITEMID", "DATAAREAID"), entering) for entering in (True, False)]
+    return [
+        *tracking.create(TABLE),
+        *tracking.create(ONLY_KEYS),
+        *tracking.drop(NAME),
+        *tracking.renumber(NAME, 5),
+        tracking.track_existing(TABLE),
+        *(statement for one in moves for statement in mssql.moves.create(one, TABLE)),
+        *mssql.moves.drop(moves[0].name),
+        *mssql.moves.renumber(moves[0].name),
+    ]
+
+
+def access_statements() -> list[str]:
+    access, one = mssql.access, [Securable("schema", "ax"), Securable("schema", "dbo")]
+    return [
+        *access.create_role("POS'Users"),
+        *access.create_login("pos", "it's ] secret"),
+        *access.set_password("pos", "x'y"),
+        *access.create_user("pos"),
+        *access.create_user("SERVER\\POSUsers"),
+        *access.add_member("POSUsers", "pos"),
+        *access.remove_member("POSUsers", "pos"),
+        *access.reconnect_user("pos"),
+        *access.drop_user("pos"),
+        *access.drop_login("pos"),
+        *access.grant("POSUsers", {"select", "insert"}, one),
+        *access.revoke("POSUsers", {"execute"}, one),
+        *access.grant("POSUsers", {"select"}, [Securable.table(NAME), Securable("database", "", "RetailChannel")]),
+    ]
+
+
+def database_statements() -> list[str]:
+    databases = mssql.databases
+    wanted = {"allow_snapshot_isolation": "on", "recovery": "simple", "page_verify": "checksum", "auto_close": "off"}
+    wanted.update(compatibility_level="150", data_size="512MB", log_max_size="unlimited", log_growth="10%")
+    made = {"data_path": "D:\\it's.mdf", "log_path": "D:\\log.ldf", "collation": "Latin1_General_CI_AS"}
+    statements = [
+        *databases.create("Ret'ail]"),
+        *databases.drop("Ret'ail]"),
+        *databases.set_options("Ret'ail]", wanted),
+    ]
+    # sqlglot knows neither files nor collations in CREATE DATABASE; their text is compared below.
+    [said] = databases.create("R]", made)
+    assert said == (
+        "IF DB_ID(N'R]') IS NULL CREATE DATABASE [R]]] ON PRIMARY (NAME = [R]]], FILENAME = N'D:\\it''s.mdf') "
+        "LOG ON (NAME = [R]]_log], FILENAME = N'D:\\log.ldf') COLLATE Latin1_General_CI_AS"
+    )
+    return statements
+
+
+def everything() -> list[str]:
+    return [
+        *read_statements(),
+        *mark_statements(),
+        *change_statements(),
+        *apply_statements(),
+        *verify_statements(),
+        *table_statements(),
+        *tracking_statements(),
+        *access_statements(),
+        *database_statements(),
+    ]

@@ -1,0 +1,201 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every statement of the SQL Server speaker is T-SQL, as two parsers that others wrote understand it: sqlglot, which reads
+queries closely and keeps most DDL as text, and sqlfluff, which reads whole batches with what is SQL Server's alone."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mssql_said
+import pytest
+import sqlglot
+from sqlfluff.core import FluffConfig, Linter
+
+from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
+
+everything = mssql_said.everything
+
+# ---- sqlglot reads single statements; what stands inside a batch is taken out of it first
+
+_GUARD = re.compile(
+    r"^IF (?:NOT EXISTS \(SELECT .*? AND name = N'(?:[^']|'')*'\)|NOT EXISTS \(SELECT 1 FROM sys\.server_principals "
+    r"WHERE name = N'(?:[^']|'')*'\)|[A-Z_]+\((?:N'(?:[^']|'')*'(?:, )?)+\) IS (?:NOT )?NULL) (?=[A-Z])"
+)
+_LITERAL = re.compile(r"N'((?:[^']|'')*)'")
+_RUN = re.compile(r"^EXEC \(N'((?:[^']|'')*)'\)$")
+_PART = re.compile(r"(?:'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|[^';\[])+")
+_TRIGGER = re.compile(r"^(CREATE TRIGGER .*?) AS BEGIN (.*) END$", re.DOTALL)
+#: What sqlglot keeps as text: procedure calls, the ends of blocks, and DDL that is SQL Server's alone.
+_KEPT_AS_TEXT = (
+    "END",
+    "EXEC",
+    "SET",
+    "DROP TRIGGER",
+    "ALTER",
+    "GRANT",
+    "REVOKE",
+    "CREATE LOGIN",
+    "CREATE USER",
+    "CREATE ROLE",
+    "DROP USER",
+    "DROP LOGIN",
+)
+
+
+def statements_in(batch: str) -> Iterator[str]:
+    """The single statements of a batch: behind its guard, inside BEGIN … END, inside a text that it runs."""
+    batch = _GUARD.sub("", batch).strip()
+    if batch.startswith("BEGIN "):
+        batch = batch[len("BEGIN ") : -len(" END")]
+    run = _RUN.match(batch) or (
+        _LITERAL.search(batch) if batch.startswith("DECLARE @statement nvarchar(max) = N'") else None
+    )
+    if run and run.group(1):
+        yield from statements_in(run.group(1).replace("''", "'"))
+        return
+    trigger = _TRIGGER.match(batch)
+    if trigger:
+        yield from (part.strip() for part in _PART.findall(trigger.group(2)) if not part.strip().startswith("IF "))
+        return
+    yield from (part.strip() for part in _PART.findall(batch))
+
+
+@pytest.fixture(scope="module")
+def parsed() -> list[tuple[str, sqlglot.exp.Expression]]:
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    found = []
+    for batch in everything():
+        for statement in statements_in(batch):
+            # "SET TRANSACTION ISOLATION LEVEL SNAPSHOT" is too much for it; sqlfluff reads that.
+            if statement and not statement.startswith("SET TRANSACTION"):
+                # T-SQL that sqlglot does not know: existing rows get a new column's default.
+                known = statement.removesuffix(" WITH VALUES")
+                found.append((statement, sqlglot.parse_one(known, dialect="tsql")))
+    return found
+
+
+def test_every_statement_is_t_sql(parsed: list[tuple[str, sqlglot.exp.Expression]]) -> None:
+    as_text = [text for text, tree in parsed if isinstance(tree, sqlglot.exp.Command)]
+    assert [text for text in as_text if not text.startswith(_KEPT_AS_TEXT)] == []
+    assert len(parsed) - len(as_text) > 100
+
+
+def test_nothing_is_said_that_not_every_server_has() -> None:
+    for batch in everything():
+        assert not re.search(r"\b(MERGE|CREATE OR ALTER|STRING_AGG|JSON_OBJECT|IS (NOT )?DISTINCT FROM|LIMIT)\b", batch)
+        assert not re.search(r"\bSET NOCOUNT ON", batch) or "CREATE TRIGGER" in batch
+
+
+# ---- sqlfluff reads whole batches
+
+#: Forms that sqlfluff has no rules for, as Microsoft's documentation has them.
+_BY_HAND = (
+    r"ALTER LOGIN \[\w+\] WITH PASSWORD = N'(?:[^']|'')*'",
+    r"(?:IF EXISTS \(SELECT 1 FROM sys\.server_principals WHERE name = N'\w+'\) )?DROP LOGIN \[\w+\]",
+    r"ALTER TABLE \[\w+\]\.\[\w+\] SET \(LOCK_ESCALATION = DISABLE\)",
+    r"ALTER DATABASE \[[^\]]+\] SET PAGE_VERIFY (?:CHECKSUM|TORN_PAGE_DETECTION|NONE)",
+)
+#: A whole statement in a text; parts of one, which end with a space, are put together by the server.
+_INNER = re.compile(r"N'((?:CREATE|ALTER|GRANT|DROP) (?:[^']|'')*(?:[^' ]|''))'(?!'| \+)")
+
+
+def batches() -> Iterator[str]:
+    """Each batch once, and each text that one of them runs, as sqlfluff reads them: it knows neither a bracket in a name in
+    brackets nor a parameter that is a question mark."""
+    for batch in dict.fromkeys(everything()):
+        plain = batch.replace("]]", "x").replace("?", "@p").removesuffix(" WITH VALUES")
+        yield plain
+        for inner in _INNER.findall(plain):
+            yield inner.replace("''", "'")
+
+
+def complaints(linter: Linter, batch: str) -> list[str]:
+    """What sqlfluff does not understand. A word that it does not know it takes for the call of a procedure."""
+    parsed = linter.parse_string(batch)
+    found = [str(violation) for violation in parsed.violations]
+    tree = parsed.tree
+    for call in tree.recursive_crawl("execute_script_statement") if tree is not None else ():
+        if not call.raw.upper().startswith("EXEC"):
+            found.append("no statement: %s" % call.raw)
+    return found
+
+
+@pytest.fixture(scope="module")
+def linter() -> Linter:
+    return Linter(config=FluffConfig(overrides={"dialect": "tsql"}))
+
+
+def test_every_batch_is_t_sql(linter: Linter) -> None:
+    known = re.compile("(?:%s)$" % "|".join(_BY_HAND))
+    failed = {batch: complaints(linter, batch) for batch in batches() if not known.match(batch)}
+    assert {batch: found for batch, found in failed.items() if found} == {}
+    assert len(failed) > 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "ALTER DATABASE [R] SET SNAPSHOT OVEN",
+        "CREATE LOGIN [a] FORM WINDOWS",
+        "GRANT SELECT OM OBJECT::[ax].[t] TO [r]",
+        "ALTER ROLE [r] ADD MEMER [m]",
+        "CREATE TRIGGER [ax].[t] ON [ax].[u] AFTER INSERT AS BEGIN SELECT FROM WHERE END",
+        "SELECT 1 FROM [t] LEFT JOIN ON [u]",
+    ],
+)
+def test_what_is_not_t_sql_is_noticed(linter: Linter, wrong: str) -> None:
+    assert complaints(linter, wrong)
+
+
+# ---- nothing is left out
+
+#: Files without statements of their own: the driver, errors, names, other people's scripts, phrases.
+_SILENT = ("connect", "errors", "names", "scripts", "types")
+#: Functions that look at what the catalog has answered, which is nothing here, or at texts.
+_READERS = (
+    *("tables.is_table", "tables.of", "tables.table", "tables._column", "tables._type", "access._found"),
+    *("access.needs", "databases.satisfied", "databases._amount", "databases.check_name", "marks.continues"),
+)
+#: It connects with the password.
+_CONNECTS = ("access.password_works",)
+#: What is said to Babelfish alone.
+_SUBSTITUTES = ("digests._swapped",)
+
+
+def test_every_function_that_says_something_was_asked() -> None:
+    folder = Path(mssql.__file__).parent
+    called: set[tuple[str, str]] = set()
+
+    def note(frame, event, _argument) -> None:
+        if event == "call" and Path(frame.f_code.co_filename).parent == folder:
+            called.add((Path(frame.f_code.co_filename).stem, frame.f_code.co_name))
+
+    clear_caches()
+    sys.setprofile(note)
+    try:
+        everything()
+    finally:
+        sys.setprofile(None)
+    defined = {
+        (path.stem, node.name)
+        for path in folder.glob("*.py")
+        if path.stem not in _SILENT
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("__")
+    }
+    missing = {"%s.%s" % one for one in defined - called}
+    assert sorted(missing - {*_READERS, *_CONNECTS, *_SUBSTITUTES}) == []
+
+
+def clear_caches() -> None:
+    """A function that answers from memory is not called."""
+    for module in vars(mssql).values():
+        for function in vars(module).values() if hasattr(module, "__file__") else ():
+            getattr(function, "cache_clear", lambda: None)()
