@@ -44,6 +44,7 @@ options:
   force:
     description:
       - Remove a database, or run scripts on it, although rows in it were not acknowledged or others synchronise with it.
+      - With it, a database that Microsoft's utility has provisioned is removed, too.
       - What only this database has is lost with it, so look at M(axops.retail.retail_sync_info) first.
     type: bool
     default: false
@@ -187,6 +188,9 @@ options:
     type: path
 notes:
   - A run that is cut off is completed by the next one.
+  - A database that Microsoft's utility has provisioned is not upgraded, and no table that Sync Framework tracks is changed, since
+    its registers could upload no more afterwards. Its options and rights are looked after. See O(force) for removing it, and
+    the option O(axops.retail.retail_offline_db#module:take_over).
   - PostgreSQL has no counterpart for row versions; columns of that type are left out there.
   - On SQL Server the login needs the server roles C(dbcreator) and C(securityadmin), and in a database that somebody else
     has made C(db_owner). On PostgreSQL it needs C(CREATEDB) and C(CREATEROLE), and owns what it has made, so use the same
@@ -346,6 +350,7 @@ from ..module_utils._access import plan as access
 from ..module_utils._engine import Database, RetailError, Target
 from ..module_utils._module import ACCESS, RetailModule
 from ..module_utils._offline import channel_removal as removal
+from ..module_utils._offline import taking_over
 from ..module_utils._plan import Plan, Step
 from ..module_utils._schema import channel, package, settings, upgrade, upgrade_plan
 
@@ -451,9 +456,12 @@ class Work:
         if scripts is not None:
             upgrades = upgrade_plan.plan(engine, actual, schema, scripts, params["release"], db)
             self.add_scripts(plan, upgrades, db, wanted)
+        installed = actual.versions.release
+        if db is not None:
+            upgraded = bool(upgrades.runs) or installed != upgrades.release
+            taking_over.check_changes(db, actual.tables, plan, upgraded)
         self.module.disconnect(self.target)
         self.module.apply(plan, self.open)
-        installed = actual.versions.release
         for file in upgrades.changed:
             self.module.ansible.warn("%s was changed since it ran; each customisation runs once." % file)
         self.finish(

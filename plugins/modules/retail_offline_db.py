@@ -90,6 +90,19 @@ options:
       - Where a scope or table is no longer in the profile, they stay in the offline database and go nowhere.
     type: bool
     default: false
+  take_over:
+    description:
+      - Take over a store that Microsoft's utility has provisioned. What Sync Framework has left in the offline database and
+        in the channel database, its tracking tables, triggers, procedures, types and scopes, makes way for ours. The rows
+        stay.
+      - This is refused while Microsoft's service is connected to the offline database, and while a row that goes up is
+        missing or different in the channel database; with O(force=true), the first session of ours uploads such rows.
+      - Name all registers of the store in O(targets). It is done for all of them or for none, as long as the channel database is
+        Microsoft's; a register that comes later is taken over on its own, and the first session of ours uploads its rows that are missing there.
+      - Where nothing of Sync Framework is there, this changes nothing. Without it, such a database is refused and left
+        untouched.
+    type: bool
+    default: false
   targets:
     description:
       - The registers of one channel database, to be looked after in one call, several at a time.
@@ -166,7 +179,7 @@ options:
     default: 300
 notes:
   - A run that is cut off is completed by the next one.
-  - A database that Microsoft Sync Framework has provisioned is refused and left untouched.
+  - A database that Microsoft Sync Framework has provisioned is refused and left untouched, unless O(take_over=true).
   - Tables that leave the profile stay in the offline database, with their rows; they are no longer synchronised.
   - In check mode, while the channel database does not exist yet, only the creation of the offline database can be
     foretold.
@@ -227,6 +240,21 @@ EXAMPLES = r"""
       - register_id: "000002"
         offline_server: houston-02.example.com
     workers: 8
+
+- name: A store that Microsoft's utility has provisioned, taken over with all its registers
+  axops.retail.retail_offline_db:
+    take_over: true
+    store_id: HOUSTON
+    channel_server: houston-db.example.com
+    channel_database: RetailChannel
+    offline_database: RetailOffline
+    login_user: retail_admin
+    login_password: "{{ vault_admin_password }}"
+    targets:
+      - register_id: "000001"
+        offline_server: houston-01.example.com
+      - register_id: "000002"
+        offline_server: houston-02.example.com
 
 - name: A register is given away
   axops.retail.retail_offline_db:
@@ -389,6 +417,7 @@ SPEC: dict[str, Any] = {
     "channel_database": {"type": "str", "required": True},
     "reprovision": {"type": "str", "choices": list(offline_db.REPROVISION), "default": offline_db.NEVER},
     "force": {"type": "bool", "default": False},
+    "take_over": {"type": "bool", "default": False},
     "targets": {"type": "list", "elements": "dict", "options": TARGET},
     "workers": {"type": "int", "default": 4},
     "lock_timeout": {"type": "int", "default": 300},
@@ -417,6 +446,11 @@ def declared(module: RetailModule, given: Mapping[str, Any]) -> Register:
         raise RetailError("There is no name for the offline database.", "Set the option offline_database.")
     if params["side"] != registers.BOTH and params["state"] == "present":
         raise RetailError("The option side goes with state: absent.", "Leave it out.")
+    if params["take_over"] and (params["state"] != "present" or params["reprovision"] == offline_db.ALWAYS):
+        raise RetailError(
+            "The option take_over keeps the rows of the offline database, and state: absent and reprovision: always drop them.",
+            "Take the register over first.",
+        )
     return Register(
         identity=offline_db.identity(params["store_id"], params["register_id"]),
         channel=module.target("channel_"),
@@ -427,6 +461,7 @@ def declared(module: RetailModule, given: Mapping[str, Any]) -> Register:
         profile=offline_db.profile_name(params["profile"] or ""),
         reprovision=params["reprovision"],
         force=params["force"],
+        take_over=params["take_over"],
         lock_timeout=params["lock_timeout"],
     )
 

@@ -95,7 +95,9 @@ provisioned_by:
   type: str
   sample: axops.retail
 sync_framework:
-  description: What Sync Framework has left in the database, null where there is nothing of it.
+  description:
+    - What Microsoft Sync Framework has left in the database, null where there is nothing of it.
+    - Where RV(provisioned_by) is V(axops.retail) all the same, taking the store over was cut off; run it again.
   returned: success
   type: dict
   contains:
@@ -103,10 +105,40 @@ sync_framework:
       description: The names of its scopes.
       type: list
       elements: str
+      sample: [P-0001 Channel transactions]
     tables:
-      description: The tables that it tracks.
+      description: The tables that its scopes name or that it tracks.
       type: list
       elements: str
+      sample: [ax.RETAILTRANSACTIONTABLE]
+    tracking_tables:
+      description: Its tracking tables.
+      type: list
+      elements: str
+      sample: [ax.RETAILTRANSACTIONTABLE_tracking]
+    missing_tracking:
+      description: Those of RV(sync_framework.tables) that have no tracking table.
+      type: list
+      elements: str
+      sample: []
+    missing_triggers:
+      description: The tables whose triggers are not complete, with the events that go unnoticed.
+      type: dict
+      sample: {}
+    unfinished_scopes:
+      description: The scopes that were not provisioned to the end.
+      type: list
+      elements: str
+      sample: []
+    complete:
+      description: Whether there are scopes, and nothing that they need is missing.
+      type: bool
+      sample: true
+    registers:
+      description: The registers that the log names, with the newest row of each, as one of RV(log).
+      type: list
+      elements: dict
+      sample: []
 tracking:
   description: The tables that have a tracking table of ours.
   returned: success

@@ -81,7 +81,16 @@ def test_sync_framework_is_recognised(scratch_database: Any) -> None:
             db.execute(statement)
         document = overview.read(db, 10, True)
     assert document["provisioned_by"] == "microsoft_sync_framework"
-    assert document["sync_framework"] == {"scopes": ["Transactions"], "tables": ["ax.CUSTTABLE"]}
+    assert document["sync_framework"] == {
+        "scopes": ["Transactions"],
+        "tables": ["ax.CUSTTABLE"],
+        "tracking_tables": ["ax.CUSTTABLE_tracking"],
+        "missing_tracking": [],
+        "missing_triggers": {"ax.CUSTTABLE": ["insert", "update", "delete"]},
+        "unfinished_scopes": [],
+        "complete": False,
+        "registers": [],
+    }
     assert document["tracking"]["count"] == 0
 
 

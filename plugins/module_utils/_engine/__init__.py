@@ -26,6 +26,7 @@ SUBJECTS = (
     "databases",
     "digests",
     "errors",
+    "framework",
     "locks",
     "marks",
     "merging",

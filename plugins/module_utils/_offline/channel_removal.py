@@ -13,6 +13,7 @@ from .._plan import Plan, Step
 from .._schema import versions
 from .._sync import acknowledged, metadata
 from .._sync.metadata import PARENT, PEER
+from . import taking_over
 
 #: More names than this are counted, not listed.
 _LISTED = 10
@@ -33,6 +34,7 @@ def plan(name: str, db: Any, server: str, force: bool) -> Plan:
             "Check its name. What this module has not made, it does not remove.",
         )
     if not force:
+        taking_over.check_removal(db, name)
         check_unacknowledged(db, "The database %s is not removed" % name)
         _check_children(name, db, PEER in there)
     release = versions.read_all(db, there).release

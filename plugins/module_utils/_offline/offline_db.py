@@ -47,6 +47,7 @@ class Request:
     :param profile: the declared profile's name, "" for none.
     :param reprovision: one of ``REPROVISION``.
     :param force: give up rows that the channel database has not acknowledged, where they would be lost.
+    :param take_over: what Microsoft Sync Framework has left in both databases goes.
     :param shared: the channel database, where several registers are looked after at once.
     """
 
@@ -60,6 +61,7 @@ class Request:
     profile: str = ""
     reprovision: str = "never"
     force: bool = False
+    take_over: bool = False
     shared: Shared | None = None
 
 
@@ -246,10 +248,12 @@ def _release(request: Request) -> Package:
 
 def _pair_request(request: Request, profile: Profile) -> pairs.Request:
     made = frozenset({name.schema for name in _VERSION_TABLES} | {versions.HISTORY.schema})
-    offline = Place("offline", "the offline database", request.server.engine, request.offline, made)
+    engine, take_over = request.server.engine, request.take_over
+    offline = Place("offline", "the offline database", engine, request.offline, made, take_over)
+    parent = Place("channel", "the channel database", request.channel.engine, request.channel, take_over=take_over)
     return pairs.Request(
         child=offline,
-        parent=Place("channel", "the channel database", request.channel.engine, request.channel),
+        parent=parent,
         scopes=profile.scopes,
         identity=request.identity,
         open_database=request.open_database,
@@ -263,8 +267,8 @@ def _pair_request(request: Request, profile: Profile) -> pairs.Request:
 def _access_plan(request: Request, actual: channel.Actual, pair: PairPlan) -> Plan:
     engine = request.server.engine
     state = access.read(request.server, request.offline, request.access)
-    coming = _tables(engine, pair) - set(actual.tables)
-    there = set(actual.tables)
+    there = set(actual.tables) - pair.freed
+    coming = _tables(engine, pair) - there
     plan = access.access_plan(engine, state, request.access, request.name, there, coming, "offline", "server")
     return _under("offline", plan)
 

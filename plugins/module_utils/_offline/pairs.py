@@ -19,7 +19,7 @@ from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
 from .._plan import Plan
 from .._sync.metadata import PARENT, Scope
-from . import filters
+from . import filters, taking_over
 from . import tables as pair_tables
 from .checks import check_columns, check_scopes, check_tables
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
@@ -58,6 +58,8 @@ class PairPlan:
     ``guid``: the child's; ``begins``: it is a new one, which the plan gives it.
     ``tables``: all that synchronise, as the parent has them. ``touched``: the scopes there are that change.
     ``unfinished``: the child was to be made anew, and has not been.
+    ``taken_over``: the parent was Microsoft's until now.
+    ``freed``: the tables of Microsoft's that go from the child.
     ``gone``: the numbers at the parent whose scopes count no more, for they are the child's own.
     ``release()``: let others provision, once the plan has been applied.
     """
@@ -69,6 +71,8 @@ class PairPlan:
     touched: list[str] = field(default_factory=list)
     unfinished: bool = False
     gone: list[int] = field(default_factory=list)
+    taken_over: bool = False
+    freed: set[TableName] = field(default_factory=set)
     release: Callable[[], None] = lambda: None
 
 
@@ -89,8 +93,10 @@ def plan_pair(request: Request) -> PairPlan:
     # In check mode an earlier task would have made the child and its tables.
     if not request.create_tables and request.child.db is not None:
         pair_tables.check_copies(child, desired)
+    taking_over.check(child, parent, request.scopes, request.identity.name, request.force)
     result = PairPlan(guid=relation.guid, begins=relation.begins, tables={table.name: table for table in desired})
     result.unfinished = relation.kept
+    result.taken_over, result.freed = bool(parent.framework), child.framework.owned
     result.gone = [peer.peer_id for peer in relation.replaced]
     result.gone += [relation.number] if relation.number is not None else []
     _add_steps(request, child, parent, relation, desired, result)

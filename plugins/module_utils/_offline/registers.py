@@ -17,7 +17,7 @@ from .. import _engine
 from .._access.plan import Wanted
 from .._engine import Database, RetailError, Target
 from .._plan import Plan
-from . import offline_db, removal
+from . import offline_db, removal, taking_over
 from .offline_db import Identity
 from .shared import Shared
 from .state import Place
@@ -40,6 +40,7 @@ class Register:
 
     :param side: which side to clear, where ``present`` is False; one of ``SIDES``.
     :param access: who may use the database, where it is present.
+    :param take_over: what Microsoft Sync Framework has left in both databases goes.
     :param lock_timeout: seconds to wait for another run, and for a session.
     """
 
@@ -52,6 +53,7 @@ class Register:
     profile: str = ""
     reprovision: str = offline_db.NEVER
     force: bool = False
+    take_over: bool = False
     lock_timeout: float = 300.0
 
 
@@ -194,12 +196,15 @@ def _present(
         profile=register.profile,
         reprovision=register.reprovision,
         force=register.force,
+        take_over=register.take_over,
         shared=shared,
     )
     with offline_db.planned(request, check_mode, register.lock_timeout) as result:
         report.plan, report.facts = result.plan, result.facts(check_mode)
         if shared is not None:
             shared.note(result.pair.tables.values(), result.pair.gone)
+        elif result.pair.taken_over:
+            report.warnings += _others(connections("channel"), [register])
         yield
 
 
@@ -278,8 +283,37 @@ def converge_all(registers: Sequence[Register], check_mode: bool, workers: int) 
     """
     check(registers)
     with _shared(registers[0], check_mode) as shared:
+        left = []
+        if shared is not None and registers[0].take_over and shared.is_foreign():
+            left = _others(shared.place.db, registers)
+            reports = _run_all(registers, True, workers, shared)
+            if check_mode or any(report.error for report in reports):
+                return _none(reports, left), shared.finish(True) if check_mode else Plan()
         reports = _run_all(registers, check_mode, workers, shared)
+        reports[0].warnings += left
         return reports, shared.finish(check_mode) if shared is not None else Plan()
+
+
+def _others(channel: Database, registers: Sequence[Register]) -> list[str]:
+    """A warning, if the channel database has been Microsoft's for other registers, too."""
+    names = taking_over.others(channel, [register.identity.register_id for register in registers])
+    return [taking_over.warn_of_others(names)] if names else []
+
+
+def _none(reports: list[Report], warnings: Sequence[str]) -> list[Report]:
+    """A store is taken over with all its registers or with none: one that cannot be keeps the others from it, since Microsoft's
+    service on it could upload no more."""
+    refused = [report.name for report in reports if report.error is not None]
+    for report in reports:
+        if refused and report.error is None:
+            report.plan, report.begun = Plan(), False
+            report.error = RetailError(
+                "%s is not taken over, since %s is not: with the channel database go all of its registers, or none."
+                % (report.name, refused[0]),
+                "See what stands beside %s." % refused[0],
+            )
+    reports[0].warnings += warnings
+    return reports
 
 
 def _run_all(registers: Sequence[Register], check_mode: bool, workers: int, shared: Shared | None) -> list[Report]:
@@ -299,7 +333,8 @@ def _shared(register: Register, check_mode: bool) -> Iterator[Shared | None]:
             yield None
             return
         db = connections("channel")
-        shared = Shared(Place("channel", "the channel database", db.engine, db), connections, register.lock_timeout)
+        place = Place("channel", "the channel database", db.engine, db, take_over=register.take_over)
+        shared = Shared(place, connections, register.lock_timeout)
         try:
             yield shared
         finally:

@@ -63,6 +63,11 @@ class Shared:
                 side = self._look(wanted)
             return replace(side, place=place, tables=dict(side.tables), schemas=set(side.schemas))
 
+    def is_foreign(self) -> bool:
+        """Whether Microsoft Sync Framework has its scopes here, to be taken over."""
+        with self.mutex:
+            return bool((self._side or self._look()).framework.scopes)
+
     def _look(self, more: Iterable[TableName] = ()) -> Side:
         self._read.update(more)
         self._side = read_side(self.place, sorted(self._read))

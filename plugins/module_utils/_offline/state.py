@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from .._engine import _framework
 from .._engine._errors import RetailError
+from .._engine._framework import Remains
 from .._engine._model import Table, TableName
 from .._sync import metadata
 from .._sync.metadata import PARENT, PEER, SCOPE, Peer, Scope, ScopeState, ScopeTable
@@ -27,6 +29,7 @@ class Place:
     :param engine: the package that speaks to it.
     :param db: the open connection, None where the database does not exist yet.
     :param schemas: the schemas that earlier steps of the same run make.
+    :param take_over: what Microsoft Sync Framework has left there is to go.
     """
 
     key: str
@@ -34,6 +37,7 @@ class Place:
     engine: ModuleType
     db: Any = None
     schemas: frozenset[str] = frozenset()
+    take_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Side:
     peers: list[Peer] = field(default_factory=list)
     incarnation: str = ""
     low: int = 0
+    #: What Sync Framework has left, to be taken over.
+    framework: Remains = field(default_factory=Remains)
 
     @property
     def key(self) -> str:
@@ -113,7 +119,8 @@ def read_side(place: Place, wanted: Sequence[TableName]) -> Side:
     """Read one side.
 
     :param wanted: the tables that are to synchronise.
-    :raises RetailError: what is there is somebody else's, such as Microsoft Sync Framework's.
+    :raises RetailError: what is there is somebody else's, such as Microsoft Sync Framework's, and ``place`` does not say to
+        take it over.
     """
     side = Side(place, schemas=set(place.schemas))
     db, engine = place.db, place.engine
@@ -124,6 +131,7 @@ def read_side(place: Place, wanted: Sequence[TableName]) -> Side:
     side.moves = engine.moves.read(db)
     side.outdated = engine.tracking.outdated(db)
     names = {table.name for table in metadata.TABLES} | set(wanted)
+    names |= {TableName(schema, SCOPE.name) for schema in side.schemas}  # Sync Framework's may be in any
     foreign = [engine.tracking.tracking_name(name) for name in wanted if name not in side.tracked]
     side.tables = engine.tables.read(db, sorted(names | set(foreign)))
     _check_is_ours(side, foreign)
@@ -142,16 +150,26 @@ def read_low(side: Side) -> None:
 
 def _check_is_ours(side: Side, foreign: Iterable[TableName]) -> None:
     where = side.place.db.target.where
-    scope_info = side.tables.get(SCOPE)
-    if scope_info is not None and scope_info.column("scope_sync_knowledge") is not None:
-        raise RetailError(
-            "The database %s has been provisioned by Microsoft Sync Framework (%s is its table). It is left untouched."
-            % (where, SCOPE),
-            "Let its registers upload what they have, deprovision it with the vendor's tools, and run this again.",
-        )
+    if _framework.signs(side.tables):
+        if not side.place.take_over:
+            refuse_framework(where)
+        side.framework = side.engine.framework.read(side.place.db)
+        side.tables = {name: table for name, table in side.tables.items() if not _framework.is_own(table)}
     for name in foreign:
         if name in side.tables:
             raise RetailError(
                 "The database %s has a table %s which is not ours. It is left untouched." % (where, name),
                 "Remove or rename it if nothing uses it any more.",
             )
+
+
+def refuse_framework(where: str) -> None:
+    """Leave a database alone.
+
+    :raises RetailError: always.
+    """
+    raise RetailError(
+        "The database %s has been provisioned by Microsoft Sync Framework. It is left untouched." % where,
+        "Let its registers upload what they have, and take the store over: module retail_offline_db, option take_over, "
+        "for all registers of the store at once.",
+    )

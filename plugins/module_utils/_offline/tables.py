@@ -18,8 +18,15 @@ from .state import Side
 
 
 def plan_bookkeeping(side: Side) -> Plan:
-    """The tables in which the synchronisation keeps its books."""
-    return plan_tables(side, metadata.TABLES)
+    """The tables in which the synchronisation keeps its books; those of Sync Framework go before."""
+    plan = Plan()
+    if side.framework.books:
+        title = "Remove the scopes of Microsoft Sync Framework from %s" % side.title
+        before = list(side.framework.scopes) or [str(name) for name in side.framework.books]
+        statements = side.engine.framework.drop_books(side.framework)
+        plan.add(_step(side, title, ("sync_framework", "scopes"), before, None, statements))
+    plan.extend(plan_tables(side, metadata.TABLES))
+    return plan
 
 
 def plan_tables(side: Side, desired: Iterable[Table]) -> Plan:
@@ -66,13 +73,29 @@ def check_keys(child: Side, desired: Iterable[Table]) -> None:
 
 
 def plan_tracking(side: Side, tables: Iterable[Table], retrack: Iterable[TableName] = ()) -> Plan:
-    """Put tracking on the tables that lack it or a part of it.
+    """Put tracking on the tables that lack it or a part of it; that of Sync Framework goes.
+
+    Of a table that stays tracked it goes in the same step, and so the same transaction, in which ours comes: no change goes
+    unnoticed in between. Tables that we do not track come first: while something of Sync Framework is left, a table that we
+    want shows it.
 
     :param retrack: tables of which rows written while a trigger was missing must travel.
     """
-    plan = Plan()
+    tables = list(tables)
     engine, retrack = side.engine, set(retrack)
+    theirs = dict(side.framework.tables)
+    plan = Plan()
+    for name in sorted(set(theirs) - {table.name for table in tables}):
+        title = "Remove the change tracking of Microsoft Sync Framework of %s from %s" % (name, side.title)
+        statements = engine.framework.drop_table(theirs[name])
+        plan.add(_step(side, title, ("sync_framework", "tables", str(name)), "tracked", None, statements))
     for table in tables:
+        if table.name in theirs:
+            title = "Replace the change tracking of Microsoft Sync Framework of %s in %s" % (table.name, side.title)
+            statements = [*engine.framework.drop_table(theirs[table.name]), *engine.tracking.create(table)]
+            path = ("tracking", str(table.name))
+            plan.add(_step(side, title, path, "Microsoft Sync Framework", "complete", statements))
+            continue
         if side.is_tracked(table.name):
             continue
         statements = list(engine.tracking.create(table))

@@ -160,7 +160,8 @@ class _Table:
     def __init__(self, now: _Moment, shared: SharedTable) -> None:
         self.now, self.shared, self.scope = now, shared, now.scope
         self.result = Comparison(now.scope, shared)
-        self.digests = _digests(now.pair, shared, now.scope.downloads, self.result.left_out)
+        engines = (now.pair.child.engine, now.pair.parent.engine)
+        self.digests = digests_of(*engines, shared, now.scope.downloads, self.result.left_out)
         self.extracts = _extracts(now, shared)
         self.named: set[str] = set()
         #: Rows come under a filter, and leave it, without being written: nobody can say which of them wait.
@@ -241,14 +242,20 @@ def _look_again(later: _Moment | None, result: Comparison) -> None:
     result.found = [one for one in result.found if one.child.digest != one.parent.digest]
 
 
-def _digests(pair: Pair, shared: SharedTable, downloads: bool, left_out: list[str]) -> dict[str, Digest]:
+def digests_of(
+    child: Any, parent: Any, shared: SharedTable, downloads: bool, left_out: list[str]
+) -> dict[str, Digest]:
+    """How the rows of a table are summed up on both sides, so that equal rows have equal digests.
+
+    :param child: the engine of the child, ``parent``: of the parent.
+    :param downloads: whether the child has only the rows under the table's filter.
+    :param left_out: gets the columns that cannot be compared.
+    """
     columns, forms = [], []
     own = {column.name: column for column in shared.columns_of(shared.child)}
     theirs = {column.name: column for column in shared.columns_of(shared.parent)}
     for name in shared.columns:
-        form = _canonical.common(
-            pair.child.engine.digests.form(own[name]), pair.parent.engine.digests.form(theirs[name])
-        )
+        form = _canonical.common(child.digests.form(own[name]), parent.digests.form(theirs[name]))
         if form is None:
             left_out.append(name)
         else:

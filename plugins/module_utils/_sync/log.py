@@ -92,6 +92,13 @@ def scopes_since(db: Any, terminal: str, moment: datetime | None) -> set[int]:
     return {int(row[0]) for row in db.query(sql, *values)}
 
 
+def terminals(db: Any) -> list[str]:
+    """Every register that the log has a row of, in alphabetical order."""
+    quote = db.engine.names.quote
+    rows = db.query("SELECT DISTINCT %s FROM %s WHERE %s <> ''" % (quote("TERMINAL"), quote(*LOG), quote("TERMINAL")))
+    return sorted(row[0] for row in rows)
+
+
 def _plain(value: Any) -> Any:
     return utc(value) if isinstance(value, datetime) else value
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .._engine import _framework
 from .._engine._model import Table, TableName
 from .._engine._wire import Extract
 from . import log, metadata
@@ -20,9 +21,6 @@ from .status import Document, total, version
 
 OURS, MICROSOFT = "axops.retail", "microsoft_sync_framework"
 
-#: What only Sync Framework's own objects have.
-_FRAMEWORK_SCOPE_COLUMN = "scope_sync_knowledge"
-_FRAMEWORK_TRACKING_COLUMN = "local_update_peer_timestamp"
 _TRACKING_SUFFIX = "_tracking"
 
 
@@ -46,19 +44,16 @@ def read(db: Any, log_rows: int, backlog: bool) -> Document:
         "peers": [],
         "log": log.read_last(db, log_rows) if _has(tables, LOG, "REPLICATIONCOUNTER") else [],
     }
-    if is_framework(tables):
-        document.update(provisioned_by=MICROSOFT, sync_framework=_framework(db, tables))
+    if _framework.signs(tables):
+        document["sync_framework"] = _foreign(db, tables)
+    if _framework.is_provisioned(tables):
+        document["provisioned_by"] = MICROSOFT
     elif {PEER, SCOPE} <= set(tables):
         document["provisioned_by"] = OURS
         peers = [_peer(db, peer, tables, backlog) for peer in metadata.read_peers(db)]
         document["parent"] = next((peer for peer in peers if peer["peer_id"] == PARENT), None)
         document["peers"] = [peer for peer in peers if peer["peer_id"] != PARENT]
     return document
-
-
-def is_framework(tables: Mapping[TableName, Table]) -> bool:
-    """Whether Microsoft's utility has provisioned this database."""
-    return any(_has(tables, name, _FRAMEWORK_SCOPE_COLUMN) for name in tables if name.name == SCOPE.name)
 
 
 def _has(tables: Mapping[TableName, Table], name: TableName, column: str) -> bool:
@@ -72,19 +67,23 @@ def _tracking(db: Any) -> Document:
     return {"count": len(there), "tables": sorted(map(str, there)), "missing_triggers": gaps}
 
 
-def _framework(db: Any, tables: Mapping[TableName, Table]) -> Document:
-    """What Sync Framework left: its scopes, and the tables that it tracks."""
-    quote = db.engine.names.quote
-    scopes: list[str] = []
-    for name in tables:
-        if name.name == SCOPE.name and _has(tables, name, _FRAMEWORK_SCOPE_COLUMN):
-            scopes += [row[0] for row in db.query("SELECT sync_scope_name FROM %s" % quote(*name))]
-    tracked = [
-        str(TableName(name.schema, name.name[: -len(_TRACKING_SUFFIX)]))
-        for name in tables
-        if name.name.endswith(_TRACKING_SUFFIX) and _has(tables, name, _FRAMEWORK_TRACKING_COLUMN)
-    ]
-    return {"scopes": sorted(scopes), "tables": sorted(tracked)}
+def _foreign(db: Any, tables: Mapping[TableName, Table]) -> Document:
+    """What Microsoft Sync Framework has left, whether it is whole, and which registers its service has written a log of."""
+    remains = db.engine.framework.read(db)
+    has_log = _has(tables, LOG, "REPLICATIONCOUNTER")
+    return {
+        "scopes": list(remains.scopes),
+        "tables": sorted(map(str, {*remains.tables, *remains.declared})),
+        "tracking_tables": sorted(str(one.tracking) for one in remains.tables.values() if one.tracking),
+        "missing_tracking": [str(name) for name in remains.untracked],
+        "missing_triggers": {str(name): one.missing for name, one in remains.tables.items() if one.missing},
+        "unfinished_scopes": list(remains.unfinished),
+        "complete": remains.complete,
+        "registers": [
+            {"register_id": terminal, "last_log": log.read_last(db, 1, terminal)[0]}
+            for terminal in (log.terminals(db) if has_log else ())
+        ],
+    }
 
 
 def _peer(db: Any, peer: Peer, tables: Mapping[TableName, Table], backlog: bool) -> Document:

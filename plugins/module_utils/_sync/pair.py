@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ class Pair:
         if scope.name not in self._shared:
             wanted = [table.name for table in scope.tables]
             child, parent = _tables(self.child, wanted), _tables(self.parent, wanted)
-            self._shared[scope.name] = [_shared(item, child, parent) for item in scope.tables]
+            self._shared[scope.name] = [shared_table(item, child, parent) for item in scope.tables]
         return self._shared[scope.name]
 
     def preload(self, scopes: Sequence[Scope]) -> None:
@@ -105,7 +105,7 @@ class Pair:
         for scope in scopes:
             self._shared.pop(scope.name, None)
             with contextlib.suppress(RetailError):
-                self._shared[scope.name] = [_shared(item, child, parent) for item in scope.tables]
+                self._shared[scope.name] = [shared_table(item, child, parent) for item in scope.tables]
 
     def replace_scopes(self, scopes: list[Scope]) -> None:
         """Go on with other scopes: the profile was changed."""
@@ -163,7 +163,11 @@ def _tables(db: Any, wanted: Sequence[TableName]) -> dict[TableName, Table]:
     return db.engine.tables.read(db, wanted) if wanted else {}
 
 
-def _shared(item: Any, child: dict[TableName, Table], parent: dict[TableName, Table]) -> SharedTable:
+def shared_table(item: Any, child: Mapping[TableName, Table], parent: Mapping[TableName, Table]) -> SharedTable:
+    """One table of a scope as both sides have it.
+
+    :raises RetailError: a side lacks the table, or the keys differ.
+    """
     for side, tables in (("child", child), ("parent", parent)):
         if item.name not in tables:
             raise RetailError(

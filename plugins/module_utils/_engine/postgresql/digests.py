@@ -67,7 +67,7 @@ def members(db: Any, digest: Digest, number: int, wanted: Iterable[int]) -> list
         "WHERE {bucket} IN ({numbers})".format(
             key=_joined(digest.keys),
             row=_row(digest),
-            wire=_wire_key(digest.table),
+            wire=wire_key(digest.table),
             base=names.quote(*digest.table.name),
             wanted=_wanted(digest),
             bucket=_bucket("q.h", number),
@@ -108,6 +108,23 @@ def look(db: Any, digest: Digest, extract: Extract | None, keys: Sequence[str]) 
         numbered(keys),
     )
     found = {int(row[0]): Seen(row[1], _true(row[2]), bool(row[3]), _true(row[4]), row[5]) for row in rows}
+    return [found[position] for position in range(len(keys))]
+
+
+def images(db: Any, digest: Digest, keys: Sequence[str]) -> list[str | None]:
+    """The digest of each key's row, None where there is no row. ``keys``: wire objects as :func:`members` gives them."""
+    key_names = [names.quote(column.name) for column in digest.table.key_columns]
+    rows = db.query(
+        "SELECT q.p, CASE WHEN r.{first} IS NOT NULL THEN {row} END FROM {keys} LEFT JOIN {base} r ON {present}".format(
+            first=key_names[0],
+            row=_row(digest),
+            keys=keys_from_json(digest.table),
+            base=names.quote(*digest.table.name),
+            present=tracking.matching("r", "q", key_names),
+        ),
+        numbered(keys),
+    )
+    found = {int(row[0]): row[1] for row in rows}
     return [found[position] for position in range(len(keys))]
 
 
@@ -160,7 +177,8 @@ def _under_filter(digest: Digest) -> str:
     return "(%s)" % Filtering(extract, names, marks, tracking.tracking_name(digest.table.name)).matching("r")
 
 
-def _wire_key(table: Table) -> str:
+def wire_key(table: Table) -> str:
+    """SQL: the key of the alias r as a wire object (``k0``, ``k1`` …)."""
     members = ", ".join(
         "%s AS k%d" % (types.to_wire(column, "r." + names.quote(column.name)), place)
         for place, column in enumerate(table.key_columns)
