@@ -32,6 +32,7 @@ HOSTS = {
 MSSQL_ONLY = {
     "The same, for a Windows group, with a partner's tables": "HOUSTON-DB\\RetailOfflineSyncUsers",
     "An upgrade with the vendor's package, and a partner's scripts": "files",
+    "A backup of SQL Server, on the server's own disk": "D:\\Backups",
 }
 _SIDES = ("", "hq_", "channel_", "offline_", "child_", "parent_")
 

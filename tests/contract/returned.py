@@ -55,6 +55,9 @@ RULES: dict[str, _Rule] = {
     "success": _succeeded,
     "failure": lambda _options, result: bool(result.get("failed")),
     "success, or when a step failed": _begun,
+    "success, or when rows still wait": lambda options, result: (
+        _succeeded(options, result) or bool(result.get("scopes"))
+    ),
     "success, or when the service does not do what it should": lambda options, result: (
         _succeeded(options, result) or _runs_service(options)
     ),

@@ -335,6 +335,54 @@ def retail_sync_info(world: World) -> Scenario:
     )
 
 
+def retail_sync_drain(world: World) -> Scenario:
+    channel = make_channel(world, world.name("channel"))
+    register = _register(world, channel)
+    look = {**world.reach(), "database": register["offline_database"], "timeout": 1}
+    away = {**look, "port": 1, "tolerate": ["away"]}
+    return Scenario(
+        [
+            Step("a register", look, changes=False),
+            Step("a store", {**look, "database": channel}, changes=False),
+            Step("a database that is not there", {**look, "database": world.name("nobody")}, changes=False),
+            Step("a register that is away", away, changes=False),
+        ],
+        [
+            *world.unreachable(look, ""),
+            Failure("a wrong password is not being away", {**look, "login_password": world.vault.new("wrong"),
+                                                          "tolerate": ["away", "waiting"]}, "password"),
+            Failure("a pause of no length", {**look, "pause": 0}, "pause"),
+            world.forbidden(look),
+        ],
+        [Preparation("retail_offline_db", register)],
+    )  # fmt: skip
+
+
+def retail_backup(world: World) -> Scenario:
+    channel, folder = make_channel(world, world.name("channel")), str(world.stage.work / "backups")
+    base = {**world.reach(), "database": channel, "directory": folder}
+    first = {**base, "name": "first"}
+    return Scenario(
+        [
+            Step("make", first),
+            Step("test", {**first, "verify": "restore"}),
+            Step("make another, and keep one", {**base, "name": "second.2", "verify": "restore", "keep": 1}),
+            Step("put it back", {**base, "name": "second.2", "state": "restored"}),
+            Step("remove", {**base, "name": "second.2", "state": "absent"}),
+        ],
+        [
+            *world.unreachable(first, ""),
+            world.forbidden(first),
+            Failure("a name that leaves the folder", {**base, "name": "../first"}, "no name for a backup"),
+            Failure("a backup that is not there", {**base, "name": "third", "state": "restored"}, "no backup third"),
+            Failure("a database that is not there", {**first, "database": world.name("nobody")}, "no database"),
+            Failure("a database of the server's own", {**first, "database": "postgres"}, "server's own"),
+            Failure("to keep none", {**first, "keep": 0}, "1 or more"),
+            Failure("an age below nothing", {**first, "max_age": -1}, "max_age"),
+        ],
+    )
+
+
 def retail_pos_config(world: World) -> Scenario:
     work = world.stage.work
     path, vendors = work / "pos" / "HOUSTON-000001.json", work / "POS.exe.config"

@@ -21,6 +21,7 @@ ENGINES: dict[str, ModuleType] = {"mssql": mssql, "postgresql": postgresql}
 SUBJECTS = (
     "access",
     "applying",
+    "backups",
     "changes",
     "connect",
     "databases",

@@ -39,7 +39,14 @@ class DriverMissing(RetailError):
 
 
 class ConnectFailed(RetailError):
-    """The server could not be reached, or it refused the login or the database."""
+    """The server could not be reached, or it refused the login or the database.
+
+    ``away``: nobody answers there, as at a machine that is switched off or cut off; what is declared may well be right.
+    """
+
+    def __init__(self, message: str, advice: str = "", away: bool = False) -> None:
+        super().__init__(message, advice)
+        self.away = away
 
 
 class UnsupportedName(RetailError):

@@ -68,7 +68,8 @@ class Link:
             try:
                 self._open[side] = Watched(target, _engine.speaker(target.engine), self._check)
             except ConnectFailed as error:
-                raise ConnectFailed("The %s cannot be reached. %s" % (side, error.message), error.advice) from None
+                text = "The %s cannot be reached. %s" % (side, error.message)
+                raise ConnectFailed(text, error.advice, error.away) from None
         return self._open[side]
 
     def pair(self) -> Pair:

@@ -56,6 +56,11 @@ def read(db: Any, log_rows: int, backlog: bool) -> Document:
     return document
 
 
+def parent_of(db: Any, tables: Mapping[TableName, Table]) -> Document | None:
+    """What a provisioned database says of the one above it, None where there is none."""
+    return next((_peer(db, peer, tables, True) for peer in metadata.read_peers(db) if peer.peer_id == PARENT), None)
+
+
 def _has(tables: Mapping[TableName, Table], name: TableName, column: str) -> bool:
     return name in tables and tables[name].column(column) is not None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import (
     access,
     applying,
+    backups,
     changes,
     connect,
     databases,
@@ -30,6 +31,7 @@ from . import (
 __all__ = [
     "access",
     "applying",
+    "backups",
     "changes",
     "connect",
     "databases",

@@ -74,6 +74,7 @@ _REASONS = (
         "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed.",
     ),
 )
+_NO_REASON = "Check that SQL Server runs there, listens on TCP and that port, and that no firewall is in between."
 
 
 def open_connection(target: Target) -> Any:
@@ -178,13 +179,10 @@ def _freetds(target: Target) -> list[tuple]:
 
 def _explained(target: Target, error: Exception) -> ConnectFailed:
     text = str(error)
-    advice = "Check that SQL Server runs there, listens on TCP and that port, and that no firewall is in between."
-    for words, hint in _REASONS:
-        if words in text:
-            advice = hint
-            break
+    advice = next((hint for words, hint in _REASONS if words in text), _NO_REASON)
     message = (plain_message(error).splitlines() or [""])[0].rstrip(".") or "no reason given"
     return ConnectFailed(
         "Cannot connect to SQL Server at %s as %s: %s." % (target.where, target.user or "(this account)", message),
         advice,
+        away=advice == _NO_REASON,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from .._database import Target
 from .._driver import connection_string, find_driver, require_pyodbc
 from .._errors import ConnectFailed
+from . import tls
 from .errors import plain_message
 
 DEFAULT_PORT = 5432
@@ -35,7 +36,6 @@ _PATIENCE = {
     "tcp_keepalives_count": 3,
     "tcp_user_timeout": 60000,
 }
-_SSL_MODES = {"yes": "require", "no": "disable", "optional": "prefer", "strict": "verify-full"}
 
 
 def open_connection(target: Target) -> Any:
@@ -66,9 +66,6 @@ def commit(connection: Any) -> None:
 
 
 def _string(target: Target, driver: str) -> str:
-    mode = _SSL_MODES.get(target.encrypt, target.encrypt)
-    if mode == "require" and target.ca_file and not target.trust_server_certificate:
-        mode = "verify-full"
     settings = "application_name='%s' connect_timeout=%d %s options='%s'" % (
         target.application_name.replace("\\", "").replace("'", ""),
         target.login_timeout,
@@ -82,7 +79,7 @@ def _string(target: Target, driver: str) -> str:
         ("Database", target.database or MAINTENANCE_DATABASE),
         ("Username", target.user),
         ("Password", target.password),
-        ("SSLmode", mode),
+        ("SSLmode", tls.mode(target)),
         ("pqopt", settings + (" sslrootcert='%s'" % target.ca_file if target.ca_file else "")),
         # An error is handled by rolling the transaction back, so the driver need not set a savepoint before each statement.
         ("Protocol", "7.4-0"),
@@ -116,6 +113,8 @@ _HINTS = (
     ),
     ("translate host name", "Check the server's name, and that this host can resolve it."),
 )
+#: A server that says this, or nothing at all, may be there in a while.
+_AWAY = ("starting up", "shutting down", "translate host name")
 _NO_HINT = "Check that PostgreSQL runs there and listens on that address, and that no firewall is in between."
 
 
@@ -125,4 +124,5 @@ def _explained(target: Target, error: Exception) -> ConnectFailed:
     said = plain_message(error).splitlines()
     reason = said[0].strip().rstrip(".") if said else "no reason was given"
     who = target.user or "the account that runs this"
-    return ConnectFailed("Cannot connect to PostgreSQL at %s as %s: %s." % (target.where, who, reason), advice)
+    away = advice == _NO_HINT or any(words in text for words in _AWAY)
+    return ConnectFailed("Cannot connect to PostgreSQL at %s as %s: %s." % (target.where, who, reason), advice, away)

@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backups with BACKUP DATABASE: the server writes them, where it runs and as its own account.
+
+What a backup is of stands in its header. That a restore of it was tested stands in the database itself.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+from dataclasses import replace as changed
+from typing import Any
+
+from .._backup import Backup, Damaged
+from .._errors import RetailError, StatementFailed
+from . import databases, names
+
+SUFFIX = ".bak"
+
+#: Express and Web cannot compress; asked by edition, since the setting is there on all of them.
+_COMPRESSES = (
+    "SELECT CASE WHEN CAST(SERVERPROPERTY('EngineEdition') AS int) IN (2, 3, 8) "
+    "AND CAST(SERVERPROPERTY('Edition') AS nvarchar(128)) NOT LIKE N'Web%' THEN 1 ELSE 0 END"
+)
+_DIRECTORY = "SELECT CAST(SERVERPROPERTY('InstanceDefaultBackupPath') AS nvarchar(4000))"
+_DATA = (
+    "SELECT CAST(SERVERPROPERTY('InstanceDefaultDataPath') AS nvarchar(4000)), "
+    "CAST(SERVERPROPERTY('InstanceDefaultLogPath') AS nvarchar(4000))"
+)
+_NOTE, _TESTED = "axops.retail.restored_from", "axops.retail.tested_backup"
+_MARK = "axops.retail"
+_ATTEMPTS = 5
+#: The database is used by somebody: it is tried again.
+_IN_USE = ("(5061)", "(5030)", "exclusively locked", "in use")
+
+
+def directory(server: Any) -> str:
+    """Where backups go unless told otherwise.
+
+    :raises RetailError: the server does not say.
+    """
+    found = server.value(_DIRECTORY)
+    if not found:
+        raise RetailError(
+            "The server %s names no folder for backups." % server.target.where, "Set the option directory."
+        )
+    return str(found)
+
+
+def check(server: Any) -> None:
+    """See that backups can be made here."""
+
+
+def read(server: Any, folder: str, name: str) -> Backup | None:
+    """The backup of that name, None where there is none, or where it was cut off."""
+    path = _path(folder, name)
+    if not _exists(server, path)[0]:
+        return None
+    try:
+        header = server.row("RESTORE HEADERONLY FROM DISK = %s" % names.literal(path))
+        if header is None or header.IsDamaged or header.HasIncompleteMetaData:
+            return None
+        facts = json.loads(header.BackupDescription or "{}").get(_MARK)
+        if facts is None:
+            return None
+        made, database = facts["made"], str(header.DatabaseName)
+    except (StatementFailed, ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, StatementFailed) and error.kind in ("lost", "transient", "denied"):
+            raise
+        return None
+    tested = _property(server, database, _TESTED) == "%s %s" % (name, made)
+    return Backup(name, database, facts["release"], made, tested)
+
+
+def list(server: Any, folder: str, database: str) -> builtins.list[Backup]:  # noqa: A001 - as databases.list
+    """The backups of that database in the folder that this server remembers, the oldest first."""
+    rows = server.query(
+        "SELECT DISTINCT f.physical_device_name FROM msdb.dbo.backupset s "
+        "JOIN msdb.dbo.backupmediafamily f ON f.media_set_id = s.media_set_id WHERE s.database_name = CAST(? AS nvarchar(128))",
+        database,
+    )
+    start = _path(folder, "")[: -len(SUFFIX)]
+    inside = [row[0][len(start) : -len(SUFFIX)] for row in rows if row[0].startswith(start) and row[0].endswith(SUFFIX)]
+    found = [read(server, folder, name) for name in inside if not set(name) & set("/\\")]
+    return sorted((one for one in found if one and one.database == database), key=lambda one: (one.made, one.name))
+
+
+def prepare(server: Any, folder: str) -> None:
+    """Make the folder, as the server's account; one that is there is left as it is."""
+    server.execute("EXEC master.sys.xp_create_subdir %s" % names.literal(folder))
+
+
+def prepared(server: Any, folder: str) -> bool:
+    """Whether the folder is there."""
+    return _exists(server, folder)[1]
+
+
+def make(db: Any, folder: str, backup: Backup, with_content: bool) -> Backup:
+    """Back up the connected database, beside whatever chain of backups it has; a backup of that name is overwritten.
+
+    :param with_content: note which tables there are, for :func:`compare`.
+    :raises StatementFailed: the server refused.
+    """
+    facts = json.dumps({_MARK: {"release": backup.release, "made": backup.made}}, separators=(",", ":"))
+    options = ["COPY_ONLY", "CHECKSUM", "FORMAT", "INIT"]
+    options += ["NAME = %s" % names.literal(backup.name[:128]), "DESCRIPTION = %s" % names.literal(facts)]
+    if db.value(_COMPRESSES):
+        options.append("COMPRESSION")
+    # The server's own copy is of the moment at which it ended, so rows cannot be held against it.
+    tables = dict.fromkeys(_tables(db), (-1, "")) if with_content else {}
+    path = names.literal(_path(folder, backup.name))
+    sql = "BACKUP DATABASE %s TO DISK = %s WITH %s" % (names.quote(backup.database), path, ", ".join(options))
+    db.execute(sql)
+    return changed(backup, content=tables)
+
+
+def verify(server: Any, folder: str, backup: Backup) -> None:
+    """Read the backup through.
+
+    :raises Damaged: it cannot be restored.
+    """
+    try:
+        server.execute("RESTORE VERIFYONLY FROM DISK = %s WITH CHECKSUM" % names.literal(_path(folder, backup.name)))
+    except StatementFailed as error:
+        raise _damaged(backup, error) from error
+
+
+def restore(server: Any, folder: str, backup: Backup, name: str) -> None:
+    """Restore into a new database; one of that name is dropped first.
+
+    :raises Damaged: it cannot be restored; there is no such database then.
+    """
+    _drop(server, name)
+    path = names.literal(_path(folder, backup.name))
+    try:
+        files = server.query("RESTORE FILELISTONLY FROM DISK = %s" % path)
+        data, log = server.row(_DATA)
+        moves = [
+            "MOVE %s TO %s"
+            % (names.literal(file.LogicalName), names.literal(_beside_file(folder, name, number, file.Type)))
+            for number, file in enumerate(files)
+            for folder in [log if file.Type == "L" else data]
+        ]
+        options = ", ".join(["CHECKSUM", "RECOVERY", *moves])
+        server.execute("RESTORE DATABASE %s FROM DISK = %s WITH %s" % (names.quote(name), path, options))
+    except StatementFailed as error:
+        _drop(server, name)
+        raise _damaged(backup, error) from error
+
+
+def content(db: Any) -> dict[str, tuple[int, str]]:
+    """The tables of the connected database, after its pages were checked.
+
+    :raises StatementFailed: pages are damaged.
+    """
+    db.execute("DBCC CHECKDB WITH NO_INFOMSGS, PHYSICAL_ONLY")
+    return dict.fromkeys(_tables(db), (-1, ""))
+
+
+def mark_tested(server: Any, folder: str, backup: Backup) -> None:
+    """Note that the backup was restored, and found whole."""
+    _set_property(server, backup.database, _TESTED, "%s %s" % (backup.name, backup.made))
+
+
+def put_in_place(server: Any, name: str, restored: str) -> None:
+    """Let the database ``restored`` take the place of the one of that name, which is dropped, whoever is connected to it.
+
+    :raises StatementFailed: somebody connects to the old one again and again.
+    """
+    old = beside(name, "replaced")
+    if databases.exists(server, name):
+        _drop(server, old)
+        for attempt in range(_ATTEMPTS):
+            try:
+                server.execute(_renaming(name, old))
+                break
+            except StatementFailed as error:
+                if attempt + 1 == _ATTEMPTS or not any(words in error.message for words in _IN_USE):
+                    raise
+    server.execute(_renaming(restored, name))
+    server.execute("ALTER DATABASE %s SET MULTI_USER" % names.quote(name))
+    _drop(server, old)
+
+
+def beside(name: str, purpose: str) -> str:
+    """A name for a database that is there for a while beside the one of that name."""
+    room = names.MAX_LENGTH - len(purpose) - 1
+    return "%s_%s" % (name[:room], purpose)
+
+
+def remove(server: Any, folder: str, name: str) -> None:
+    """Remove a backup: the server deletes nothing but a backup there."""
+    path = _path(folder, name)
+    if _exists(server, path)[0]:
+        server.execute("EXEC master.sys.xp_delete_file 0, %s" % names.literal(path))
+
+
+def note(server: Any, name: str, text: str) -> None:
+    """Let a database remember which backup it was restored from."""
+    _set_property(server, name, _NOTE, text)
+
+
+def noted(server: Any, name: str) -> str:
+    """What :func:`note` wrote, empty where it did not."""
+    return _property(server, name, _NOTE)
+
+
+def _path(folder: str, name: str) -> str:
+    """The server may be of another system than this one."""
+    separator = "\\" if "\\" in folder else "/"
+    return folder.rstrip("/\\") + separator + name + SUFFIX
+
+
+def _beside_file(folder: str, name: str, number: int, kind: str) -> str:
+    separator = "\\" if "\\" in folder else "/"
+    ending = "ldf" if kind == "L" else "mdf" if number == 0 else "ndf"
+    # Which name is free is for the server to say; a file that is there makes the restore fail, and nothing is overwritten.
+    return "%s%s%s_%d.%s" % (folder.rstrip("/\\"), separator, name, number, ending)
+
+
+def _exists(server: Any, path: str) -> tuple[bool, bool]:
+    """Whether it is a file, and whether it is a folder."""
+    row = server.row("EXEC master.sys.xp_fileexist %s" % names.literal(path))
+    return bool(row[0]), bool(row[1])
+
+
+def _tables(db: Any) -> builtins.list[str]:
+    rows = db.query("SELECT s.name + N'.' + t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id")
+    return [row[0] for row in rows]
+
+
+def _drop(server: Any, name: str) -> None:
+    for statement in databases.drop(name):
+        server.execute(statement)
+
+
+def _renaming(name: str, other: str) -> str:
+    """One batch, so that nobody else takes the place of the single user."""
+    return "ALTER DATABASE %s SET SINGLE_USER WITH ROLLBACK IMMEDIATE; ALTER DATABASE %s MODIFY NAME = %s" % (
+        names.quote(name), names.quote(name), names.quote(other),
+    )  # fmt: skip
+
+
+def _property(server: Any, database: str, key: str) -> str:
+    if not databases.exists(server, database):
+        return ""
+    sql = "SELECT CAST(value AS nvarchar(400)) FROM %s.sys.extended_properties WHERE class = 0 AND name = %s"
+    return str(server.value(sql % (names.quote(database), names.literal(key))) or "")
+
+
+def _set_property(server: Any, database: str, key: str, value: str) -> None:
+    procedure = "sp_updateextendedproperty" if _property(server, database, key) else "sp_addextendedproperty"
+    sql = "EXEC %s.sys.%s @name = %s, @value = %s"
+    server.execute(sql % (names.quote(database), procedure, names.literal(key), names.literal(value)))
+
+
+def _damaged(backup: Backup, error: StatementFailed) -> Damaged:
+    return Damaged(
+        "The backup %s of %s cannot be restored: %s" % (backup.name, backup.database, error.message),
+        "Do not rely on it: look at the server's log and its disk, remove the backup, and make another one.",
+    )
