@@ -19,7 +19,7 @@ from .._plan import Plan, Step
 from . import versions
 
 READABLE, RESTORE = "readable", "restore"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def check_name(name: str) -> str:
 
     :raises RetailError: it cannot be part of a file's name everywhere.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise RetailError(
             "%r is no name for a backup." % name,
             "Use up to 100 letters, digits, dots, hyphens and underscores, a letter or digit first.",
