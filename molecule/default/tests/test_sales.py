@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import testinfra
 
-INVENTORY = os.environ["MOLECULE_INVENTORY_FILE"]
 BAD_DAY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "bad-day"
 STORES = {"houston-db": ("houston-01", "houston-02"), "dallas-db": ("dallas-01", "dallas-02")}
 REGISTERS = tuple(register for registers in STORES.values() for register in registers)
@@ -32,7 +31,7 @@ def till(host: str, *arguments: str) -> str:
 
 
 def machine(host: str) -> Any:
-    return testinfra.get_host(f"ansible://{host}", ansible_inventory=INVENTORY)
+    return testinfra.get_host(f"docker://{host}")
 
 
 def whole(host: str) -> Sales:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-testinfra_hosts = ["ansible://hq"]
+testinfra_hosts = ["docker://hq-hq01"]
 
 
 def ask(host: Any, sql: str) -> str:

@@ -23,9 +23,9 @@ from typing import Any
 
 sys.path.append("/opt/retail-till/tools")
 
-import masterdata  # noqa: E402 -- where the scenario mounts it
-import pos  # noqa: E402
-import pyodbc  # noqa: E402
+import masterdata  # where the scenario mounts it
+import pos
+import pyodbc
 
 SETTINGS = Path("/etc/retail-till.json")
 BOOKS = Path("/var/lib/retail-till/books")
