@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> int:
             environment = {**os.environ, IMAGE: os.environ.get(IMAGE) or image(client), **appearance()}
             command = ["molecule", *arguments]
             say("$ " + " ".join(command))
-            done = subprocess.run(command, cwd=tree.TREE, env=environment, stdin=subprocess.DEVNULL, check=False)
+            # a person types there; nothing else asks anything
+            stdin = None if arguments[0] == "login" else subprocess.DEVNULL
+            done = subprocess.run(command, cwd=tree.TREE, env=environment, stdin=stdin, check=False)
             return done.returncode
     except NoEngine as reason:
         say(f"no scenario was run: {reason}")
@@ -149,7 +151,7 @@ def image(client: docker.DockerClient) -> str:
 def bootstrap(client: docker.DockerClient, name: str) -> None:
     """The same image from Debian's packages alone."""
     repository, _colon, tag = name.partition(":")
-    with tempfile.TemporaryDirectory(prefix="axops-image-", dir="/var/tmp") as folder:  # noqa: S108 -- mkdtemp's own
+    with tempfile.TemporaryDirectory(prefix="axops-image-", dir="/var/tmp") as folder:
         root = Path(folder, "root")
         include = ",".join(packages())
         quietly("debootstrap", "--variant=minbase", f"--include={include}", RELEASE, str(root))
