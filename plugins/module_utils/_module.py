@@ -21,7 +21,7 @@ from ansible.module_utils.basic import AnsibleModule, remove_values
 from . import _engine
 from ._access.model import PERMISSIONS
 from ._access.plan import Wanted
-from ._engine import Database, RetailError, Target
+from ._engine import AUTHENTICATIONS, Database, RetailError, Target
 from ._plan import Plan
 
 #: Connection options that have a default; a prefixed one (``channel_engine``) has none: it falls back on the plain one.
@@ -45,6 +45,8 @@ _CONNECTION: dict[str, dict[str, Any]] = {
     "trust_server_certificate": {"type": "bool"},
     "ca_file": {"type": "path"},
     "hostname_in_certificate": {"type": "str"},
+    "authentication": {"type": "str", "choices": list(AUTHENTICATIONS)},
+    "keytab": {"type": "path"},
     "login_timeout": {"type": "int"},
     "connection_options": {"type": "dict"},
 }
@@ -175,6 +177,8 @@ class RetailModule:
             trust_server_certificate=self.option("trust_server_certificate", prefix, given),
             ca_file=self.option("ca_file", prefix, given) or "",
             hostname_in_certificate=self.option("hostname_in_certificate", prefix, given) or "",
+            authentication=self.option("authentication", prefix, given) or "",
+            keytab=self.option("keytab", prefix, given) or "",
             login_timeout=self.option("login_timeout", prefix, given),
             options=_texts(self.option("connection_options", prefix, given)),
         )

@@ -94,6 +94,13 @@ options:
       channel_hostname_in_certificate:
         description: As O(channel_hostname_in_certificate).
         type: str
+      channel_authentication:
+        description: As O(channel_authentication).
+        type: str
+        choices: [ActiveDirectoryPassword, ActiveDirectoryIntegrated, ActiveDirectoryServicePrincipal, ActiveDirectoryMsi]
+      channel_keytab:
+        description: As O(channel_keytab).
+        type: path
       channel_login_timeout:
         description: As O(channel_login_timeout).
         type: int

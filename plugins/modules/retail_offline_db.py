@@ -163,6 +163,13 @@ options:
       offline_hostname_in_certificate:
         description: As O(offline_hostname_in_certificate).
         type: str
+      offline_authentication:
+        description: As O(offline_authentication).
+        type: str
+        choices: [ActiveDirectoryPassword, ActiveDirectoryIntegrated, ActiveDirectoryServicePrincipal, ActiveDirectoryMsi]
+      offline_keytab:
+        description: As O(offline_keytab).
+        type: path
       offline_login_timeout:
         description: As O(offline_login_timeout).
         type: int

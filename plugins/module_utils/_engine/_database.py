@@ -13,13 +13,25 @@ from typing import Any
 
 from ._errors import StatementFailed
 
+#: Ways to log in by Microsoft Entra that ask nobody, as Microsoft's driver calls them.
+AUTHENTICATIONS = (
+    "ActiveDirectoryPassword",
+    "ActiveDirectoryIntegrated",
+    "ActiveDirectoryServicePrincipal",
+    "ActiveDirectoryMsi",
+)
+
 #: Few enough that large rows do not pile up.
 _ROWS_A_FETCH = 50
 
 
 @dataclass(frozen=True)
 class Target:
-    """How to reach one database. ``password`` never leaves this object but for the driver; ``repr`` hides it."""
+    """How to reach one database. ``password`` never leaves this object but for the driver; ``repr`` hides it.
+
+    ``authentication``: one of ``AUTHENTICATIONS``, "" for a login of the server or the account that runs this. ``keytab``: a file by
+    which that account gets Kerberos tickets.
+    """
 
     engine: str
     host: str = "localhost"
@@ -33,6 +45,8 @@ class Target:
     trust_server_certificate: bool = False
     ca_file: str = ""
     hostname_in_certificate: str = ""
+    authentication: str = ""
+    keytab: str = ""
     login_timeout: int = 15
     application_name: str = "axops.retail"
     options: dict[str, str] = field(default_factory=dict)

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ._errors import DriverMissing, RetailError
@@ -56,6 +58,47 @@ def find_driver(named: str, registered: Sequence[str], patterns: Sequence[str], 
     if files:
         return files[0]
     raise DriverMissing("No ODBC driver for this engine was found (looked for %s)." % ", ".join(registered), advice)
+
+
+class _Environment:
+    """The environment of the process, which libraries of drivers read while a connection is opened."""
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._wanted: dict[str, str] = {}
+        self._before: dict[str, str | None] = {}
+        self._users = 0
+
+    @contextlib.contextmanager
+    def __call__(self, wanted: Mapping[str, str]) -> Iterator[None]:
+        """These variables, until the end of the block. Who wants the same is let in at once, others one after the other."""
+        with self._free:
+            self._free.wait_for(lambda: not self._users or self._wanted == wanted)
+            if not self._users:
+                self._wanted = dict(wanted)
+                self._before = {name: os.environ.get(name) for name in wanted}
+                os.environ.update(wanted)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._users -= 1
+                if not self._users:
+                    for name, value in self._before.items():
+                        if value is None:
+                            os.environ.pop(name, None)
+                        else:
+                            os.environ[name] = value
+                self._free.notify_all()
+
+
+environment = _Environment()
+
+
+def kerberos(keytab: str) -> dict[str, str]:
+    """The variables with which MIT Kerberos and Heimdal get tickets by a keytab, and keep them in this process's memory."""
+    return {"KRB5_CLIENT_KTNAME": "FILE:" + keytab, "KRB5CCNAME": "MEMORY:axops.retail:" + keytab} if keytab else {}
 
 
 def connection_string(parts: list[tuple], braced: Sequence[str] | None = None) -> str:

@@ -6,15 +6,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
+import re
 import sys
 from typing import Any
 
 from .._database import Target
-from .._driver import connection_string, find_driver, require_pyodbc
+from .._driver import connection_string, environment, find_driver, kerberos, require_pyodbc
 from .._errors import ConnectFailed, DriverMissing, RetailError
+from . import refusals
 from .errors import plain_message
 
 DEFAULT_PORT = 1433
@@ -48,33 +51,14 @@ _SYSTEMS = {
 #: One error ends the whole transaction: nothing of it is ever committed by mistake.
 _SETTINGS = "SET XACT_ABORT ON"
 
-_REASONS = (
-    ("(18456)", "Check the user name and the password, and that the server allows SQL Server authentication."),
-    ("Login failed", "Check the user name and the password, and that the server allows SQL Server authentication."),
-    ("(4060)", "Check the name of the database, and that this login has a user in it; create it first."),
-    ("Cannot open database", "Check the name of the database, and that this login has a user in it; create it first."),
-    (
-        "certificate verify failed",
-        "Name the server's certificate in the option ca_file, or set trust_server_certificate.",
-    ),
-    (
-        "self-signed certificate",
-        "Name the server's certificate in the option ca_file, or set trust_server_certificate.",
-    ),
-    (
-        "self signed certificate",
-        "Name the server's certificate in the option ca_file, or set trust_server_certificate.",
-    ),
-    ("SSL Provider", "Check the server's certificate and its name; see ca_file, hostname_in_certificate and encrypt."),
-    ("Kerberos", "Get a ticket first (kinit, or a keytab), or give login_user and login_password."),
-    ("SSPI", "Get a Kerberos ticket first (kinit, or a keytab), or give login_user and login_password."),
-    ("IM004", "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed."),
-    (
-        "Can't open lib",
-        "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed.",
-    ),
-)
-_NO_REASON = "Check that SQL Server runs there, listens on TCP and that port, and that no firewall is in between."
+_OLD_DRIVER = re.compile(r"(ODBC Driver |msodbcsql[-.]?)(13|17)", re.IGNORECASE)
+#: Those that take a name and a password; a managed identity may have a name, and nobody else has one.
+_WITH_PASSWORD = ("ActiveDirectoryPassword", "ActiveDirectoryServicePrincipal")
+_NAMELESS = ("ActiveDirectoryIntegrated",)
+#: That is all that the driver says where nobody answers.
+_TIMED_OUT = "Login timeout expired"
+_CANNOT_OPEN = (4060, 4064)
+_STATE = "SELECT state_desc, user_access_desc FROM sys.databases WHERE name = CAST(? AS nvarchar(128))"
 
 
 def open_connection(target: Target) -> Any:
@@ -86,11 +70,34 @@ def open_connection(target: Target) -> Any:
     odbc = require_pyodbc()
     driver = _driver(target)
     try:
-        connection = odbc.connect(_string(target, driver), autocommit=True, timeout=target.login_timeout)
+        connection = _connect(odbc, target, driver)
         connection.execute(_SETTINGS).close()
     except odbc.Error as error:
-        raise _explained(target, error) from None
+        raise _explained(odbc, target, driver, error) from None
     return connection
+
+
+def _connect(odbc: Any, target: Target, driver: str) -> Any:
+    variables = kerberos(target.keytab)
+    if target.ca_file and not _is_freetds(driver):
+        # The driver takes what OpenSSL trusts, and has no keyword for more: ServerCertificate is for encrypt=strict alone, and
+        # names the server's own certificate. OpenSSL looks here, and for the system's ones in the folder of certificates.
+        variables["SSL_CERT_FILE"] = _readable(target.ca_file, "ca_file")
+    if target.keytab:
+        _readable(target.keytab, "keytab")
+    with environment(variables):
+        return odbc.connect(_string(target, driver), autocommit=True, timeout=target.login_timeout)
+
+
+def _readable(path: str, option: str) -> str:
+    try:
+        with open(path, "rb"):
+            return path
+    except OSError as error:
+        raise ConnectFailed(
+            "The file %s cannot be read: %s." % (path, error.strerror),
+            "Correct the option %s, or give the account that runs this the right to read it." % option,
+        ) from None
 
 
 def commit(connection: Any) -> None:
@@ -130,24 +137,59 @@ def _system() -> str:
 
 def _string(target: Target, driver: str) -> str:
     parts: list[tuple] = [("Driver", driver)]
-    parts += _freetds(target) if "tds" in driver.lower() else _microsoft(target)
-    parts += [("Database", target.database or MAINTENANCE_DATABASE)]
+    parts += _freetds(target) if _is_freetds(driver) else _microsoft(target, driver)
+    parts += [("Database", target.database or MAINTENANCE_DATABASE), *_login(target), ("APP", target.application_name)]
+    # The driver takes the first of two equal keywords, and who writes one down means it.
+    given = {name.lower() for name in target.options}
+    parts = [(name, value) for name, value in parts if name.lower() not in given]
+    return connection_string([*parts, *target.options.items()])
+
+
+def _is_freetds(driver: str) -> bool:
+    return "tds" in os.path.basename(driver).lower()
+
+
+def _login(target: Target) -> list[tuple]:
+    """Who connects: a login with its password, Microsoft Entra, or the account that runs this.
+
+    :raises RetailError: the options contradict each other.
+    """
+    options = {name.lower(): value for name, value in target.options.items()}
+    way = target.authentication or options.get("authentication", "")
+    if way and way.lower() in [name.lower() for name in _WITH_PASSWORD] and not (target.user and target.password):
+        raise RetailError("%s needs login_user and login_password." % way, "Give both.")
+    if target.user and (target.keytab or way.lower() in [name.lower() for name in _NAMELESS]):
+        raise RetailError(
+            "A login with its password and a Kerberos ticket are two ways to connect.",
+            "Leave out login_user and login_password, or the options keytab and authentication.",
+        )
+    parts: list[tuple] = [("Authentication", target.authentication)]
     if target.user:
-        parts += [("UID", target.user), ("PWD", target.password)]
-    else:
-        parts += [("Trusted_Connection", "yes")]
-    parts += [("APP", target.application_name)]
-    parts += target.options.items()
-    return connection_string(parts)
+        return [*parts, ("UID", target.user), ("PWD", target.password)]
+    if way or "trusted_connection" in options or "uid" in options:
+        return parts
+    return [*parts, ("Trusted_Connection", "yes")]
 
 
-def _microsoft(target: Target) -> list[tuple]:
+def _microsoft(target: Target, driver: str) -> list[tuple]:
+    """:raises RetailError: the driver cannot do what is declared, or the options contradict each other."""
+    encrypt, strict = target.encrypt, target.encrypt == "strict"
+    if _OLD_DRIVER.search(driver):
+        if strict or target.hostname_in_certificate:
+            raise RetailError(
+                "The driver %s knows neither encrypt: strict nor hostname_in_certificate." % driver.strip("{}"),
+                "Install Microsoft's ODBC Driver 18.",
+            )
+        encrypt = "no" if encrypt == "optional" else encrypt  # another word for the same, which came with 18
+    if strict and target.trust_server_certificate:
+        raise RetailError(
+            "With encrypt: strict the server's certificate is verified, whatever trust_server_certificate says.",
+            "Leave one of the two out; name the certificate's authority in ca_file.",
+        )
     return [
         ("Server", _server(target)),
-        ("Encrypt", target.encrypt),
+        ("Encrypt", encrypt),
         ("TrustServerCertificate", "yes" if target.trust_server_certificate else "no"),
-        # The driver trusts what the system trusts; this is the one certificate besides that it takes for the server's.
-        ("ServerCertificate", target.ca_file),
         ("HostNameInCertificate", target.hostname_in_certificate),
     ]
 
@@ -161,13 +203,17 @@ def _server(target: Target) -> str:
 def _freetds(target: Target) -> list[tuple]:
     """FreeTDS: ``request`` could end unencrypted without a word, so ``optional`` is the only one that asks for it.
 
-    :raises RetailError: the server's certificate is to be checked, which this driver is not trusted to do.
+    :raises RetailError: the server's certificate is to be checked, or Microsoft Entra asked, which this driver cannot.
     """
     checks = target.encrypt != "no" and not target.trust_server_certificate
     if checks or target.encrypt == "strict" or target.ca_file or target.hostname_in_certificate:
         raise RetailError(
             "The driver FreeTDS cannot check the server's certificate.",
             "Install Microsoft's ODBC Driver 18, or set trust_server_certificate on a trusted network.",
+        )
+    if target.authentication:
+        raise RetailError(
+            "The driver FreeTDS does not know %s." % target.authentication, "Install Microsoft's ODBC Driver 18."
         )
     if target.port or not target.instance:
         place: list[tuple] = [("Server", target.host), ("Port", target.port or DEFAULT_PORT)]
@@ -177,12 +223,37 @@ def _freetds(target: Target) -> list[tuple]:
     return [*place, ("TDS_Version", "7.4"), ("ClientCharset", "UTF-8"), ("Encryption", encryption)]
 
 
-def _explained(target: Target, error: Exception) -> ConnectFailed:
+def _explained(odbc: Any, target: Target, driver: str, error: Exception) -> ConnectFailed:
     text = str(error)
-    advice = next((hint for words, hint in _REASONS if words in text), _NO_REASON)
+    numbers = refusals.native_numbers(text)
     message = (plain_message(error).splitlines() or [""])[0].rstrip(".") or "no reason given"
+    advice = refusals.advice(numbers, text)
+    if set(numbers) & set(_CANNOT_OPEN):
+        advice = _state_advice(odbc, target, driver) or advice
+    silent = not advice
+    if silent:
+        advice = refusals.RUNS
+        if _TIMED_OUT in text or "Unable to connect" in text:
+            port = target.port or (None if target.instance else DEFAULT_PORT)
+            found, advice = refusals.look(target.host, port, target.instance)
+            message += ": " + found if found else ""
     return ConnectFailed(
         "Cannot connect to SQL Server at %s as %s: %s." % (target.where, target.user or "(this account)", message),
         advice,
-        away=advice == _NO_REASON,
+        away=silent,
     )
+
+
+def _state_advice(odbc: Any, target: Target, driver: str) -> str:
+    """What the server says of a database that cannot be opened, "" where it is as it should be, or may not be seen."""
+    if not target.database or target.database == MAINTENANCE_DATABASE:
+        return ""
+    with contextlib.suppress(odbc.Error):
+        connection = _connect(odbc, target.on(MAINTENANCE_DATABASE), driver)
+        try:
+            row = connection.execute(_STATE, target.database).fetchone()
+        finally:
+            connection.close()
+        if row:
+            return refusals.STATES.get(row[0], "") or refusals.STATES.get(row[1], "")
+    return ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from .refusals import native_numbers
+
 #: Deadlock, no lock memory, lock timeout, snapshot conflicts, resources, in-memory conflicts; -2 is the client's
 #: timeout.
 _TRANSIENT = {
@@ -29,7 +31,8 @@ _TRANSIENT = {
     49919,
     49920,
 }
-_LOST = {64, 233, 596, 6005, 10053, 10054, 10060, 11001, 17142, 40197, 40613}
+#: The connection, its server, or the whole database for a while: offline, restored, recovered, taken by one user.
+_LOST = {64, 233, 596, 922, 924, 927, 942, 976, 983, 6005, 10053, 10054, 10060, 11001, 17142, 40197, 40613}
 _DENIED = {229, 230, 262, 297, 300, 371, 378, 916, 15151, 15247, 15517, 18452, 18456}
 #: Too long, not null, duplicate key, constraint, not convertible, overflow, out of range; 3609: a trigger ended it.
 _DATA = {
@@ -77,7 +80,6 @@ _TRANSIENT_STATES = {"40001", "HYT00", "HY008"}
 _LOST_STATES = {"08S01", "08001", "08003", "08007", "HYT01"}
 _DENIED_STATES = {"28000", "42501"}
 
-_NUMBER = re.compile(r"\((-?\d+)\) \(SQL\w+\)")
 #: What a server says whose numbers tell nothing.
 _TEXTS = (
     ("transient", ("could not serialize access", "due to lock timeout", "deadlock detected")),
@@ -99,7 +101,7 @@ _TEXTS = (
 
 def classify(state: str, message: str) -> str:
     """``transient``, ``lost``, ``data``, ``denied`` or ``other``; see :class:`StatementFailed`."""
-    numbers = {int(number) for number in _NUMBER.findall(message)}
+    numbers = set(native_numbers(message))
     if state in _LOST_STATES or numbers & _LOST:
         return "lost"
     if state in _TRANSIENT_STATES or numbers & _TRANSIENT:

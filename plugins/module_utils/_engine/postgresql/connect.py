@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from .._database import Target
-from .._driver import connection_string, find_driver, require_pyodbc
-from .._errors import ConnectFailed
+from .._driver import connection_string, environment, find_driver, kerberos, require_pyodbc
+from .._errors import ConnectFailed, RetailError
 from . import tls
 from .errors import plain_message
 
@@ -46,8 +46,13 @@ def open_connection(target: Target) -> Any:
     """
     odbc = require_pyodbc()
     driver = find_driver(target.driver, _REGISTERED, _FILES, _ADVICE)
+    if target.authentication:
+        raise RetailError(
+            "PostgreSQL does not know %s." % target.authentication, "The option authentication is for SQL Server."
+        )
     try:
-        return odbc.connect(_string(target, driver), autocommit=True, timeout=target.login_timeout)
+        with environment(kerberos(target.keytab)):
+            return odbc.connect(_string(target, driver), autocommit=True, timeout=target.login_timeout)
     except odbc.Error as error:
         raise _explained(target, error) from None
 
