@@ -35,6 +35,7 @@ class Step:
     :param database: which of the module's databases the statements run on (a key the module chose), for SQL steps.
     :param statements: SQL texts, or pairs of SQL text and parameters, for SQL steps.
     :param atomic: False for what cannot run in a transaction (CREATE DATABASE).
+    :param advice: what to do where the database refuses the statements, if there is something.
     :param action: what to call, for steps that are not SQL alone (files, services, two databases).
     """
 
@@ -46,6 +47,7 @@ class Step:
     statements: Sequence[Statement] = ()
     atomic: bool = True
     action: Callable[[], Any] | None = None
+    advice: str = ""
 
 
 @dataclass
@@ -150,7 +152,10 @@ def _execute(db: Any, step: Step) -> None:
             db.execute(sql, *parameters)
         except StatementFailed as error:
             raise StatementFailed(
-                "%s: the database refused: %s" % (step.title, error.message), error.kind, error.state, error.advice
+                "%s: the database refused: %s" % (step.title, error.message),
+                error.kind,
+                error.state,
+                step.advice or error.advice,
             ) from error
 
 

@@ -99,7 +99,8 @@ options:
     description:
       - Options of the database. What is not declared is set as the vendor's utility sets it (snapshot isolation and row
         versions on, recovery simple, page checksums, neither auto-close nor auto-shrink), or left as it is.
-      - Switching O(settings.read_committed_snapshot) on a database that is there cuts its other connections.
+      - Switching O(settings.read_committed_snapshot) of a database that is there fails while others are connected, so that no sale
+        is cut off; see O(disconnect_after).
     type: dict
     suboptions:
       allow_snapshot_isolation:
@@ -139,6 +140,12 @@ options:
       connection_limit:
         description: How many connections there may be, V(-1) for any number. PostgreSQL only.
         type: int
+  disconnect_after:
+    description:
+      - Where an option of O(settings) needs a database that is there for itself, how many seconds others have to go. Then they
+        are disconnected, and transactions that are open are rolled back; V(0) is at once. SQL Server only.
+      - By default nobody is disconnected, and the module fails.
+    type: int
   files:
     description:
       - The first data file and the log of the database. SQL Server only.
@@ -384,6 +391,7 @@ SPEC: dict[str, Any] = {
             "connection_limit": {"type": "int"},
         },
     },
+    "disconnect_after": {"type": "int"},
     "files": {"type": "dict", "options": {"data": _FILE, "log": _FILE}},
     **ACCESS,
     "_schema_package": {"type": "path"},
@@ -448,7 +456,12 @@ class Work:
         if scripts is not None:
             schema = upgrade_plan.base(actual, schema, scripts)
         coming = channel.coming_tables(actual, schema)
-        plan = channel.database_plan(engine, self.name, actual, schema, "server", "database", options)
+        after = params["disconnect_after"]
+        if after is not None and after < 0:
+            raise RetailError(
+                "%d is no number of seconds." % after, "Set disconnect_after to 0 or more, or leave it out."
+            )
+        plan = channel.database_plan(engine, self.name, actual, schema, "server", "database", options, after)
         state = access.read(server, db, wanted)
         tables = actual.tables
         plan.extend(access.access_plan(engine, state, wanted, self.name, tables, coming, "database", "server"))

@@ -98,7 +98,8 @@ options:
       - This is refused while Microsoft's service is connected to the offline database, and while a row that goes up is
         missing or different in the channel database; with O(force=true), the first session of ours uploads such rows.
       - Name all registers of the store in O(targets). It is done for all of them or for none, as long as the channel database is
-        Microsoft's; a register that comes later is taken over on its own, and the first session of ours uploads its rows that are missing there.
+        Microsoft's; a register that comes later is taken over on its own, and the first session of ours uploads its rows that
+        are missing there.
       - Where nothing of Sync Framework is there, this changes nothing. Without it, such a database is refused and left
         untouched.
     type: bool

@@ -191,7 +191,10 @@ def test_the_service_has_to_be_stopped_before(store: Store) -> None:
 def test_a_store_is_taken_over(store: Store) -> None:
     titles = store.taken()
     assert titles[0] == "Remove the scopes of Microsoft Sync Framework from the channel database"
-    assert "Replace the change tracking of Microsoft Sync Framework of ax.RETAILTRANSACTIONTABLE in the offline database" in titles
+    assert (
+        "Replace the change tracking of Microsoft Sync Framework of ax.RETAILTRANSACTIONTABLE in the offline database"
+        in titles
+    )
     for db in (store.child, store.parent):
         assert world_tracked(db) == {str(table.name) for table in TABLES}
         assert overview.read(db, 0, False)["sync_framework"] is None
@@ -236,7 +239,9 @@ def test_with_force_the_first_session_uploads_what_was_left(store: Store) -> Non
 def test_tables_outside_of_the_profile_are_freed(store: Store) -> None:
     store.take_over = True
     titles = store.provision([PROFILE[1]])
-    assert "Remove the change tracking of Microsoft Sync Framework of ax.INVENTTABLE from the offline database" in titles
+    assert (
+        "Remove the change tracking of Microsoft Sync Framework of ax.INVENTTABLE from the offline database" in titles
+    )
     for db in (store.child, store.parent):
         assert world_tracked(db) == {str(SALES.name), str(PAYMENTS.name)}
         assert overview.read(db, 0, False)["sync_framework"] is None

@@ -72,7 +72,9 @@ def test_no_module_touches_it(channel: Any, store: dict[str, Any], pg_other_serv
     for more in ({}, {"reprovision": "always"}, {"reprovision": "if_needed", "force": True}, {"state": "absent"}):
         assert "Microsoft Sync Framework" in fail(store, **more), more
     (tmp_path / "scripts").mkdir()
-    (tmp_path / "scripts" / "Add.sql").write_text('ALTER TABLE ax."INVENTTABLE" ADD COLUMN "MORE" int;', encoding="utf-8")
+    (tmp_path / "scripts" / "Add.sql").write_text(
+        'ALTER TABLE ax."INVENTTABLE" ADD COLUMN "MORE" int;', encoding="utf-8"
+    )
     database = world.connection(channel.facts)
     for more in ({"state": "absent"}, {"customizations": str(tmp_path / "scripts")}):
         refusal = Playbook(tmp_path).fail("retail_channel_db", **database, **more)
@@ -154,7 +156,12 @@ class Chain:
         (folder / "inventory.json").write_text(json.dumps(inventory), encoding="utf-8")
 
     def verify(self) -> tuple[int, str]:
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "inventory.json", "axops.retail.verify"]
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "inventory.json",
+            "axops.retail.verify",
+        ]
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_collections()), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
@@ -169,7 +176,7 @@ def test_the_playbook_verify_understands_it(
     code, text = chain.verify()
     assert code == 0, text
     channel.execute('DROP TRIGGER "INVENTTABLE_update_trigger" ON ax."INVENTTABLE"')
-    channel.execute("DELETE FROM dbo.\"RETAILOFFLINESYNCLOG\" WHERE \"TERMINAL\" = '000002'")
+    channel.execute('DELETE FROM dbo."RETAILOFFLINESYNCLOG" WHERE "TERMINAL" = \'000002\'')
     with register(store, "000001", pg_other_server) as db:
         db.execute('DROP TABLE ax."PRICEDISCTABLE_tracking"')
     code, text = chain.verify()

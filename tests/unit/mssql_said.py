@@ -273,6 +273,8 @@ def database_statements() -> list[str]:
         *databases.create("Ret'ail]"),
         *databases.drop("Ret'ail]"),
         *databases.set_options("Ret'ail]", wanted),
+        *databases.set_options("Ret'ail]", {"read_committed_snapshot": "on"}),
+        *databases.set_options("Ret'ail]", {"read_committed_snapshot": "off"}, 30),
     ]
     # sqlglot knows neither files nor collations in CREATE DATABASE; their text is compared below.
     [said] = databases.create("R]", made)
@@ -283,8 +285,50 @@ def database_statements() -> list[str]:
     return statements
 
 
+class Provisioned(Recorder):
+    """A database that Sync Framework has provisioned for one table."""
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        self.execute(sql, *parameters)
+        config = '<X><Adapter Name="[ax].[INVENT]]TABLE]"/><Adapter Name="[ax].[GONE]"/></X>'
+        answers = {
+            "INFORMATION_SCHEMA.COLUMNS": [
+                ("dbo", "scope_info", "scope_sync_knowledge"),
+                ("dbo", "scope_config", "scope_status"),
+                ("ax", NAME.name + "_tracking", "local_update_peer_timestamp"),
+            ],
+            "INFORMATION_SCHEMA.TABLES": [tuple(NAME), ("dbo", "scope_templates"), ("ax", "scope_templates")],
+            "sys.triggers": [("ax", NAME.name, NAME.name + "_insert_trigger", 0), ("ax", NAME.name, "AUDIT", 0)],
+            "sys.procedures": [
+                ("ax", NAME.name + "_bulkinsert"),
+                ("ax", NAME.name + "_selectchanges_6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
+                ("dbo", NAME.name + "_insert"),
+                ("ax", "OTHER_insert"),
+            ],
+            "sys.table_types": [("ax", NAME.name + "_BulkType"), ("ax", "CUSTOMTYPE")],
+            "scope_status": [("Sales", "C", config)],
+            "SELECT sync_scope_name FROM": [("Sales",)],
+        }
+        if "parent_version" in sql or "is_disabled = 0" in sql:
+            return []  # tracking of ours
+        return next((rows for words, rows in answers.items() if words in sql), [])
+
+
+def framework_statements() -> list[str]:
+    said, framework = Provisioned(), mssql.framework
+    remains = framework.read(said)
+    tracked = remains.tables[NAME]
+    framework.received(said, TABLE, tracked, ['{"k0":"A","k1":"B"}'])
+    framework.deleted(said, TABLE, tracked)
+    framework.connected(said, "it's")
+    digest = _canonical.Digest(TABLE, TABLE.key_columns, tuple(mssql.digests.form(column) for column in TABLE.key_columns))
+    mssql.digests.images(said, digest, [])
+    return [*said.said, *framework.drop_table(tracked), *framework.drop_books(remains)]
+
+
 def everything() -> list[str]:
     return [
+        *framework_statements(),
         *read_statements(),
         *mark_statements(),
         *change_statements(),

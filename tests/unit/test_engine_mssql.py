@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mssql_said import NAME, TABLE, Recorder, applied, extract, work
+from mssql_said import NAME, TABLE, Provisioned, Recorder, applied, extract, work
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
@@ -234,10 +234,14 @@ def test_derived_names_fit_and_stay_the_same() -> None:
 
 def test_database_options_are_the_vendors() -> None:
     said = mssql.databases.set_options("R", dict.fromkeys(mssql.databases.OPTIONS[:2], "on"))
-    assert said == [
-        "ALTER DATABASE [R] SET ALLOW_SNAPSHOT_ISOLATION ON",
-        "ALTER DATABASE [R] SET READ_COMMITTED_SNAPSHOT ON WITH ROLLBACK IMMEDIATE",
-    ]
+    assert said[0] == "ALTER DATABASE [R] SET ALLOW_SNAPSHOT_ISOLATION ON"
+    alone = "ALTER DATABASE [R] SET READ_COMMITTED_SNAPSHOT ON WITH "
+    assert said[1].count(alone + "NO_WAIT") == 2 and "ROLLBACK" not in said[1]
+    for seconds, ending in ((0, "ROLLBACK IMMEDIATE"), (30, "ROLLBACK AFTER 30 SECONDS")):
+        assert mssql.databases.set_options("R", {"read_committed_snapshot": "on"}, seconds) == [alone + ending]
+        assert mssql.databases.set_options("R", {"recovery": "simple"}, seconds) == [
+            "ALTER DATABASE [R] SET RECOVERY SIMPLE"
+        ]
     assert mssql.databases.options(Recorder()) == {
         "allow_snapshot_isolation": "on",
         "read_committed_snapshot": "on",
@@ -379,3 +383,23 @@ def test_the_drivers_wheel_is_found_by_its_files(monkeypatch: pytest.MonkeyPatch
     patterns = mssql.connect._wheel_files()
     assert patterns
     assert all(str(tmp_path) in one and "libmsodbcsql" in one for one in patterns)
+
+
+def test_what_sync_framework_has_left() -> None:
+    remains = mssql.framework.read(Provisioned())
+    tracked = remains.tables[NAME]
+    assert [str(name) for name in remains.books] == ["dbo.scope_config", "dbo.scope_info", "dbo.scope_templates"]
+    assert tracked.missing == ["update", "delete"]
+    assert [name.name for name in tracked.routines] == [
+        NAME.name + "_bulkinsert", NAME.name + "_selectchanges_6f9619ff-8b86-d011-b42d-00cf4fc964ff",
+    ]  # fmt: skip
+    assert tracked.types == (TableName("ax", NAME.name + "_BulkType"),)
+    assert remains.untracked == [TableName("ax", "GONE")]
+    assert not remains.complete
+    assert mssql.framework.drop_table(tracked) == [
+        "DROP TRIGGER IF EXISTS [ax].[INVENT]]TABLE_insert_trigger]",
+        "DROP PROCEDURE IF EXISTS [ax].[INVENT]]TABLE_bulkinsert]",
+        "DROP PROCEDURE IF EXISTS [ax].[INVENT]]TABLE_selectchanges_6f9619ff-8b86-d011-b42d-00cf4fc964ff]",
+        "DROP TYPE IF EXISTS [ax].[INVENT]]TABLE_BulkType]",
+        "DROP TABLE IF EXISTS [ax].[INVENT]]TABLE_tracking]",
+    ]

@@ -9,6 +9,7 @@ driver is there, it is run against what goes wrong on a network.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -47,12 +48,14 @@ def test_the_certificate_is_verified_unless_it_is_trusted_by_name() -> None:
     assert (told["Encrypt"], told["TrustServerCertificate"]) == ("yes", "no")
     assert string(trust_server_certificate=True)["TrustServerCertificate"] == "yes"
     assert string(hostname_in_certificate="hq.example.com")["HostNameInCertificate"] == "hq.example.com"
-    assert "ServerCertificate" not in string(ca_file="/etc/ca.pem"), "it would only count with strict, and is no authority"
+    assert "ServerCertificate" not in string(ca_file="/etc/ca.pem"), (
+        "it would only count with strict, and is no authority"
+    )
 
 
 def test_strict_does_not_go_with_trust_or_with_an_old_driver() -> None:
     assert string(encrypt="strict")["Encrypt"] == "strict"
-    with pytest.raises(RetailError, match="verified, whatever trust_server_certificate says"):
+    with pytest.raises(RetailError, match=r"verified, whatever trust_server_certificate says"):
         string(encrypt="strict", trust_server_certificate=True)
     for driver in (D17, "/opt/microsoft/msodbcsql17/lib64/libmsodbcsql-17.10.so.6.1"):
         for changes in ({"encrypt": "strict"}, {"hostname_in_certificate": "hq"}):
@@ -65,7 +68,11 @@ def test_freetds_encrypts_and_checks_nothing() -> None:
     told = string(FREETDS, trust_server_certificate=True)
     assert (told["TDS_Version"], told["Encryption"]) == ("7.4", "require")
     assert string(FREETDS, encrypt="no")["Encryption"] == "off"
-    for changes in ({}, {"ca_file": "/ca.pem", "encrypt": "no"}, {"encrypt": "strict", "trust_server_certificate": True}):
+    for changes in (
+        {},
+        {"ca_file": "/ca.pem", "encrypt": "no"},
+        {"encrypt": "strict", "trust_server_certificate": True},
+    ):
         with pytest.raises(RetailError, match="FreeTDS cannot check"):
             string(FREETDS, **changes)
     with pytest.raises(RetailError, match="FreeTDS does not know ActiveDirectoryMsi"):
@@ -96,7 +103,7 @@ def test_who_connects_is_said_once() -> None:
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(RetailError, match="login_user|two ways"):
+    with pytest.raises(RetailError, match=r"login_user|two ways"):
         string(**changes)
 
 
@@ -113,7 +120,11 @@ def test_a_keyword_that_is_given_comes_before_an_option() -> None:
 @pytest.fixture
 def drivers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """No driver at all; ``registered`` names some, and files can be made in ``wheel`` and ``freetds``."""
-    found: dict[str, Any] = {"registered": [], "wheel": tmp_path / "libmsodbcsql-18.6.so", "freetds": tmp_path / "libtdsodbc.so"}
+    found: dict[str, Any] = {
+        "registered": [],
+        "wheel": tmp_path / "libmsodbcsql-18.6.so",
+        "freetds": tmp_path / "libtdsodbc.so",
+    }
     monkeypatch.setattr(pyodbc, "drivers", lambda: found["registered"])
     monkeypatch.setattr(connect, "_FILES", (str(tmp_path / "system" / "libmsodbcsql-18*.so"),))
     monkeypatch.setattr(connect, "_wheel_files", lambda: (str(found["wheel"]),))
@@ -149,8 +160,9 @@ def test_the_wheel_that_is_installed_is_found() -> None:
 def test_the_environment_is_the_connections_own_and_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "before")
     monkeypatch.delenv("KRB5CCNAME", raising=False)
-    with _driver.environment({"SSL_CERT_FILE": "a", **_driver.kerberos("/k")}), _driver.environment(
-        {"SSL_CERT_FILE": "a", **_driver.kerberos("/k")}
+    with (
+        _driver.environment({"SSL_CERT_FILE": "a", **_driver.kerberos("/k")}),
+        _driver.environment({"SSL_CERT_FILE": "a", **_driver.kerberos("/k")}),
     ):
         assert os.environ["SSL_CERT_FILE"] == "a"
         assert os.environ["KRB5_CLIENT_KTNAME"] == "FILE:/k"
@@ -185,6 +197,7 @@ def test_a_file_that_cannot_be_read_is_named(option: str) -> None:
 
 # ---- what is made of what the driver says
 
+_VERIFY = "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:%s]"
 _START = "[%s] [Microsoft][ODBC Driver 18 for SQL Server]"
 
 
@@ -214,7 +227,7 @@ def said(state: str, text: str, number: int, server: bool = True) -> Exception:
             "must be changed",
         ),
         (
-            said("28000", "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication.", 18452),
+            said("28000", "Login failed. The login is from an untrusted domain and cannot be used with Integrated ...", 18452),
             "domain that the server does not trust",
         ),
         (
@@ -230,43 +243,43 @@ def said(state: str, text: str, number: int, server: bool = True) -> Exception:
         (said("42000", "Database 'Retail' cannot be opened because it is offline.", 942), "SET ONLINE"),
         (said("42000", "Database 'Retail' cannot be opened. It has been marked SUSPECT by recovery.", 926), "suspect"),
         (
-            said("08004", "The server principal \"sync\" is not able to access the database \"Retail\" under the current security context.", 916),
+            said("08004", 'The server principal "sync" is not able to access the database "Retail" under the current ...', 916),
             "Make a user for this login",
         ),
         (said("42000", "Cannot open user default database. Login failed.", 4064), "DEFAULT_DATABASE"),
         (
-            said("HY000", "Database 'Retail' on server 'x' is not currently available.  Please retry the connection later.", 40613),
+            said("HY000", "Database 'Retail' on server 'x' is not currently available.  Please retry the connection ...", 40613),
             "not available at this moment",
         ),
         (
-            said("42000", "Cannot open server 'x' requested by the login. Client with IP address '1.2.3.4' is not allowed to access the server.", 40615),
+            said("42000", "Cannot open server 'x' requested by the login. Client with IP address '1.2.3.4' is not ...", 40615),
             "firewall",
         ),
         (said("08001", "TCP Provider: Error code 0x2746", 10054, server=False), "SQL Server 2022"),
         (
-            said("08001", "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:self-signed certificate]", -1, server=False),
+            said("08001", _VERIFY % "self-signed certificate", -1, server=False),
             "ca_file",
         ),
         (
-            said("08001", "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:unable to get local issuer certificate]", -1, server=False),
+            said("08001", _VERIFY % "unable to get local issuer certificate", -1, server=False),
             "ca_file",
         ),
         (
-            said("08001", "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:subject name does not match host name]", -1, server=False),
+            said("08001", _VERIFY % "subject name does not match host name", -1, server=False),
             "hostname_in_certificate",
         ),
         (
-            said("08001", "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:certificate has expired]", -1, server=False),
+            said("08001", _VERIFY % "certificate has expired", -1, server=False),
             "Renew",
         ),
         (said("08001", "SSL Provider: [error:0A000102:SSL routines::unsupported protocol]", -1, server=False), "TLS 1.2"),
         (said("08001", "Encryption not supported on SQL Server.", 20, server=False), "Switch TLS on"),
         (
-            said("08001", "Client unable to establish connection because an error was encountered during handshakes before login. Common causes include", 26, server=False),
+            said("08001", "Client unable to establish connection because an error was encountered during handshakes before login.", 26, False),
             "another protocol",
         ),
         (
-            said("HY000", "SSPI Provider: No credentials were supplied, or the credentials were unavailable or inaccessible. No Kerberos credentials available (default cache: FILE:/tmp/krb5cc_0)", 458752, server=False),
+            said("HY000", "SSPI Provider: No credentials were supplied, or ... No Kerberos credentials available", 458752, False),
             "keytab",
         ),
         (
@@ -310,7 +323,9 @@ def test_a_database_that_cannot_be_opened_is_looked_up(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(connect, "_connect", lambda _odbc, target, _driver: Answer() if target.database == "master" else None)
+    monkeypatch.setattr(
+        connect, "_connect", lambda _odbc, target, _driver: Answer() if target.database == "master" else None
+    )
     error = said("42000", 'Cannot open database "Retail" requested by the login. The login failed.', 4060)
     assert advice in connect._explained(pyodbc, TARGET, D18, error).advice
 
@@ -332,10 +347,8 @@ def listener(serve: Callable[[socket.socket], None]) -> int:
     def run() -> None:
         while True:
             connection, _address = server.accept()
-            try:
+            with contextlib.suppress(OSError):
                 serve(connection)
-            except OSError:
-                pass
 
     threading.Thread(target=run, daemon=True).start()
     return server.getsockname()[1]

@@ -32,12 +32,16 @@ _LITERAL = re.compile(r"N'((?:[^']|'')*)'")
 _RUN = re.compile(r"^EXEC \(N'((?:[^']|'')*)'\)$")
 _PART = re.compile(r"(?:'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|[^';\[])+")
 _TRIGGER = re.compile(r"^(CREATE TRIGGER .*?) AS BEGIN (.*) END$", re.DOTALL)
+_FLOW = re.compile(
+    r"WHILE @\w+ > 0 BEGIN|BEGIN TRY|END TRY|BEGIN CATCH|END CATCH|IF @tries = 0|WAITFOR DELAY '[0-9:.]+'|\bEND$|\bEND(?=;)"
+)
 #: What sqlglot keeps as text: procedure calls, the ends of blocks, and DDL that is SQL Server's alone.
 _KEPT_AS_TEXT = (
     "END",
     "EXEC",
     "SET",
     "DROP TRIGGER",
+    "DROP TYPE",
     "ALTER",
     "GRANT",
     "REVOKE",
@@ -51,6 +55,8 @@ _KEPT_AS_TEXT = (
 
 def statements_in(batch: str) -> Iterator[str]:
     """The single statements of a batch: behind its guard, inside BEGIN … END, inside a text that it runs."""
+    if "BEGIN TRY" in batch:
+        batch = _FLOW.sub(";", batch)
     batch = _GUARD.sub("", batch).strip()
     if batch.startswith("BEGIN "):
         batch = batch[len("BEGIN ") : -len(" END")]

@@ -13,7 +13,8 @@ from __future__ import annotations
 from types import ModuleType
 
 from . import mssql, postgresql
-from ._database import AUTHENTICATIONS, Database, Target
+from ._database import AUTHENTICATIONS as AUTHENTICATIONS
+from ._database import Database, Target
 from ._errors import RetailError
 
 ENGINES: dict[str, ModuleType] = {"mssql": mssql, "postgresql": postgresql}

@@ -26,6 +26,11 @@ OPTIONS: Mapping[str, str] = {
     "auto_shrink": "off",
 }
 
+_ALONE = (
+    "Nobody else may be connected to the database for that. Run it while the store is closed and its services are stopped; or set "
+    "the option disconnect_after of retail_channel_db, after which others are disconnected and what they are about is undone."
+)
+
 #: Made first: they show that a database is ours, should the run be cut off before the end.
 _FIRST = (versions.POSISINFO, versions.DBVERSION, versions.HISTORY)
 
@@ -74,12 +79,15 @@ def database_plan(
     server: str,
     database: str,
     options: Mapping[str, str] | None = None,
+    disconnect_after: int | None = None,
 ) -> Plan:
     """The steps that make the database be at the package's release.
 
     :param server: the key of the connection to the server's maintenance database.
     :param database: the key of the connection to the database itself.
     :param options: the database's options; None: those that the vendor's script sets.
+    :param disconnect_after: seconds after which others are disconnected from a database that is there, where an option needs it for
+        itself; None: they are not.
     :raises RetailError: the database must not be touched, or something cannot be changed in place.
     """
     versions.check(actual.versions, package, actual.tables, name)
@@ -88,7 +96,8 @@ def database_plan(
     if not actual.exists:
         create = engine.databases.create(name, wanted)
         result.add(Step("Create database %s" % name, ("database", "name"), None, name, server, create, atomic=False))
-    result.extend(_options(engine, name, actual, server, wanted))
+    # Of a new database nobody knows yet.
+    result.extend(_options(engine, name, actual, server, wanted, disconnect_after if actual.exists else 0))
     result.extend(plan.tables(engine, actual.tables, _desired(actual, package), database, actual.schemas))
     result.extend(versions.plan(engine, actual.versions, package, database))
     return result
@@ -99,7 +108,9 @@ def default_options(engine: Any) -> dict[str, str]:
     return {name: value for name, value in OPTIONS.items() if name in engine.databases.OPTIONS}
 
 
-def _options(engine: Any, name: str, actual: Actual, server: str, wanted: Mapping[str, str]) -> Plan:
+def _options(
+    engine: Any, name: str, actual: Actual, server: str, wanted: Mapping[str, str], disconnect_after: int | None
+) -> Plan:
     result = Plan()
     for option, value in wanted.items():
         there = actual.options.get(option)
@@ -112,8 +123,9 @@ def _options(engine: Any, name: str, actual: Actual, server: str, wanted: Mappin
                     "It cannot be changed in place: declare what is there, or make the database anew.",
                 )
             continue  # the database is made so
-        statements = engine.databases.set_options(name, {option: value})
+        statements = engine.databases.set_options(name, {option: value}, disconnect_after)
+        advice = _ALONE if engine.databases.wants_to_be_alone(option) else ""
         path = ("database", "options", option)
         title = "Set database option %s to %s" % (option, value)
-        result.add(Step(title, path, there, value, server, statements, atomic=False))
+        result.add(Step(title, path, there, value, server, statements, atomic=False, advice=advice))
     return result

@@ -242,9 +242,7 @@ def _look_again(later: _Moment | None, result: Comparison) -> None:
     result.found = [one for one in result.found if one.child.digest != one.parent.digest]
 
 
-def digests_of(
-    child: Any, parent: Any, shared: SharedTable, downloads: bool, left_out: list[str]
-) -> dict[str, Digest]:
+def digests_of(child: Any, parent: Any, shared: SharedTable, downloads: bool, left_out: list[str]) -> dict[str, Digest]:
     """How the rows of a table are summed up on both sides, so that equal rows have equal digests.
 
     :param child: the engine of the child, ``parent``: of the parent.

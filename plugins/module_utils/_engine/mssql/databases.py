@@ -44,14 +44,17 @@ SYSTEM = ("master", "model", "msdb", "tempdb")
 
 _SETTINGS = {
     "allow_snapshot_isolation": "SET ALLOW_SNAPSHOT_ISOLATION %s",
-    # It waits for every other connection to go, our own too: those that are idle are closed, their transactions undone.
-    "read_committed_snapshot": "SET READ_COMMITTED_SNAPSHOT %s WITH ROLLBACK IMMEDIATE",
+    "read_committed_snapshot": "SET READ_COMMITTED_SNAPSHOT %s",
     "recovery": "SET RECOVERY %s",
     "page_verify": "SET PAGE_VERIFY %s",
     "auto_close": "SET AUTO_CLOSE %s",
     "auto_shrink": "SET AUTO_SHRINK %s",
     "compatibility_level": "SET COMPATIBILITY_LEVEL = %s",
 }
+#: What nobody else may be connected for, be they idle. Without a termination it would wait for them for ever.
+_ALONE = ("read_committed_snapshot",)
+#: A session that has been closed is seen for a moment longer, our own, too: so often it is tried again, twice a second.
+_TRIES = 10
 _FILE_SETTINGS = {"size": "SIZE", "max_size": "MAXSIZE", "growth": "FILEGROWTH"}
 _FILE_TYPES = {"data": 0, "log": 1}
 _VALUES = {"on", "off", "simple", "full", "bulk_logged", "checksum", "none", "torn_page_detection"}
@@ -171,12 +174,33 @@ def satisfied(option: str, actual: str | None, wanted: str) -> bool:
     return actual == wanted
 
 
-def set_options(name: str, options: Mapping[str, str]) -> builtins.list[str]:
+def set_options(name: str, options: Mapping[str, str], disconnect_after: int | None = None) -> builtins.list[str]:
     """Statements for the maintenance database that give the database these options (names from ``OPTIONS``).
 
+    :param disconnect_after: where an option needs the database for itself, seconds that others have to go; then their transactions
+        are rolled back. None: nobody is disconnected, and the statement fails.
     :raises RetailError: a value is none of the option's.
     """
-    return [_setting(name, option, str(value)) for option, value in options.items()]
+    return [_alone(option, _setting(name, option, str(value)), disconnect_after) for option, value in options.items()]
+
+
+def wants_to_be_alone(option: str) -> bool:
+    """Whether others may not be connected to the database while the option is set."""
+    return option in _ALONE
+
+
+def _alone(option: str, statement: str, disconnect_after: int | None) -> str:
+    if option not in _ALONE:
+        return statement
+    if disconnect_after is not None:
+        ending = "ROLLBACK AFTER %d SECONDS" % disconnect_after if disconnect_after else "ROLLBACK IMMEDIATE"
+        return "%s WITH %s" % (statement, ending)
+    # The last one stands alone: what it fails with has its own words, which THROW would cut down to the last message.
+    statement += " WITH NO_WAIT"
+    return (
+        "DECLARE @tries int = %d; WHILE @tries > 0 BEGIN BEGIN TRY %s; SET @tries = -1; END TRY BEGIN CATCH SET @tries = "
+        "@tries - 1; WAITFOR DELAY '00:00:00.500'; END CATCH; END; IF @tries = 0 %s" % (_TRIES, statement, statement)
+    )
 
 
 def drop(name: str) -> builtins.list[str]:

@@ -47,14 +47,18 @@ NUMBERS = {
     983: "Its replica in the availability group is not ready. Connect to the primary replica, or to the listener.",
     4060: "Check the name of the database, and that this login has a user in it; create it first.",
     4064: "The login's default database cannot be opened. Name a database, or ALTER LOGIN … WITH DEFAULT_DATABASE = master.",
-    10054: "The server ended the connection. With encrypt: strict it has to be SQL Server 2022 or later; else see that both sides "
-    "have a version of TLS in common, and that nothing in between cuts connections.",
+    10054: (
+        "The server ended the connection. With encrypt: strict it has to be SQL Server 2022 or later; else see that both sides "
+        "have a version of TLS in common, and that nothing in between cuts connections."
+    ),
     17142: "The service SQL Server is paused. Resume it.",
     17809: "The server has as many connections as it may. Raise 'user connections', or lower the number of parallel hosts.",
     18401: "The server is being upgraded. " + _RESTART,
     18451: "Only administrators may connect at this time. " + _RESTART,
-    18452: "The login is from a domain that the server does not trust. Give login_user and login_password, or get a ticket of a "
-    "domain that it trusts.",
+    18452: (
+        "The login is from a domain that the server does not trust. Give login_user and login_password, or get a ticket of a "
+        "domain that it trusts."
+    ),
     18456: _LOGIN + " The state in the server's error log says what exactly was wrong.",
     18461: "The server was started in single-user mode, and somebody else is connected. Start it without -m.",
     18470: "The login is disabled. Enable it: ALTER LOGIN … ENABLE.",
@@ -101,8 +105,11 @@ WORDS = (
     ("Kerberos", _TICKET),
     ("SSPI", _TICKET),
     ("AADSTS", "See what Microsoft Entra says under that code; check the tenant, login_user and login_password."),
-    ("Can't open lib", "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library, whose own "
-     "libraries (Kerberos, OpenSSL) have to be there, too."),
+    (
+        "Can't open lib",
+        "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library, whose own libraries "
+        "(Kerberos, OpenSSL) have to be there, too.",
+    ),
     ("Data source name not found", "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library."),
     ("IM004", "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed."),
     ("Login failed", _LOGIN),
@@ -155,8 +162,15 @@ def look(host: str, port: int | None, instance: str, timeout: float = _PATIENCE)
     except OSError as error:
         if error.errno == errno.ECONNREFUSED:
             return "nothing listens on port %d" % port, RUNS
-        return "port %d does not answer" % port, "Check the address, that the host is up, and that a firewall lets port %d through." % port
-    return "", "Something listens on port %d, and does not answer as SQL Server: check the port, and that the server is not hung." % port
+        return (
+            "port %d does not answer" % port,
+            "Check the address, that the host is up, and that a firewall lets port %d through." % port,
+        )
+    return (
+        "",
+        "Something listens on port %d, and does not answer as SQL Server: check the port, and that the server is not hung."
+        % port,
+    )
 
 
 def _look_for(host: str, instance: str, timeout: float) -> tuple[str, str]:
@@ -175,7 +189,10 @@ def _look_for(host: str, instance: str, timeout: float) -> tuple[str, str]:
         )
     port = found[instance.lower()]
     if port is None:
-        return "the instance %s does not listen on TCP" % instance, "Enable TCP/IP for it in SQL Server Configuration Manager, and restart it."
+        return (
+            "the instance %s does not listen on TCP" % instance,
+            "Enable TCP/IP for it in SQL Server Configuration Manager, and restart it.",
+        )
     return look(host, port, "", timeout)
 
 

@@ -105,8 +105,12 @@ def satisfied(option: str, actual: str | None, wanted: str) -> bool:
     return actual == wanted
 
 
-def set_options(name: str, options: Mapping[str, str]) -> builtins.list[str]:
-    """Statements for the maintenance database that give the database these options (names from ``OPTIONS``)."""
+def set_options(name: str, options: Mapping[str, str], disconnect_after: int | None = None) -> builtins.list[str]:
+    """Statements for the maintenance database that give the database these options (names from ``OPTIONS``).
+
+    :param disconnect_after: of no use here.
+    :raises RetailError: there is no such option.
+    """
     statements = []
     for option, value in options.items():
         if option not in _SETTINGS:
@@ -114,6 +118,11 @@ def set_options(name: str, options: Mapping[str, str]) -> builtins.list[str]:
         said = _SETTINGS[option] % (int(value) if option == "connection_limit" else names.quote(value))
         statements.append("ALTER DATABASE %s %s" % (names.quote(name), said))
     return statements
+
+
+def wants_to_be_alone(option: str) -> bool:
+    """Whether others may not be connected to the database while the option is set."""
+    return option == "tablespace"
 
 
 def drop(name: str) -> builtins.list[str]:
