@@ -275,7 +275,7 @@ def said(state: str, text: str, number: int, server: bool = True) -> Exception:
         (said("08001", "SSL Provider: [error:0A000102:SSL routines::unsupported protocol]", -1, server=False), "TLS 1.2"),
         (said("08001", "Encryption not supported on SQL Server.", 20, server=False), "Switch TLS on"),
         (
-            said("08001", "Client unable to establish connection because an error was encountered during handshakes before login.", 26, False),
+            said("08001", "Client unable to establish connection because ... during handshakes before login.", 26, False),
             "another protocol",
         ),
         (

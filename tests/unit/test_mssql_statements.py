@@ -163,11 +163,12 @@ def test_what_is_not_t_sql_is_noticed(linter: Linter, wrong: str) -> None:
 # ---- nothing is left out
 
 #: Files without statements of their own: the driver, errors, names, other people's scripts, phrases.
-_SILENT = ("connect", "errors", "names", "scripts", "types")
+_SILENT = ("connect", "errors", "names", "refusals", "scripts", "types")
 #: Functions that look at what the catalog has answered, which is nothing here, or at texts.
 _READERS = (
     *("tables.is_table", "tables.of", "tables.table", "tables._column", "tables._type", "access._found"),
     *("access.needs", "databases.satisfied", "databases._amount", "databases.check_name", "marks.continues"),
+    "databases.wants_to_be_alone",
 )
 #: It connects with the password.
 _CONNECTS = ("access.password_works",)

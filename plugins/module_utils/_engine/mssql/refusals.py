@@ -78,8 +78,10 @@ WORDS = (
     ("Encryption not supported on SQL Server", "Switch TLS on at the server; or set encrypt to 'no' on a network that you trust."),
     (
         "subject name does not match host name",
-        "Connect by a name that stands in the server's certificate, or give that name in the option hostname_in_certificate. An "
-        "IP address does not count.",
+        (
+            "Connect by a name that stands in the server's certificate, or give that name in the option hostname_in_certificate. "
+            "An IP address does not count."
+        ),
     ),
     ("certificate has expired", "Renew the server's certificate."),
     ("self-signed certificate", _AUTHORITY),
@@ -107,8 +109,10 @@ WORDS = (
     ("AADSTS", "See what Microsoft Entra says under that code; check the tenant, login_user and login_password."),
     (
         "Can't open lib",
-        "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library, whose own libraries "
-        "(Kerberos, OpenSSL) have to be there, too.",
+        (
+            "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library, whose own libraries "
+            "(Kerberos, OpenSSL) have to be there, too."
+        ),
     ),
     ("Data source name not found", "Check the option driver: it takes a name in odbcinst.ini, or the path of the driver's library."),
     ("IM004", "The driver could not be loaded: check that the libraries it needs (Kerberos, OpenSSL) are installed."),
