@@ -16,7 +16,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._database imp
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import compare, repair
+from ansible_collections.axops.retail.plugins.module_utils._sync import compare, repair, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.compare import Comparison
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
@@ -145,6 +145,34 @@ def test_what_was_put_aside_is_told_apart(sold: World) -> None:
 def test_only_columns_that_both_sides_have_are_compared(sold: World) -> None:
     sold.parent.execute("""ALTER TABLE ax."ITEM" ADD COLUMN "NEW" int DEFAULT 5""")
     assert compared(sold)["ITEM"].found == []
+
+
+@pytest.mark.parametrize("scope", [DOWN, UP, BOTH], ids=lambda scope: scope.direction)
+def test_a_value_of_a_column_that_came_since_the_tables_were_read_travels(sold: World, scope: Scope) -> None:
+    """The service has read the tables, then both sides are upgraded, and somebody sells: all before its session."""
+    behind = Pair(sold.child, sold.parent)
+    behind.preload(behind.scopes)
+    (table,) = (one for one in TABLES if one.name == scope.tables[0].name)
+    name = '"%s"."%s"' % table.name
+    for db in (sold.parent, sold.child):
+        db.execute('ALTER TABLE %s ADD COLUMN "CARD" varchar(20)' % name)
+    sender, receiver = (sold.parent, sold.child) if scope is DOWN else (sold.child, sold.parent)
+    sender.execute("""UPDATE %s SET "CARD" = 'gold' WHERE "ID" = 7""" % name)
+    session.run(behind, scope)
+    sold.settle()
+    assert receiver.value('SELECT "CARD" FROM %s WHERE "ID" = 7' % name) == "gold"
+
+
+def test_what_was_written_into_a_column_before_the_other_side_had_it_comes_with_a_repair(sold: World) -> None:
+    sold.child.execute('ALTER TABLE ax."SALE" ADD COLUMN "CARD" varchar(20)')
+    sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 700, 1, 'gold')""")
+    sold.settle()
+    sold.parent.execute('ALTER TABLE ax."SALE" ADD COLUMN "CARD" varchar(20)')
+    sold.settle()
+    assert sold.parent.value('SELECT "CARD" FROM ax."SALE" WHERE "ID" = 700') is None
+    assert repaired(sold)
+    sold.settle()
+    assert sold.parent.value('SELECT "CARD" FROM ax."SALE" WHERE "ID" = 700') == "gold"
 
 
 def test_many_differences_are_cut_off(sold: World, monkeypatch: pytest.MonkeyPatch) -> None:

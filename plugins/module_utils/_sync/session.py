@@ -16,7 +16,7 @@ from . import anew, identity, log, merge, metadata, package, transfer
 from .merge import Merging
 from .metadata import PARENT, SCOPE, Scope, ScopeState
 from .pair import Pair, Restored
-from .transfer import Anchor, Transfer, Way
+from .transfer import Anchor, TablesChanged, Transfer, Way
 
 
 @dataclass
@@ -60,10 +60,10 @@ def run(pair: Pair, scope: Scope) -> Session:
             session.busy = True
             return session
         try:
-            _Steps(pair, scope).run(session)
+            _run(pair, scope, session)
         except Restored as found:
             anew.settle(pair, scope, found.lost)
-            _Steps(pair, scope).run(session)
+            _run(pair, scope, session)
         if session.noteworthy:
             log.write(
                 pair.parent,
@@ -74,6 +74,15 @@ def run(pair: Pair, scope: Scope) -> Session:
                 session.up,
             )
     return session
+
+
+def _run(pair: Pair, scope: Scope, session: Session) -> None:
+    """Run the steps; once more where a side was upgraded since its tables were read."""
+    try:
+        _Steps(pair, scope).run(session)
+    except TablesChanged:
+        pair.preload([scope])
+        _Steps(pair, scope).run(session)
 
 
 class _Steps:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Callable
 
-from .._engine._errors import StatementFailed
+from .._engine._errors import RetailError, StatementFailed
 from .._engine._wire import Extract, Outcome
 from . import landed, links, merge, quarantine
 from .anew import Anew
@@ -35,6 +35,10 @@ BATCH_SIZE = 1_000_000
 BATCH_ROWS = 2_000
 
 _TRIES = 6
+
+
+class TablesChanged(RetailError):
+    """A table of the sender is not what it was when the pair read it."""
 
 
 @dataclass
@@ -158,6 +162,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     :param acked: downloads: up to where the parent has our changes.
     :param token: the session's token, committed at the child already; the parent writes it with the anchor.
     :raises Restored: the receiver's anchor lies ahead of the sender.
+    :raises TablesChanged: the sender's tables are no longer those of ``way``; nothing was moved.
     """
     landing = _Landing(way, state, token)
     landing.forget_stale()
@@ -165,6 +170,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
         _land_package(way, way.package, landing, acked)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
+        _check_tables(way)
         for batch in _read(way, state, landing, mark.low, base, acked):
             landing.add(batch)
             if landing.size >= BATCH_SIZE:
@@ -208,6 +214,20 @@ def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
             "The next session begins the scope anew.",
             {"child" if way.upload else "parent"},
         )
+
+
+def _check_tables(way: Way) -> None:
+    """See that the sender's tables are, in the snapshot that is read, those that are known.
+
+    A column may have come since they were read, and rows with it: they would travel without its values, and count as taken.
+    """
+    there = way.sender.engine.tables.read(way.sender, [shared.name for shared in way.tables])
+    for shared in way.tables:
+        table = there.get(shared.name)
+        if table is None or table.columns != way.table_at_sender(shared).columns:
+            raise TablesChanged(
+                "The table %s at %s has changed." % (shared.name, way.sender.target.where), "The next session knows it."
+            )
 
 
 def _read(
