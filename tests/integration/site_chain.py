@@ -12,12 +12,14 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import masterdata
+import yaml
+from offline_world import ROOT
 from playbook_world import _collections
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
@@ -25,6 +27,8 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._database imp
 
 STORE, REGISTER, PROFILE = "HOUSTON", "000001", "Default pr"
 STORES = [{"store_id": STORE, "registers": [REGISTER]}]
+#: Of a table, in the databases of the tests.
+MOST_ROWS = 60
 #: Inventory host, and the tier that its variables are named after.
 HOSTS = {"hq01": "hq", "houston-db": "channel", "houston-01": "offline"}
 #: Instances of the service, and the host that runs each.
@@ -48,10 +52,11 @@ class Chain:
     """The three hosts.
 
     :param servers: by inventory host how to reach the server that its database is to be on.
+    :param without: tables that no job moves, where a server cannot.
     """
 
-    def __init__(self, folder: Path, servers: Mapping[str, Target]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, servers: Mapping[str, Target], without: Collection[str] = ()) -> None:
+        self.folder, self.without = folder, without
         mark = secrets.token_hex(3)
         self.targets = {host: server.on("axops_%s_%s" % (HOSTS[host], mark)) for host, server in servers.items()}
         self.login, self.password = "axops_sync_" + mark, "Aa1!" + secrets.token_urlsafe(16)
@@ -111,6 +116,7 @@ class Chain:
             "retail_legal_entity": "usrt",
             "retail_release": "6.3.158.0",
             "retail_offline_profile": PROFILE,
+            **({"hq_jobs": _jobs(self.without)} if self.without else {}),
             "retail_sync_login_user": self.login,
             "retail_sync_login_password": self.password,
             "retail_sync_interval": 1,
@@ -153,7 +159,7 @@ class Chain:
     def enter_master_data(self) -> dict[str, int]:
         """What is entered at HQ before a store opens, its offline profile included; returns the rows of each table."""
         with self.connect("hq01") as db:
-            counts = masterdata.load(db._connection, db.engine.names.quote, STORES)
+            counts = masterdata.load_chunks(db._connection, db.engine.names.quote, _some_of_each())
             sql = "UPDATE {0} SET {1} = (SELECT {2} FROM {3} WHERE {4} = ?)".format(
                 db.engine.names.quote("ax", "RETAILSTORETABLE"),
                 db.engine.names.quote("OFFLINEPROFILE"),
@@ -194,6 +200,22 @@ class Chain:
         command += ["-m", "axops.retail.retail_sync_service", "-a", json.dumps(options)]
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_collections())}
         subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, check=False, timeout=120)
+
+
+def _some_of_each() -> Iterator[masterdata.Chunk]:
+    """Master data of every table, but no more of one than a till needs."""
+    left: dict[str, int] = {}
+    for table, columns, rows in masterdata.generate(STORES):
+        some = rows[: left.setdefault(table, MOST_ROWS)]
+        left[table] -= len(some)
+        if some:
+            yield table, columns, some
+
+
+def _jobs(without: Collection[str]) -> list[dict[str, Any]]:
+    """The role's own jobs, but for some tables."""
+    jobs = yaml.safe_load((ROOT / "roles/hq/defaults/main/jobs.yml").read_text(encoding="utf-8"))["hq_jobs"]
+    return [{**job, "tables": [table for table in job["tables"] if table not in without]} for job in jobs]
 
 
 def _reasons(text: str) -> str:

@@ -15,10 +15,13 @@ import mssql_world as world
 import pgserver
 import pos
 import pytest
+from offline_world import ROOT
 from service_hosts import until
 from site_chain import HOSTS, REGISTER, SERVICES, STORE, STORES, Chain, Played
 
+from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
+from ansible_collections.axops.retail.plugins.module_utils._schema import package
 
 pytestmark = world.needs_server
 
@@ -33,7 +36,8 @@ def chain(request: pytest.FixtureRequest, pg_server: pgserver.PgServer, tmp_path
         "mssql": world.server(),
         "postgresql": Target(engine="postgresql", encrypt="no", **pg_server.facts()),
     }
-    made = Chain(tmp_path, dict(zip(HOSTS, (servers[engine] for engine in request.param.split("-")), strict=True)))
+    engines = request.param.split("-")
+    made = Chain(tmp_path, {host: servers[engine] for host, engine in zip(HOSTS, engines, strict=True)}, _unsendable())
     yield made
     made.remove()
 
@@ -44,7 +48,7 @@ def test_a_store_from_headquarters_to_its_register(chain: Chain) -> None:
     assert not any(chain.exists(host) for host in HOSTS)
 
     chain.play("axops.retail.site", "--tags", "hq")
-    entered = chain.enter_master_data()
+    entered = {table: rows for table, rows in chain.enter_master_data().items() if table not in chain.without}
     made = chain.play("axops.retail.site")
     assert made.changed["houston-db"] and made.changed["houston-01"]
     for host in ("houston-db", "houston-01"):
@@ -60,6 +64,21 @@ def test_a_store_from_headquarters_to_its_register(chain: Chain) -> None:
     foretold, again = chain.play("axops.retail.site", "--check"), chain.play("axops.retail.site")
     for run in (foretold, again):
         assert {host: _to_do(chain, host, run) for host in HOSTS} == {host: [] for host in HOSTS}
+
+
+def _unsendable() -> list[str]:
+    """The tables with binary columns, where the server cannot write such values to JSON."""
+    with _engine.connect(world.server()) as db:
+        if world.ENGINE.probes.works(db, "SELECT (SELECT CAST(0x00FF AS varbinary(max)) AS c FOR JSON PATH)"):
+            return []
+    tables = package.load([ROOT / "schemas" / "ax2012r3"]).tables
+    found = [
+        str(name)
+        for name, table in tables.items()
+        if any(column.type.partition("(")[0] in ("image", "varbinary", "binary") for column in table.travelling_columns)
+    ]
+    world.lacks("FOR JSON has no binary values here: the jobs were run without the tables that have them")
+    return found
 
 
 def _sell(chain: Chain) -> None:

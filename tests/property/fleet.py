@@ -16,6 +16,7 @@ from fleet_engines import Server
 from fleet_shapes import NODES, PARENTS, ROUND, TABLES
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity, Place, Request, plan_pair
 from ansible_collections.axops.retail.plugins.module_utils._sync import anew, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
@@ -100,6 +101,9 @@ class Fleet:
         self.server, self.prefix, self.winner = server, prefix, winner
         self.nodes = {name: Node(name, server, prefix + name) for name in NODES}
         self.with_shelf = dict.fromkeys(PARENTS, True)
+        #: Whether the databases have another shape than they were made with, and so cannot be used again.
+        self.reshaped = False
+        self._books: dict[str, Books] = {}
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
@@ -107,12 +111,28 @@ class Fleet:
     # ---- making it
 
     def build(self) -> Fleet:
-        """Everything from the beginning: databases, tables, triggers, pairs, and a little master data that is everywhere."""
+        """Everything from the beginning: databases, tables, triggers, pairs, and the first rows."""
         for node in self.nodes.values():
             self.server.create(node.database)
             self.furnish(node)
         for child in ("c1", "c2", *shapes.REGISTERS):
             self.provision(child)
+        self._books = {name: _read_books(node.db) for name, node in self.nodes.items()}
+        return self._filled()
+
+    def emptied(self) -> Fleet:
+        """As if it had just been built: no rows but the first, and books in which no session has written yet."""
+        for name, node in self.nodes.items():
+            with node.db.transaction():
+                for table in TABLES:
+                    shapes.execute(node.db, "DELETE FROM {ax.%s}" % table)
+                for table in TABLES:
+                    shapes.execute(node.db, "DELETE FROM {ax.%s_tracking}" % table)
+                _write_books(node.db, self._books[name])
+        return self._filled()
+
+    def _filled(self) -> Fleet:
+        """A little master data, that is everywhere."""
         hq = self["hq"].db
         # Numbers below those of any ledger.
         for number in (1, 2, 3):
@@ -208,24 +228,58 @@ class Fleet:
 
 
 class Workshop:
-    """Makes fleets: copies of a template where the server can copy databases, else each from the beginning."""
+    """Makes fleets: copies of a template where the server can copy databases. Where it cannot, a fleet is emptied and used
+    again, since making one takes minutes."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self._templates: dict[str, Fleet] = {}
+        self._used: dict[str, Fleet] = {}
 
     def fleet(self, winner: str) -> Fleet:
         fleet = Fleet(self.server, "axops_%s_" % secrets.token_hex(4), winner)
         if not self.server.copies:
-            return fleet.build()
+            return self._used.pop(winner).emptied() if winner in self._used else fleet.build()
         if winner not in self._templates:
             self._templates[winner] = Fleet(self.server, "axops_template_%s_" % winner, winner).build()
             self._templates[winner].close()
         return fleet.copy_of(self._templates[winner])
 
-    def close(self) -> None:
-        for fleet in self._templates.values():
+    def take_back(self, fleet: Fleet) -> None:
+        """A history has ended."""
+        if self.server.copies or fleet.reshaped:
             fleet.drop()
+        else:
+            fleet.close()
+            self._used[fleet.winner] = fleet
+
+    def close(self) -> None:
+        for fleet in (*self._templates.values(), *self._used.values()):
+            fleet.drop()
+
+
+#: The tables of the bookkeeping, with the columns that are written, and their rows.
+Books = dict[TableName, tuple[tuple[str, ...], list[tuple[Any, ...]]]]
+
+
+def _read_books(db: Database) -> Books:
+    found: Books = {}
+    for name, table in db.engine.tables.read(db).items():
+        if name.schema == "dbo":
+            columns = tuple(column.name for column in table.travelling_columns)
+            listed = ", ".join(map(db.engine.names.quote, columns))
+            rows = db.query("SELECT %s FROM %s" % (listed, db.engine.names.quote(*name)))
+            found[name] = (columns, [tuple(row) for row in rows])
+    return found
+
+
+def _write_books(db: Database, books: Books) -> None:
+    for name, (columns, rows) in books.items():
+        place = db.engine.names.quote(*name)
+        db.execute("DELETE FROM %s" % place)
+        listed, marks = ", ".join(map(db.engine.names.quote, columns)), ", ".join("?" for _column in columns)
+        for row in rows:
+            db.execute("INSERT INTO %s (%s) VALUES (%s)" % (place, listed, marks), *row)
 
 
 def _run(db: Database, statements: Iterable[str]) -> None:

@@ -35,6 +35,7 @@ class History:
     """One history on a fleet of its own."""
 
     def __init__(self, workshop: Workshop, winner: str = "parent") -> None:
+        self.workshop = workshop
         self.fleet: Fleet = workshop.fleet(winner)
         self.ledger = Ledger()
         #: Children whose pair may not know each other any more: a side was replaced, or restored from before that.
@@ -53,7 +54,7 @@ class History:
 
     def close(self) -> None:
         self._patches.close()
-        self.fleet.drop()
+        self.workshop.take_back(self.fleet)
 
     def batches(self, rows: int) -> None:
         """From now on so many rows make a batch, and each batch lands by itself."""
@@ -364,6 +365,7 @@ class History:
 
     def _lose(self, where: str, disaster: Callable[[Node], None]) -> None:
         node = self.fleet[where]
+        self.fleet.reshaped = True
         node.close()
         before = state.numbers(node.reader)
         node.close()
@@ -408,6 +410,7 @@ class History:
         node = self.fleet[where]
         if state.has_extra(node.reader) or (where != "hq" and not state.has_extra(self.fleet[PARENTS[where]].reader)):
             return
+        self.fleet.reshaped = True
         with self._unless_busy(where):
             for statement in node.db.engine.tables.add_columns(TABLES["CARD"].name, [EXTRA]):
                 node.db.execute(statement)
@@ -418,6 +421,7 @@ class History:
         if child in self.apart:
             return
         before, self.fleet.with_shelf[child] = self.fleet.with_shelf[child], with_shelf
+        self.fleet.reshaped = True
         try:
             with self._unless_busy(child):
                 self.fleet.provision(child)
