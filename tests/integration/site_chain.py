@@ -160,22 +160,20 @@ class Chain:
         """What is entered at HQ before a store opens, its offline profile included; returns the rows of each table."""
         with self.connect("hq01") as db:
             counts = masterdata.load_chunks(db._connection, db.engine.names.quote, _some_of_each())
-            sql = "UPDATE {0} SET {1} = (SELECT {2} FROM {3} WHERE {4} = ?)".format(
-                db.engine.names.quote("ax", "RETAILSTORETABLE"),
-                db.engine.names.quote("OFFLINEPROFILE"),
-                db.engine.names.quote("RECID"),
-                db.engine.names.quote("ax", "RETAILOFFLINEPROFILE"),
-                db.engine.names.quote("NAME"),
+            quote = db.engine.names.quote
+            recid = "SELECT %s FROM %s WHERE %s = ?" % (
+                quote("RECID"),
+                quote("ax", "RETAILOFFLINEPROFILE"),
+                quote("NAME"),
             )
+            sql = "UPDATE %s SET %s = (%s)" % (quote("ax", "RETAILSTORETABLE"), quote("OFFLINEPROFILE"), recid)
             db.execute(sql, PROFILE)
         return counts
 
     def counts(self, host: str, tables: Any) -> dict[str, int]:
         with self.connect(host) as db:
             sql = "SELECT COUNT(*) FROM %s"
-            return {
-                table: int(db.value(sql % db.engine.names.quote(*table.split(".")))) for table in tables
-            }
+            return {table: int(db.value(sql % db.engine.names.quote(*table.split(".")))) for table in tables}
 
     # ---- the end
 

@@ -30,10 +30,7 @@ TABLES = {
 SCOPES = tuple(world.scope(winner, "bidirectional", table, winner) for winner, table in TABLES.items())
 ENGINES = [
     "postgresql-postgresql",
-    *(
-        pytest.param(pair, marks=world.needs_server)
-        for pair in ("mssql-mssql", "mssql-postgresql", "postgresql-mssql")
-    ),
+    *(pytest.param(pair, marks=world.needs_server) for pair in ("mssql-mssql", "mssql-postgresql", "postgresql-mssql")),
 ]
 
 #: (at the child, at the parent): the image on both sides where the parent wins, where the child wins, and whether it is a

@@ -75,7 +75,9 @@ class Shop:
     @property
     def wanted(self) -> access.Wanted:
         return access.Wanted(
-            "channel", {group: [login] for group, (login, _password) in self.members.items()}, dict(self.members.values())
+            "channel",
+            {group: [login] for group, (login, _password) in self.members.items()},
+            dict(self.members.values()),
         )
 
     def plan(self) -> Plan:
@@ -143,7 +145,9 @@ def test_the_sync_account_has_no_rights_on_the_server_and_changes_no_table(shop:
             assert not db.value("SELECT IS_SRVROLEMEMBER('%s')" % role), role
         assert not db.value("SELECT IS_MEMBER('db_owner')")
         rights = "SELECT HAS_PERMS_BY_NAME('[ax].[CUSTTABLE]', 'OBJECT', '%s')"
-        held = {right for right in ("ALTER", "CONTROL", *(one.upper() for one in EVERYTHING)) if db.value(rights % right)}
+        held = {
+            right for right in ("ALTER", "CONTROL", *(one.upper() for one in EVERYTHING)) if db.value(rights % right)
+        }
         assert held == {right.upper() for right in EVERYTHING}
         refused(db, "create table {dbo.MINE} (a int)", "drop table {ax.CUSTTABLE}", "truncate table {ax.CUSTTABLE}")
         db.execute("CREATE TABLE #landed (a int)")
@@ -182,7 +186,11 @@ def test_a_session_needs_each_of_the_rights(
     for statement in (
         *ENGINE.access.create_login(login, password),
         *ENGINE.access.create_user(login),
-        *(one for name, some in rights.items() for one in ENGINE.access.grant(login, some, [Securable("schema", name)])),
+        *(
+            one
+            for name, some in rights.items()
+            for one in ENGINE.access.grant(login, some, [Securable("schema", name)])
+        ),
     ):
         pair.child.execute(statement)
     world.run(pair.parent, "insert into {ax.CUST} ({ID}, {NAME}) values (%d, 'goes')" % number)

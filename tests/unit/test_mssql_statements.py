@@ -13,14 +13,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import mssql_said
 import pytest
 import sqlglot
+from mssql_said import everything
 from sqlfluff.core import FluffConfig, Linter
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
-
-everything = mssql_said.everything
 
 # ---- sqlglot reads single statements; what stands inside a batch is taken out of it first
 
@@ -118,8 +116,7 @@ def batches() -> Iterator[str]:
     for batch in dict.fromkeys(everything()):
         plain = batch.replace("]]", "x").replace("?", "@p").removesuffix(" WITH VALUES")
         yield plain
-        for inner in _INNER.findall(plain):
-            yield inner.replace("''", "'")
+        yield from (inner.replace("''", "'") for inner in _INNER.findall(plain))
 
 
 def complaints(linter: Linter, batch: str) -> list[str]:
@@ -127,10 +124,8 @@ def complaints(linter: Linter, batch: str) -> list[str]:
     parsed = linter.parse_string(batch)
     found = [str(violation) for violation in parsed.violations]
     tree = parsed.tree
-    for call in tree.recursive_crawl("execute_script_statement") if tree is not None else ():
-        if not call.raw.upper().startswith("EXEC"):
-            found.append("no statement: %s" % call.raw)
-    return found
+    calls = tree.recursive_crawl("execute_script_statement") if tree is not None else ()
+    return found + ["no statement: %s" % call.raw for call in calls if not call.raw.upper().startswith("EXEC")]
 
 
 @pytest.fixture(scope="module")
