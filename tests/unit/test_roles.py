@@ -40,6 +40,7 @@ VIEWS = {
         "service_name",
         "store_server",
         "on_control_node",
+        "install_packages",
         "config_managed",
         "config_path",
         "config_offline_server",
@@ -75,6 +76,10 @@ all:
         boston-03: {retail_store_id: BOSTON, retail_register_id: "000003", ansible_connection: winrm, ansible_host: 192.0.2.4}
         boston-04: {retail_store_id: BOSTON, retail_register_id: "000004", ansible_shell_type: powershell,
                     retail_pos_config_path: /mnt/boston-04/POS.exe.config}
+        boston-05: {retail_store_id: BOSTON, retail_register_id: "000005", ansible_connection: ansible.builtin.psrp,
+                    retail_install_packages: true, retail_sync_host: houston-db}
+        boston-06: {retail_store_id: BOSTON, retail_register_id: "000006", ansible_connection: ansible.builtin.ssh,
+                    ansible_shell_type: ansible.builtin.cmd, retail_install_packages: true, retail_sync_managed: false}
 """
 
 
@@ -205,6 +210,40 @@ def test_handlers_do_what_they_are_notified_for(repository: Path, tmp_path: Path
     assert "Cannot connect to PostgreSQL at 127.0.0.1:1/" in done.stdout, done.stdout
 
 
+def run(repository: Path, folder: Path, plays: list[dict[str, Any]], *arguments: str) -> str:
+    """What ansible-playbook prints, whether it fails or not."""
+    (folder / "play.yml").write_text(yaml.safe_dump(plays), encoding="utf-8")
+    (folder / "inventory.yml").write_text(INVENTORY, encoding="utf-8")
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", *arguments, "play.yml"]
+    environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_NOCOLOR": "1"}
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(repository.parents[2])
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_a_store_may_have_registers_of_both_kinds(repository: Path, tmp_path: Path) -> None:
+    """The play's first host runs Linux and looks after itself; the control node looks after the others nevertheless."""
+    batch = {"ansible.builtin.import_role": {"name": "axops.retail.pos_register", "tasks_from": "databases"}}
+    plays = [{"hosts": "houston-01,boston-03,boston-05", "gather_facts": False, "tasks": [batch]}]
+    nowhere = {"retail_channel_server": "127.0.0.1", "retail_channel_port": 1, "retail_channel_engine": "postgresql"}
+    said = run(repository, tmp_path, plays, "--check", "-e", json.dumps(nowhere))
+    outcome = said.split("See what became of the offline database]")[1]
+    assert re.findall(r"^skipping: \[(\S+)\]", outcome, re.MULTILINE) == ["houston-01"], said
+    refused = re.findall(
+        r"^fatal: \[(\S+)\].*?Cannot connect to PostgreSQL at 127.0.0.1:1/", outcome, re.MULTILINE | re.DOTALL
+    )
+    assert sorted(refused) == ["boston-03", "boston-05"], said
+
+
+def test_a_windows_register_without_a_host_for_its_service_is_refused(repository: Path, tmp_path: Path) -> None:
+    service = {"ansible.builtin.import_role": {"name": "axops.retail.pos_register", "tasks_from": "service"}}
+    plays = [{"hosts": "boston-03,boston-06", "gather_facts": False, "tasks": [service]}]
+    said = run(repository, tmp_path, plays, "--check")
+    assert re.findall(r"^fatal: \[(\S+)", said, re.MULTILINE) == ["boston-03"], said
+    assert "set retail_sync_host to the host that runs it for this one" in said, said
+    assert re.findall(r"^skipping: \[(\S+)\]", said, re.MULTILINE) == ["boston-06"], said
+
+
 def test_headquarters_knows_every_channel_database(seen: dict[str, dict[str, Any]]) -> None:
     hq = seen["hq01"]
     assert hq["hq_server"] == "192.0.2.1"
@@ -260,8 +299,9 @@ def test_the_driver_of_one_engine_is_none_for_the_other(seen: dict[str, dict[str
 
 
 def test_a_windows_register_is_looked_after_from_the_control_node(seen: dict[str, dict[str, Any]]) -> None:
-    for host in ("boston-03", "boston-04"):
+    for host in ("boston-03", "boston-04", "boston-05", "boston-06"):
         assert seen[host]["on_control_node"] is True, host
+        assert seen[host]["install_packages"] is False, host
     assert seen["boston-03"]["server"] == "192.0.2.4"
     assert seen["houston-01"]["on_control_node"] is False
 
