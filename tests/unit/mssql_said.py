@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.axops.retail.plugins.module_utils._engine import _canonical, _framework, mssql
+from ansible_collections.axops.retail.plugins.module_utils._engine import _canonical, mssql
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition, Member, Moves
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
@@ -213,29 +213,6 @@ def verify_statements() -> list[str]:
     return db.said
 
 
-class FormerRecorder(Recorder):
-    """Answers as a database that Sync Framework has provisioned."""
-
-    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        super().query(sql, *parameters)
-        marks = {**_framework.BOOKS, "CUSTTABLE_tracking": _framework.TRACKING_COLUMN}
-        if sql.startswith("SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME") and "scope_sync_knowledge" in sql:
-            return [("dbo", name, column) for name, column in marks.items()]
-        if sql == mssql.framework._TABLES:
-            return [("dbo", name) for name in (*marks, "CUSTTABLE")]
-        return []
-
-
-def framework_statements() -> list[str]:
-    db, framework = FormerRecorder(), mssql.framework
-    remains = framework.read(db)
-    tracked = _framework.Tracked(NAME, NAME, ("insert",), (NAME,), (NAME,), (NAME,))
-    framework.received(db, TABLE, tracked, ['{"k0":"A","k1":"DAT"}'])
-    framework.deleted(db, TABLE, tracked)
-    framework.connected(db, "Retail Offline Sync Service")
-    return [*db.said, *framework.drop_table(tracked), *framework.drop_books(remains)]
-
-
 def table_statements() -> list[str]:
     tables = mssql.tables
     column = Column.parse("NEW", "nvarchar(30) not null default 'it''s'")
@@ -344,7 +321,9 @@ def framework_statements() -> list[str]:
     framework.received(said, TABLE, tracked, ['{"k0":"A","k1":"B"}'])
     framework.deleted(said, TABLE, tracked)
     framework.connected(said, "it's")
-    digest = _canonical.Digest(TABLE, TABLE.key_columns, tuple(mssql.digests.form(column) for column in TABLE.key_columns))
+    digest = _canonical.Digest(
+        TABLE, TABLE.key_columns, tuple(mssql.digests.form(column) for column in TABLE.key_columns)
+    )
     mssql.digests.images(said, digest, [])
     return [*said.said, *framework.drop_table(tracked), *framework.drop_books(remains)]
 
@@ -357,7 +336,6 @@ def everything() -> list[str]:
         *change_statements(),
         *apply_statements(),
         *verify_statements(),
-        *framework_statements(),
         *table_statements(),
         *tracking_statements(),
         *access_statements(),

@@ -17,7 +17,9 @@ from typing import Any
 
 @functools.cache
 def _inventory() -> dict[str, Any]:
-    command = ["ansible-inventory", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], "--list"]
+    # the folder: beside the file that Molecule writes there are the scenario's own hosts and variables
+    folder = os.path.dirname(os.environ["MOLECULE_INVENTORY_FILE"])
+    command = ["ansible-inventory", "--inventory", folder, "--list"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
     return dict(json.loads(done.stdout))
 
