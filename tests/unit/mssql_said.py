@@ -199,6 +199,8 @@ def verify_statements() -> list[str]:
     ):
         mssql.digests.buckets(db, one, 256)
         mssql.digests.members(db, one, 256, [1, 2])
+        with contextlib.suppress(KeyError):  # nothing is there of any key
+            mssql.digests.images(db, one, keys)
         for waiting in (None, extract(), extract(with_deletes=False), extract(filter=FILTER)):
             with contextlib.suppress(KeyError):  # nothing is there of any key
                 mssql.digests.look(db, one, waiting, keys)
