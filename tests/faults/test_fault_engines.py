@@ -86,6 +86,8 @@ def test_rows_that_clients_write_while_they_are_being_applied(
         world.run(parent, "insert into {ax.CUSTTABLE} values (?, ?)", account, write)
         books.writes[write] = None
     settled(pair)
+    if child.engine is world.ENGINE and not all(world.heeds_hints(db, CUSTOMER) for db in (child, parent)):
+        pytest.skip("WITH (UPDLOCK, HOLDLOCK) locks nothing on this server, so others write between decision and write")
     clerks = [Rival(db, books, seed) for seed, db in enumerate((child, child, parent, parent))]
     for clerk in clerks:
         clerk.random.randint = lambda _low, _high, choice=clerk.random.choice: choice((1, 2))  # type: ignore[method-assign]

@@ -81,6 +81,23 @@ def left_to_do(db: Database, steps: Sequence[str]) -> list[str]:
     return left
 
 
+def heeds_hints(db: Database, one: Table) -> bool:
+    """Whether a row that was read WITH (UPDLOCK, HOLDLOCK) cannot be changed by others until that transaction ends.
+
+    :param one: a table with a row in it.
+    """
+    place, key = db.engine.names.quote(*one.name), db.engine.names.quote(one.primary_key[0])
+    with _engine.connect(db.target) as other:
+        other.execute("SET LOCK_TIMEOUT 200")
+        with db.transaction():
+            db.value("SELECT COUNT(*) FROM %s WITH (UPDLOCK, HOLDLOCK)" % place)
+            try:
+                other.execute("UPDATE %s SET %s = %s" % (place, key, key))
+            except StatementFailed:
+                return True
+    return False
+
+
 def lacks(what: str) -> None:
     """Say in pytest's summary what this server cannot do, and so was not checked."""
     warnings.warn(what, stacklevel=2)
