@@ -21,7 +21,8 @@ from ansible.module_utils.basic import AnsibleModule, remove_values
 from . import _engine
 from ._access.model import PERMISSIONS
 from ._access.plan import Wanted
-from ._engine import AUTHENTICATIONS, Database, RetailError, Target
+from ._engine import Database, RetailError, Target
+from ._engine._database import AUTHENTICATIONS
 from ._plan import Plan
 
 #: Connection options that have a default; a prefixed one (``channel_engine``) has none: it falls back on the plain one.

@@ -13,7 +13,6 @@ from __future__ import annotations
 from types import ModuleType
 
 from . import mssql, postgresql
-from ._database import AUTHENTICATIONS as AUTHENTICATIONS
 from ._database import Database, Target
 from ._errors import RetailError
 

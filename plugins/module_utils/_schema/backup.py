@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from .._engine._backup import Backup, compare
@@ -93,18 +94,18 @@ def present(shelf: Shelf, name: str, test: str, keep: int | None, max_age: int |
     plan, release = Plan(), shelf.release()
     work = _Work(shelf, name, test)
     if not shelf.backups.prepared(shelf.server, shelf.folder):
-        make = lambda: shelf.backups.prepare(shelf.server, shelf.folder)  # noqa: E731 - a step's action
+        make = partial(shelf.backups.prepare, shelf.server, shelf.folder)
         plan.add(Step("Make the folder %s" % shelf.folder, ("folders", shelf.folder), None, "there", action=make))
     old = there is not None and max_age is not None and _age(there) > max_age
     if there is None or old:
         title = "Back up %s at release %s as %s" % (shelf.database, release or "none", name)
         before = _state(there) if there else None
         after = {"database": shelf.database, "release": release, "tested": test == RESTORE}
-        action = lambda: work.make(release)  # noqa: E731
+        action = partial(work.make, release)
         plan.add(Step(title, ("backups", name), before and {**before, "made": "before"}, after, action=action))
     elif test == RESTORE and not there.tested:
         title = "Test the backup %s by restoring it" % name
-        action = lambda: work.test(there)  # noqa: E731
+        action = partial(work.test, there)
         plan.add(Step(title, ("backups", name), _state(there), {**_state(there), "tested": True}, action=action))
     plan.extend(_retention(shelf, name, keep))
     return plan, {"release": release if there is None or old else there.release}
@@ -145,7 +146,7 @@ def restored(shelf: Shelf, name: str, force: bool) -> tuple[Plan, dict[str, Any]
         before = {"release": release} if exists else None
         after = {"release": there.release, "restored_from": there.name}
         title = "Restore %s from %s, at release %s" % (shelf.database, there.name, there.release or "none")
-        action = lambda: _put_back(shelf, there, mark)  # noqa: E731
+        action = partial(_put_back, shelf, there, mark)
         plan.add(Step(title, ("databases", shelf.database), before, after, action=action))
     return plan, {"release": there.release}
 
