@@ -90,8 +90,16 @@ def test_a_library_that_is_missing_is_named_with_its_package(options, tmp_path):
 
 
 def test_a_driver_that_is_missing_is_named_with_its_package(options, tmp_path):
-    (tmp_path / "mssql_python_odbc").mkdir()  # Microsoft's driver may be installed here: hide it
+    # Microsoft's driver and FreeTDS may be installed here: hide them, whether they are found by name or by their files.
+    (tmp_path / "mssql_python_odbc").mkdir()
     (tmp_path / "mssql_python_odbc" / "__init__.py").touch()
+    (tmp_path / "sitecustomize.py").write_text(
+        "import glob\n\nfound = glob.glob\n\n\n"
+        "def without_drivers(pattern, **options):\n"
+        "    return [] if 'odbc' in pattern else found(pattern, **options)\n\n\n"
+        "glob.glob = without_drivers\n",
+        encoding="utf-8",
+    )
     hidden = {"PYTHONPATH": str(tmp_path), "ODBCSYSINI": str(tmp_path), "ODBCINSTINI": "none.ini"}
     failed = Playbook(tmp_path, hidden).fail(MODULE, **{**options, "engine": "mssql"})
     assert "No ODBC driver for this engine was found" in failed["error"]
