@@ -139,7 +139,7 @@ def test_making_and_loading_go_on_where_they_were_cut_off(
 
 
 def test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used(
-    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "package"
     pair = Pair(store.child, store.parent)
@@ -150,11 +150,42 @@ def test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used(
     package.make(pair, str(folder))
     chunk = sorted(folder.glob("0001-*"))[0]
     chunk.write_bytes(chunk.read_bytes()[:-1])
-    with pytest.raises(PackageError, match="is damaged"):
-        _load(store, folder)
+    asked = _loads(store, monkeypatch)
+    _load(store, folder)
+    assert asked == ["PRICE"]
+    assert "is damaged" in caplog.text
+    _same(store)
+
+
+def test_a_package_that_others_may_read_is_not_asked(
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "package"
+    package.make(Pair(store.child, store.parent), str(folder))
     folder.chmod(0o755)
     asked = _loads(store, monkeypatch)
     _load(store, folder)
-    assert set(asked) <= {"ITEM", "PRICE"}
-    assert "PRICE" in asked
+    assert asked == ["ITEM", "PRICE"]
     _same(store)
+
+
+def test_a_package_is_removed_when_it_has_expired_and_nobody_is_making_one(store: World, tmp_path: Path) -> None:
+    pair = Pair(store.child, store.parent)
+    assert not package.remove_expired(pair), "none is named"
+    pair.package = str(tmp_path / "package")
+    assert not package.remove_expired(pair), "there is none"
+    package.make(pair, pair.package)
+    assert not package.remove_expired(pair), "it is fresh"
+    package.make(pair, pair.package, hours=0)
+    manifest = tmp_path / "package" / package.MANIFEST
+    theirs = manifest.read_text(encoding="utf-8")
+    manifest.write_text(theirs.replace('"store": "HOUSTON"', '"store": "DALLAS"'), encoding="utf-8")
+    assert not package.remove_expired(pair), "it is another store's"
+    manifest.write_text(theirs, encoding="utf-8")
+    with package._alone(pair.package) as taken:
+        assert taken
+        assert not package.remove_expired(pair), "somebody is making one"
+        with pytest.raises(PackageError, match="Somebody else is at"):
+            package.make(pair, pair.package)
+    assert package.remove_expired(pair)
+    assert os.listdir(pair.package) == []

@@ -20,7 +20,8 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._filter impor
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import compare, session, transfer, verify
+from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup, compare, session, transfer, verify
+from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -342,3 +343,49 @@ def test_the_two_sides_are_compared_by_what_the_filter_lets_through(chain: Chain
     chain.check()
     pair.child.execute('DELETE FROM ax."TENDER"')
     assert differences() == {"ax.TENDER": [("missing at the child", "different")]}
+
+
+# ---- moves that everybody has heard of
+
+
+def _moves(db: Database) -> int:
+    return sum(
+        int(db.value("SELECT COUNT(*) FROM %s" % db.engine.names.quote(*log))) for log in db.engine.moves.read(db)
+    )
+
+
+def _years_ago(db: Database) -> None:
+    """All moves happened long ago."""
+    moment = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(?) AND attname IN ('entering', 'leaving')"
+    for log in db.engine.moves.read(db):
+        place = db.engine.names.quote(*log)
+        db.execute("UPDATE %s SET %s = '2020-01-01'" % (place, db.value(moment, place)))
+
+
+def test_a_move_is_forgotten_when_it_is_old_and_every_live_channel_has_taken_it(chain: Chain) -> None:
+    _years_ago(chain.hq)
+    cleanup.run(chain.hq, Keep())
+    chain.hq.execute('UPDATE ax."TENDER" SET "CHANNEL" = 2 WHERE "ID" = 1')
+    chain.hq.execute('DELETE FROM ax."LOOKUP" WHERE "ID" = 3')
+    made = _moves(chain.hq)
+    assert made > 0
+    assert cleanup.run(chain.hq, Keep()).moves == 0, "they are young"
+    _years_ago(chain.hq)
+    chain.two.synchronise(rounds=5)
+    assert cleanup.run(chain.hq, Keep()).moves == 0, "the first channel has not taken them"
+    chain.check()
+    assert cleanup.run(chain.hq, Keep()).moves == made
+    assert _moves(chain.hq) == 0
+    chain.check()
+
+
+def test_a_channel_away_for_longer_than_moves_are_kept_loads_again(chain: Chain) -> None:
+    chain.hq.execute('UPDATE ax."TENDER" SET "CHANNEL" = 2 WHERE "ID" = 1')
+    chain.hq.execute('DELETE FROM ax."LOOKUP" WHERE "ID" = 3')
+    chain.two.synchronise(rounds=5)
+    _years_ago(chain.hq)
+    chain.hq.execute("UPDATE dbo.sync_incarnation SET first_heard = '2020-01-01', last_heard = '2020-01-01'")
+    chain.hq.execute("UPDATE dbo.sync_peer SET registered = '2020-01-01'")
+    cleaned = cleanup.run(chain.hq, Keep())
+    assert (cleaned.stale, cleaned.moves > 0) == (["C1", "C2"], True)
+    chain.check()

@@ -253,6 +253,21 @@ def test_a_bad_row_of_the_baseline_takes_no_row_of_another_table_with_it(world: 
     assert kept(world.child, "sync_quarantine") == 1
 
 
+def test_a_bad_row_of_the_baseline_is_put_aside_once_however_often_it_is_loaded(world: World) -> None:
+    make_tables(world.child, TABLES)
+    world.child.execute('ALTER TABLE ax."ITEM" ADD CHECK ("ID" <> 2)')
+    world.parent.execute("""INSERT INTO ax."ITEM" SELECT g, 'x' FROM generate_series(1, 4) g""")
+    world.provision(SCOPES)
+    world.settle()
+    for name, expected in (("x", 1), ("another", 2)):
+        world.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" = 1')  # it gets another place in its batch
+        world.parent.execute('UPDATE ax."ITEM" SET "NAME" = ? WHERE "ID" = 2', name)
+        world.parent.execute('DELETE FROM ax."ITEM_tracking"')  # as if nobody had touched it since it was loaded
+        world.child.execute("UPDATE dbo.scope_info SET anchor_in = NULL, anchor_seen = NULL")
+        world.settle()
+        assert kept(world.child, "sync_quarantine") == expected
+
+
 @pytest.mark.parametrize("count", [2, 300])
 def test_a_unique_value_may_change_hands(pair: World, count: int) -> None:
     """In one transaction, and from one transaction to the next."""

@@ -145,7 +145,7 @@ MUTANTS = (
         "First synchronisation",
         "A chunk of a package is used although its checksum is another.",
         "_sync.package",
-        (("            if hashlib.sha256(content).hexdigest() != digest:", "            if False:"),),
+        (("        if hashlib.sha256(content).hexdigest() != digest:", "        if False:"),),
         (PACKAGE + "test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used",),
     ),
     Mutant(

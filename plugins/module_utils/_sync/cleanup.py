@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a database need not keep for ever: deletions that everybody has heard of, old log rows, old conflicts.
+"""What a database need not keep for ever: deletions and moves that everybody has heard of, old log rows, old conflicts.
 
-A deletion is forgotten once it is older than the horizon and every live peer of its scopes has taken it. A child that has not
-been heard of for longer than the horizon holds nothing back: what is forgotten without it raises the scope's
+A deletion is forgotten once it is older than the horizon and every live peer of its scopes has taken it; so is a move, by which
+rows came under a filter or out of it. A child that has not been heard of for longer than the horizon holds nothing back: what is
+forgotten without it raises the scope's
 ``min_valid_anchor``, and such a child loads the scope again when it comes back (it is *stale*). Ages are by the database's own
 clock. All is deleted in small transactions of their own, each with the anchor that it makes necessary.
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from .._engine._filter import Moves, all_moves, load
 from .._engine._model import TableName
 from .metadata import CONFLICT, INCARNATION, LOG, PARENT, PEER, SCOPE, UPKEEP
 
@@ -39,10 +41,11 @@ class Keep:
 
 @dataclass
 class Cleaned:
-    """``deletions``, ``log`` and ``conflicts``: rows that went. ``stale``: children that hold nothing back any more.
+    """``deletions``, ``moves``, ``log`` and ``conflicts``: rows that went. ``stale``: children that hold nothing back any more.
     ``finished``: nothing is left that could go now."""
 
     deletions: int = 0
+    moves: int = 0
     log: int = 0
     conflicts: int = 0
     stale: list[str] = field(default_factory=list)
@@ -51,12 +54,24 @@ class Cleaned:
 
 @dataclass(frozen=True)
 class _Use:
-    """A scope of a peer that a table stands in; ``acked``: how far the peer took our changes."""
+    """A scope of a peer; ``acked``: how far the peer took our changes; ``tables``: as the scope has them."""
 
     peer_id: int
     scope: str
     acked: int | None
     holds: bool
+    tables: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """A table of versions; ``moment``: the column that says when; ``condition``: which of its rows may be forgotten;
+    ``has_origin``: whether a row says which peer it came from, who need not take it back."""
+
+    table: TableName
+    moment: str
+    condition: str = "1 = 1"
+    has_origin: bool = False
 
 
 def run(db: Any, keep: Keep, every: float = 0.0) -> Cleaned | None:
@@ -74,8 +89,15 @@ def run(db: Any, keep: Keep, every: float = 0.0) -> Cleaned | None:
         cleaned = Cleaned()
         stale = _stale(db, now - timedelta(days=keep.tombstones))
         cleaned.stale = sorted(stale.values())
-        for table, uses in sorted(_uses(db, set(stale)).items()):
-            cleaned.deletions += _forget(db, table, uses, now - timedelta(days=keep.tombstones), cleaned)
+        horizon, uses = now - timedelta(days=keep.tombstones), _uses(db, set(stale))
+        for table, concerned in sorted(_of_tables(db, uses).items()):
+            memory = _Memory(
+                db.engine.tracking.tracking_name(table), "last_change_datetime", "sync_row_is_tombstone <> 0", True
+            )
+            cleaned.deletions += _forget(db, memory, concerned, horizon, cleaned)
+        for moves, concerned in _of_logs(db, uses).items():
+            memory = _Memory(moves.name, "entering" if moves.entering else "leaving")
+            cleaned.moves += _forget(db, memory, concerned, horizon, cleaned)
         cleaned.log = _age_out(db, LOG, "REPLICATIONCOUNTER", "LOGTIME", now - timedelta(days=keep.log), cleaned)
         cleaned.conflicts = _age_out(
             db, CONFLICT, "conflict_id", "occurred", now - timedelta(days=keep.conflicts), cleaned
@@ -115,30 +137,50 @@ def _stale(db: Any, limit: datetime) -> dict[int, str]:
     return {int(row[0]): row[1] for row in heard if max(moment for moment in row[2:] if moment is not None) < limit}
 
 
-def _uses(db: Any, stale: set[int]) -> dict[TableName, list[_Use]]:
-    """Who synchronises each tracked table."""
+def _uses(db: Any, stale: set[int]) -> list[_Use]:
+    """All scopes of all peers."""
     rows = db.query(
         "SELECT peer_id, sync_scope_name, direction, config_data, acked_out FROM %s" % db.engine.names.quote(*SCOPE)
     )
-    found: dict[TableName, list[_Use]] = {table: [] for table in db.engine.tracking.read(db)}
+    found = []
     for peer_id, name, direction, config, acked in rows:
         # Up to the parent what the scope uploads, down to the children what it downloads. A child that has taken
         # nothing yet begins with a load.
         sends = direction != ("download" if peer_id == PARENT else "upload")
         holds = sends and peer_id not in stale and (acked is not None or peer_id == PARENT)
-        for item in json.loads(config)["tables"]:
-            found.setdefault(TableName.parse(item["table"]), []).append(_Use(int(peer_id), name, acked, holds))
-    return {table: uses for table, uses in found.items() if uses}
+        found.append(_Use(int(peer_id), name, acked, holds, json.loads(config)["tables"]))
+    return found
 
 
-def _forget(db: Any, table: TableName, uses: Iterable[_Use], limit: datetime, cleaned: Cleaned) -> int:
-    """Forget the deletions of one table that are older than ``limit`` and that nobody holds back."""
-    place, newer = db.engine.names.quote(*db.engine.tracking.tracking_name(table)), db.engine.marks.newer_than
-    holders = {(use.peer_id, use.acked or 0) for use in uses if use.holds}
-    passed = ["(origin = %d OR NOT %s)" % (peer, newer("version", acked, None)) for peer, acked in sorted(holders)]
-    old = "last_change_datetime < CAST(? AS %s)" % db.engine.types.native("datetime")
-    condition = " AND ".join(["sync_row_is_tombstone <> 0", old, *passed])
-    moment, number = limit.isoformat(timespec="milliseconds"), 0
+def _of_tables(db: Any, uses: Iterable[_Use]) -> dict[TableName, list[_Use]]:
+    """Who synchronises each tracked table."""
+    found: dict[TableName, list[_Use]] = {table: [] for table in db.engine.tracking.read(db)}
+    for use in uses:
+        for item in use.tables:
+            found.setdefault(TableName.parse(item["table"]), []).append(use)
+    return {table: concerned for table, concerned in found.items() if concerned}
+
+
+def _of_logs(db: Any, uses: Iterable[_Use]) -> dict[Moves, list[_Use]]:
+    """Whose filters go by each log of moves."""
+    filtered = [(use, item) for use in uses if use.peer_id != PARENT for item in use.tables if item.get("filter")]
+    if not filtered:
+        return {}
+    there = db.engine.moves.read(db)
+    known = db.engine.tables.read(db, sorted({TableName.parse(item["table"]) for _use, item in filtered}))
+    found: dict[Moves, list[_Use]] = {}
+    for use, item in filtered:
+        table = known.get(TableName.parse(item["table"]))
+        for moves in all_moves(table, load(item["filter"])) if table else ():
+            if moves.name in there:
+                found.setdefault(moves, []).append(use)
+    return found
+
+
+def _forget(db: Any, memory: _Memory, uses: Iterable[_Use], limit: datetime, cleaned: Cleaned) -> int:
+    """Forget what is older than ``limit`` and nobody holds back."""
+    place, condition = db.engine.names.quote(*memory.table), _forgettable(db, memory, uses)
+    newer, moment, number = db.engine.marks.newer_than, limit.isoformat(timespec="milliseconds"), 0
     for _batch in range(_BATCHES):
         with db.transaction():
             bound = db.value(
@@ -153,6 +195,17 @@ def _forget(db: Any, table: TableName, uses: Iterable[_Use], limit: datetime, cl
             number += db.execute(gone, moment)
     cleaned.finished = False
     return number
+
+
+def _forgettable(db: Any, memory: _Memory, uses: Iterable[_Use]) -> str:
+    """SQL: what may go, the moment being bound."""
+    holders = {(use.peer_id, use.acked or 0) for use in uses if use.holds}
+    passed = []
+    for peer, acked in sorted(holders):
+        taken = "NOT %s" % db.engine.marks.newer_than("version", acked, None)
+        passed.append("(origin = %d OR %s)" % (peer, taken) if memory.has_origin else taken)
+    old = "%s < CAST(? AS %s)" % (memory.moment, db.engine.types.native("datetime"))
+    return " AND ".join([memory.condition, old, *passed])
 
 
 def _raise_anchors(db: Any, scopes: Iterable[str], anchor: int) -> None:

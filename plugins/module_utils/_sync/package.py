@@ -8,12 +8,13 @@ A folder of mode 0700, since customers are in it: chunks of rows as they would t
 manifest that says from which parent they are and, for each table, up to where it was read (all from one snapshot; a run
 that was cut off is completed from another). Loading puts the chunks where batches from the parent would land; the session
 goes on from there, and reads from the parent what has changed since. So a package need not be new, but it must not be
-older than the parent's memory of deletions: it expires before.
+older than the parent's memory of deletions: it expires before, and is removed then.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import json
@@ -84,16 +85,29 @@ class Package:
 
         :raises PackageError: a chunk is not what was written.
         """
-        for name, rows, digest in part.chunks:
-            path = os.path.join(self.folder, os.path.basename(name))
-            try:
-                with open(path, "rb") as stream:
-                    content = stream.read()
-            except OSError as error:
-                raise PackageError("The package's %s cannot be read: %s." % (path, error.strerror), _AGAIN) from None
-            if hashlib.sha256(content).hexdigest() != digest:
-                raise PackageError("The package's %s is damaged." % path, _AGAIN)
-            yield gzip.decompress(content).decode("utf-8"), rows
+        for chunk in part.chunks:
+            yield gzip.decompress(self._content(chunk)).decode("utf-8"), chunk[1]
+
+    def damage(self, part: Part) -> str:
+        """What is wrong with the chunks of a table, "" where nothing is."""
+        try:
+            for chunk in part.chunks:
+                self._content(chunk)
+        except PackageError as error:
+            return error.message
+        return ""
+
+    def _content(self, chunk: list[Any]) -> bytes:
+        name, _rows, digest = chunk
+        path = os.path.join(self.folder, os.path.basename(name))
+        try:
+            with open(path, "rb") as stream:
+                content = stream.read()
+        except OSError as error:
+            raise PackageError("The package's %s cannot be read: %s." % (path, error.strerror), _AGAIN) from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise PackageError("The package's %s is damaged." % path, _AGAIN)
+        return content
 
 
 _AGAIN = "Copy it again, or make it again with retail-sync package make."
@@ -128,11 +142,16 @@ def refusal(package: Package, pair: Pair) -> str:
     facts = package.facts
     if not facts["complete"]:
         return "it is not finished"
-    if (facts["parent"], facts["store"]) != (pair.upwards.incarnation, pair.downwards.store_id):
+    if not _is_of(package, pair):
         return "it is another parent's, or another store's"
     if cleanup.clock(pair.parent) >= package.expires:
         return "it has expired"
     return ""
+
+
+def _is_of(package: Package, pair: Pair) -> bool:
+    facts = package.facts
+    return (facts["parent"], facts["store"]) == (pair.upwards.incarnation, pair.downwards.store_id)
 
 
 def make(pair: Pair, folder: str, hours: float = HOURS, keep_days: float = 30.0) -> Package:
@@ -146,6 +165,14 @@ def make(pair: Pair, folder: str, hours: float = HOURS, keep_days: float = 30.0)
             "A package cannot be used for %g hours where deletions are kept for %g days." % (hours, keep_days),
             "Use half of that time at most.",
         )
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    with _alone(folder) as taken:
+        if not taken:
+            raise PackageError("Somebody else is at the package in %s." % folder, "Wait until that has ended.")
+        return _make(pair, folder, hours)
+
+
+def _make(pair: Pair, folder: str, hours: float) -> Package:
     facts = _begin(pair, folder, hours)
     done = {part["table"] for part in facts["tables"]}
     with pair.parent.engine.marks.snapshot(pair.parent) as mark:
@@ -164,16 +191,51 @@ def _begin(pair: Pair, folder: str, hours: float) -> dict[str, Any]:
     now = cleanup.clock(pair.parent)
     with contextlib.suppress(PackageError):
         there = read(folder)
-        facts = there.facts
-        mine = (facts["parent"], facts["store"]) == (pair.upwards.incarnation, pair.downwards.store_id)
-        if mine and not facts["complete"] and now < there.expires:
-            return facts
-    if os.path.isdir(folder):
-        _empty(folder)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+        if _is_of(there, pair) and not there.facts["complete"] and now < there.expires:
+            return there.facts
+    _empty(folder)
     os.chmod(folder, 0o700)
     facts = {"format": FORMAT, "parent": pair.upwards.incarnation, "store": pair.downwards.store_id, "hours": hours}
     return {**facts, "made": now.isoformat(timespec="milliseconds"), "complete": False, "tables": []}
+
+
+def remove_expired(pair: Pair) -> bool:
+    """Remove the package that this pair is configured with, if it may not be used any more; what is not its store's is left.
+
+    :return: whether it was removed.
+    """
+    try:
+        found = read(pair.package)
+        if not _is_of(found, pair) or cleanup.clock(pair.parent) < found.expires:
+            return False
+        with _alone(pair.package) as taken:
+            # Meanwhile somebody may have made a new one.
+            if not taken or read(pair.package).facts["made"] != found.facts["made"]:
+                return False
+            _empty(pair.package)
+            return True
+    except PackageError:
+        return False
+    except OSError as error:
+        LOGGER.warning(
+            "%s: the package in %s has expired and cannot be removed: %s", pair.name, pair.package, error.strerror
+        )
+        return False
+
+
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[bool]:
+    """Hold the folder for making or removing a package; False where somebody else does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def _empty(folder: str) -> None:
@@ -247,8 +309,19 @@ def offered(pair: Pair, scope: Scope) -> Package | None:
         )
         return None
     oldest, newest = _memory(pair, scope)
-    package.parts = {name: part for name, part in package.parts.items() if oldest <= part.low <= newest}
+    mine = [package.parts[str(item.name)] for item in scope.tables if str(item.name) in package.parts]
+    package.parts = {
+        part.table: part for part in mine if oldest <= part.low <= newest and _is_whole(pair, package, part)
+    }
     return package
+
+
+def _is_whole(pair: Pair, package: Package, part: Part) -> bool:
+    """Looked at before anything has landed: a register that could load from its parent must not wait for another package."""
+    damage = package.damage(part)
+    if damage:
+        LOGGER.warning("%s: %s loads from the parent: %s", pair.name, part.table, damage)
+    return not damage
 
 
 def _memory(pair: Pair, scope: Scope) -> tuple[int, int]:

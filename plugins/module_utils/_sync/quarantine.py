@@ -136,7 +136,7 @@ def keep(
     """
     quote = db.engine.names.quote
     key = (peer_id, scope)
-    kept = 0
+    kept, there = 0, _Kept(db, key)
     groups = joined(links)
     for sequence, landed_header, body in db.query(
         "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence"
@@ -149,7 +149,7 @@ def keep(
             header = landed_header
             if source in errors and source in groups:
                 header = json.dumps({**fields, "unit": min(groups[source])[1]}, ensure_ascii=False)
-            if source in errors and not _is_kept(db, key, table, row):
+            if source in errors and not there.has(table, row):
                 db.execute(
                     "INSERT INTO %s (peer_id, sync_scope_name, table_name, source_transaction, version, error, header, row_image) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)" % quote(*QUARANTINE),
@@ -159,9 +159,34 @@ def keep(
     return kept
 
 
-def _is_kept(db: Any, key: tuple[int, str], table: str, row: str) -> bool:
-    version = json.loads(row).get("v")
-    if version is None:
-        return False
-    sql = "SELECT row_image FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND table_name = ? AND version = ?"
-    return any(image == row for (image,) in db.query(sql % db.engine.names.quote(*QUARANTINE), *key, table, version))
+class _Kept:
+    """What of a scope is in quarantine already. A row with a version is known by it; one of a baseline by what it says, since each
+    load brings it again."""
+
+    def __init__(self, db: Any, key: tuple[int, str]) -> None:
+        self._db = db
+        self._key = key
+        self._sql = (
+            "SELECT row_image FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND table_name = ? AND version %%s"
+            % (db.engine.names.quote(*QUARANTINE))
+        )
+        self._baseline: dict[str, set[str]] = {}
+
+    def has(self, table: str, row: str) -> bool:
+        version = json.loads(row).get("v")
+        if version is None:
+            return _plain(row) in self._of_baseline(table)
+        return any(image == row for (image,) in self._db.query(self._sql % "= ?", *self._key, table, version))
+
+    def _of_baseline(self, table: str) -> set[str]:
+        if table not in self._baseline:
+            found = self._db.query(self._sql % "IS NULL", *self._key, table)
+            self._baseline[table] = {_plain(image) for (image,) in found}
+        return self._baseline[table]
+
+
+def _plain(row: str) -> str:
+    """A row of a baseline without its number in its batch."""
+    values = json.loads(row, parse_float=str)
+    values.pop("x", None)
+    return json.dumps(values, sort_keys=True)

@@ -99,7 +99,7 @@ def cleanup(document: Document) -> list[str]:
     for side in SIDES:
         facts = document[side]
         said = (
-            "%(deletions)d deletions, %(log)d log rows, %(conflicts)d conflicts went" % facts
+            "%(deletions)d deletions, %(moves)d moves, %(log)d log rows, %(conflicts)d conflicts went" % facts
             if facts
             else "somebody else is at it"
         )

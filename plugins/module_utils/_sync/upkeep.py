@@ -30,11 +30,15 @@ def keep_up(pair: Pair, config: ServiceConfig) -> bool:
         LOGGER.log(
             20 if gone else 10, "%s: %d rows of the scope %s went after %g days", config.name, gone, name, rule.days
         )
+    if pair.package and package.remove_expired(pair):
+        LOGGER.info("%s: the package in %s has expired and was removed", config.name, pair.package)
     for db in (pair.child, pair.parent):
         done = cleanup.run(db, config.keep, EVERY)
         if done is not None:
             finished = finished and done.finished
-            LOGGER.log(20 if done.deletions + done.log else 10, "%s: cleaned up: %s", db.target.where, _said(done))
+            LOGGER.log(
+                20 if done.deletions + done.moves + done.log else 10, "%s: cleaned up: %s", db.target.where, _said(done)
+            )
     return finished
 
 
@@ -83,11 +87,12 @@ def last(db: Any) -> Document | None:
 
 def _add(total: Document | None, done: cleanup.Cleaned) -> Document:
     said = {name: value for name, value in vars(done).items() if name != "finished"}
-    for name in ("deletions", "log", "conflicts") if total else ():
+    for name in ("deletions", "moves", "log", "conflicts") if total else ():
         said[name] += total[name]  # type: ignore[index]
     return said
 
 
 def _said(done: cleanup.Cleaned) -> str:
     stale = ", without waiting for %s" % ", ".join(done.stale) if done.stale else ""
-    return "%d deletions, %d log rows, %d conflicts%s" % (done.deletions, done.log, done.conflicts, stale)
+    counts = (done.deletions, done.moves, done.log, done.conflicts)
+    return "%d deletions, %d moves, %d log rows, %d conflicts%s" % (*counts, stale)
