@@ -18,6 +18,16 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 #: The variable that names a SQL Server for the tests that need one: an ODBC connection string.
 MSSQL = "RETAIL_TEST_MSSQL"
 
+#: What takes longest, of all tests: begun first, so that no processor waits for another at the end.
+LONGEST = (
+    "tests/integration/test_upgrade_playbook.py",
+    "tests/contract/",
+    "tests/property/",
+    "tests/faults/",
+    "tests/mutation/",
+    "tests/integration/",
+)
+
 pytest_plugins = ["databases", "session_world", "register_world"]
 
 
@@ -27,13 +37,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a SQL Server is skipped where the environment names none."""
+    """What takes longest comes first. What needs a SQL Server is skipped where the environment names none."""
+    items.sort(key=lambda item: _turn(item.nodeid))
     if os.environ.get(MSSQL):
         return
     skip = pytest.mark.skip(reason="%s names no SQL Server" % MSSQL)
     for item in items:
         if item.get_closest_marker("mssql"):
             item.add_marker(skip)
+
+
+def _turn(node: str) -> int:
+    return next((turn for turn, name in enumerate(LONGEST) if node.startswith(name)), len(LONGEST))
 
 
 @pytest.fixture(scope="session")

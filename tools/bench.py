@@ -24,7 +24,10 @@ def main() -> int:
     """Return 0 if every limit was held."""
     options = _options()
     found: list[figures.Figure] = []
-    with tempfile.TemporaryDirectory(prefix="axops-bench-") as folder, pgserver.throwaway("bench") as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="axops-bench-") as folder,
+        pgserver.throwaway("bench", pgserver.DISK) as server,
+    ):
         if options.only in (None, "channel"):
             found += modules.ChannelBench(server, Path(folder)).run(options.rounds)
         if options.only in (None, "service"):

@@ -33,7 +33,9 @@ ADMIN = "axops_admin"
 OS_USER = "postgres"
 OLDEST_VERSION = 14
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
-THROWAWAY_HOME = "/var/tmp"  # noqa: S108 -- mkdtemp makes a fresh folder in it
+#: Where throwaway servers may live, see throwaway().
+MEMORY, DISK = "/dev/shm", "/var/tmp"  # noqa: S108 -- mkdtemp makes a fresh folder in it
+ROOM = 6 << 30
 THROWAWAY_PREFIX = "axops-test-"
 START_ATTEMPTS = 5
 
@@ -359,31 +361,40 @@ def connect(facts: dict[str, Any], autocommit: bool = False) -> Any:
 
 
 @contextlib.contextmanager
-def throwaway(name: str = "test") -> Iterator[PgServer]:
+def throwaway(name: str = "test", home: str = "") -> Iterator[PgServer]:
     """Yield a started server without crash safety, and remove every trace of it afterwards.
+
+    :param home: the folder for its own; by default in memory, where there is plenty: a database begins with a thousand files.
 
     A process that is killed cannot clean up; so each home carries a lock that dies with its owner, and whoever makes
     the next throwaway server removes the homes whose owner is gone.
     """
     sweep_throwaways()
-    home = Path(tempfile.mkdtemp(prefix=f"{THROWAWAY_PREFIX}{name}-", dir=THROWAWAY_HOME))
-    home.chmod(0o711)
+    folder = Path(tempfile.mkdtemp(prefix=f"{THROWAWAY_PREFIX}{name}-", dir=home or _throwaway_home()))
+    folder.chmod(0o711)
     # Locked before it gets the name that a sweep looks for.
-    lock = _lock(home / "owner.new")
-    os.rename(home / "owner.new", home / "owner.lock")
-    server = PgServer(home / "pg", name=name, fsync=False)
+    lock = _lock(folder / "owner.new")
+    os.rename(folder / "owner.new", folder / "owner.lock")
+    server = PgServer(folder / "pg", name=name, fsync=False)
     try:
         yield server.create().start()
     finally:
         server.destroy()
-        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _throwaway_home() -> str:
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(MEMORY).free >= ROOM:
+            return MEMORY
+    return DISK
 
 
 def sweep_throwaways() -> list[str]:
     """Remove throwaway servers of this user whose owner no longer lives. Returns their directories."""
     swept = []
-    for home in sorted(Path(THROWAWAY_HOME).glob(f"{THROWAWAY_PREFIX}*")):
+    for home in sorted(found for place in (MEMORY, DISK) for found in Path(place).glob(f"{THROWAWAY_PREFIX}*")):
         with contextlib.suppress(OSError):
             if home.stat().st_uid == os.getuid() and (home / "owner.lock").exists() and _sweep(home):
                 swept.append(str(home))
