@@ -72,23 +72,21 @@ class Playbook:
         return self.folder / "result.json"
 
     def _play(self, module: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        keep = {"content": "{{ result | to_json }}", "dest": str(self.result_file), "mode": "0600"}
         return {
             "hosts": "localhost",
             "gather_facts": False,
             "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
-            "tasks": [
-                {"name": "The task", f"axops.retail.{module}": options, "register": "result", "ignore_errors": True},
-                {"name": "Keep the result", "ansible.builtin.copy": keep, "check_mode": False, "diff": False},
-            ],
+            "tasks": [{"name": "The task", f"axops.retail.{module}": options, "ignore_errors": True}],
         }
 
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(_collections()),
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
             "ANSIBLE_LOCALHOST_WARNING": "0",
             "ANSIBLE_NOCOLOR": "1",
+            "KEPT_RESULT": str(self.result_file),
             **self.environment,
         }
 
