@@ -265,8 +265,7 @@ class RetailModule:
         """End the module successfully, after :meth:`apply`."""
         if self.diff_mode:
             result["diff"] = plan.diff()
-        facts = {"steps": plan.titles, "pending": plan.pending, "statements": self.statements}
-        self.ansible.exit_json(changed=plan.changed, **{**facts, **result})
+        self.ansible.exit_json(**{**plan.outcome, "statements": self.statements, **result})
 
     def exit_all(
         self,
@@ -311,13 +310,12 @@ class RetailModule:
         :param exception: the trace of an error that nobody foresaw.
         :param plan: what was being applied, where somebody else than :meth:`apply` did it.
         """
-        result: dict[str, Any] = {"error": error.message, "advice": error.advice, **error.facts}
+        result = error.report
         if exception:
             result["exception"] = exception
         plan = plan or self._applied
         if plan is not None:
-            begun = {"changed": plan.done > 0, "steps": plan.titles[: plan.done], "pending": plan.pending}
-            result = {**begun, **result}
+            result = {**plan.begun, **result}
         self.ansible.fail_json(msg=str(error), **result)
 
 

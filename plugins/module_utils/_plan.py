@@ -98,6 +98,16 @@ class Plan:
         """What is left: everything before it is applied, nothing afterwards, the rest after a failure."""
         return self.titles[self.done :]
 
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What a module says of it that succeeded."""
+        return {"changed": self.changed, "steps": self.titles, "pending": self.pending}
+
+    @property
+    def begun(self) -> dict[str, Any]:
+        """What a module says of it that failed: the steps that were done, and those that are left."""
+        return {"changed": self.done > 0, "steps": self.titles[: self.done], "pending": self.pending}
+
     def _groups(self) -> Iterator[list[Step]]:
         group: list[Step] = []
         for step in self.steps:

@@ -20,10 +20,12 @@ author:
   - the axops.retail contributors (@axops)
 extends_documentation_fragment:
   - axops.retail.attributes
+  - axops.retail.attributes.action
 options:
   path:
     description:
-      - The path of the file, where the module runs.
+      - The path of the file, on the host of the task. On Windows it begins with a drive, a share or a variable such as
+        C(%ProgramFiles%).
       - A link stays a link, and what it points to is replaced.
     type: path
     required: true
@@ -154,28 +156,33 @@ options:
       - The mode of the file, as an octal number in quotes, such as V('0640').
       - By default a file of O(format=json) has V('0600') where there is a password in it, and V('0644') where there is
         none; the vendor's file keeps the mode that it has.
+      - Not on Windows; see the notes.
     type: raw
   owner:
-    description: The user that the file belongs to. By default a file that is there keeps its owner.
+    description: The user that the file belongs to. By default a file that is there keeps its owner. Not on Windows.
     type: str
   group:
-    description: The group that the file belongs to. By default a file that is there keeps its group.
+    description: The group that the file belongs to. By default a file that is there keeps its group. Not on Windows.
     type: str
   backup:
     description: Keep a copy of the file, with a time in its name, before it is changed or removed.
     type: bool
     default: false
 notes:
-  - The module runs where Python runs. For a Windows register, run it on a host that reaches the register's folder, such as
-    the control node with the share of the register mounted, and name the path there.
+  - On a Windows host, which is one whose connection has a shell of Windows, the decisions are made on the controller, and the
+    file is read and written there by the collection C(ansible.windows), which has to be installed on the controller
+    (C(ansible-galaxy collection install ansible.windows)).
+  - A file on Windows keeps the rights that it has, and a new one gets those of its folder, whether there is a password in it or
+    not. C(ansible.windows.win_acl) and C(ansible.windows.win_owner) set others.
   - A file of O(format=json) has the keys C(store_id), C(register_id), C(legal_entity), C(sync_account), C(channel) and
     C(offline). The last two have C(engine), C(server), C(port), C(database), C(user), C(password), C(encrypt) and
     C(trust_server_certificate); C(offline) is null for a register without an offline database.
   - A connection string in the vendor's file keeps all keywords that say something else, such as C(Pooling) or
     C(Connect Timeout), and is left alone where it says the same in other words. One that cannot be understood is written
     anew. The vendor's POS connects to SQL Server only.
-  - The file is replaced in one go, and only where nobody else has changed it meanwhile. The vendor's POS reads it when it
-    starts.
+  - The file is changed only where nobody else has changed it meanwhile, and replaced in one go; on Windows it is written over,
+    so a connection that breaks in the middle can leave a part of it, and O(backup) is the way back. The vendor's POS reads it
+    when it starts.
 seealso:
   - module: axops.retail.retail_offline_db
   - module: axops.retail.retail_sync_service
@@ -192,7 +199,21 @@ EXAMPLES = r"""
     channel_database: RetailChannel
     offline_database: RetailOffline
 
-- name: Tell the vendor's POS on a Windows register, over its share
+- name: Tell the vendor's POS on a Windows register
+  axops.retail.retail_pos_config:
+    path: C:\Retail POS\POS.exe.config
+    format: xml
+    store_id: HOUSTON
+    register_id: "000001"
+    legal_entity: usrt
+    channel_server: houston-db.example.com
+    channel_database: RetailChannel
+    offline_server: localhost\SQLEXPRESS
+    offline_database: RetailOffline
+    offline_trust_server_certificate: true
+    backup: true
+
+- name: Tell it over a share that the control node has mounted
   axops.retail.retail_pos_config:
     path: /mnt/houston-01/Retail POS/POS.exe.config
     format: xml
@@ -221,14 +242,14 @@ file:
   sample: /etc/retail-pos/HOUSTON-000001.json
 steps:
   description: What was done, or would be done in check mode, a sentence each.
-  returned: success
+  returned: success, or when a step failed
   type: list
   elements: str
   sample: ["Write the register's settings to /etc/retail-pos/HOUSTON-000001.json"]
 pending:
   description: What is left to do. In check mode all of it, after a success nothing, after a failure the step that failed and
     those behind it; the next run does them.
-  returned: success
+  returned: success, or when a step failed
   type: list
   elements: str
   sample: []
@@ -251,94 +272,10 @@ advice:
 
 from typing import Any
 
-from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, Target
 from ansible_collections.axops.retail.plugins.module_utils._module import RetailModule
+from ansible_collections.axops.retail.plugins.module_utils._pos import options
 from ansible_collections.axops.retail.plugins.module_utils._pos import plan as planning
-from ansible_collections.axops.retail.plugins.module_utils._pos import settings
-
-SIDES = ("channel_", "offline_")
-
-SPEC: dict[str, dict[str, Any]] = {
-    "path": {"type": "path", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "format": {"type": "str", "choices": ["json", "xml"], "default": "json"},
-    "store_id": {"type": "str"},
-    "register_id": {"type": "str"},
-    "legal_entity": {"type": "str"},
-    "sync_account": {"type": "str"},
-    "section": {"type": "str", "default": settings.Section.name},
-    "section_type": {"type": "str"},
-    "channel_attribute": {"type": "str", "default": settings.Section.channel},
-    "offline_attribute": {"type": "str", "default": settings.Section.offline},
-    "mode": {"type": "raw"},
-    "owner": {"type": "str"},
-    "group": {"type": "str"},
-    "backup": {"type": "bool", "default": False},
-}
-
-CONNECTION: dict[str, dict[str, Any]] = {
-    "engine": {"type": "str", "choices": ["mssql", "postgresql"], "default": "mssql"},
-    "server": {"type": "str", "default": "localhost"},
-    "port": {"type": "int"},
-    "database": {"type": "str"},
-    "login_user": {"type": "str"},
-    "login_password": {"type": "str", "no_log": True},
-    "encrypt": {"type": "str", "choices": ["yes", "no", "optional", "strict"], "default": "yes"},
-    "trust_server_certificate": {"type": "bool", "default": False},
-}
-
-
-def target_of(params: dict[str, Any], side: str) -> Target:
-    """The database that the options of one side declare."""
-    host, _backslash, instance = params[side + "server"].partition("\\")
-    return Target(
-        engine=params[side + "engine"],
-        host=host,
-        instance=instance,
-        port=params[side + "port"],
-        database=params[side + "database"],
-        user=params[side + "login_user"] or "",
-        password=params[side + "login_password"] or "",
-        encrypt=params[side + "encrypt"],
-        trust_server_certificate=params[side + "trust_server_certificate"],
-    )
-
-
-def settings_of(params: dict[str, Any]) -> settings.Settings | None:
-    """The settings that the options declare, None where they are to go."""
-    if params["state"] == "absent":
-        return None
-    wanted = settings.Settings(
-        store_id=params["store_id"],
-        register_id=params["register_id"],
-        channel=target_of(params, "channel_"),
-        offline=target_of(params, "offline_") if params["offline_database"] else None,
-        legal_entity=params["legal_entity"] or "",
-        sync_account=params["sync_account"] or "",
-    )
-    return settings.check(wanted)
-
-
-def section_of(params: dict[str, Any]) -> settings.Section | None:
-    """Where the vendor's POS looks, None for a file of our own."""
-    if params["format"] == "json":
-        return None
-    names = [params[name] for name in ("section", "section_type", "channel_attribute", "offline_attribute")]
-    return settings.Section(*[name or "" for name in names]).check()
-
-
-def mode_of(given: Any) -> int | None:
-    """The mode as a number; a text is octal, as everywhere in Ansible.
-
-    :raises RetailError: it is no mode.
-    """
-    try:
-        mode = given if given is None or isinstance(given, int) else int(given, 8)
-    except (TypeError, ValueError):
-        mode = -1
-    if mode is not None and not 0 <= mode <= 0o777:
-        raise RetailError("%r is no mode for this file." % given, "Use an octal number in quotes, such as '0640'.")
-    return mode
+from ansible_collections.axops.retail.plugins.module_utils._pos.local_file import LocalFile
 
 
 def run(module: RetailModule) -> None:
@@ -350,27 +287,25 @@ def run(module: RetailModule) -> None:
         if params["backup"]:
             result["backup_file"] = module.ansible.backup_local(params["path"])
 
-    place = planning.File(
+    place = LocalFile(
         path=params["path"],
-        section=section_of(params),
-        mode=mode_of(params["mode"]),
+        section=options.section_of(params),
+        mode=options.mode_of(params["mode"]),
         owner=params["owner"] or "",
         group=params["group"] or "",
         before_write=keep,
     )
-    plan = planning.plan(place, settings_of(params))
+    plan = planning.plan(place, options.settings_of(params))
     if not module.check_mode:
         planning.apply(plan)
-    if module.ansible._diff:  # noqa: SLF001 - Ansible's documented way to ask for diff mode
+    if module.diff_mode:
         result["diff"] = plan.diff()
-    module.ansible.exit_json(changed=plan.changed, steps=plan.titles, pending=plan.pending, **result)
+    module.ansible.exit_json(**plan.outcome, **result)
 
 
 def main() -> None:
     """Run the module."""
-    spec = {**SPEC, **{side + name: facts for side in SIDES for name, facts in CONNECTION.items()}}
-    rules = [("state", "present", ("store_id", "register_id", "channel_database"))]
-    with RetailModule(spec, connections=None, required_if=rules) as module:
+    with RetailModule(options.argument_spec(), connections=None, required_if=options.REQUIRED_IF) as module:
         run(module)
 
 

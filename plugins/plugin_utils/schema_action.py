@@ -62,8 +62,7 @@ class SchemaAction(ActionBase):
             if arguments.get("package") or arguments.get("customizations"):
                 files[SCRIPTS] = ("upgrades.json.gz", self._packed_scripts(arguments))
         except RetailError as error:
-            facts = {"error": error.message, "advice": error.advice}
-            raise AnsibleActionFail(str(error), result=facts) from error
+            raise AnsibleActionFail(str(error), result=error.report) from error
         return files
 
     @property

@@ -98,7 +98,8 @@ class Chain:
             )
 
     def _path(self, options: dict[str, Any]) -> str:
-        path = self.stage.work / options["path"].lstrip("/")
+        # This host stands for one of Windows, too.
+        path = self.stage.work / options["path"].replace("\\", "/").lstrip("/")
         if options.get("format") == "xml" and not path.exists():
             path.parent.mkdir(parents=True)
             scenarios.write_vendors(path)

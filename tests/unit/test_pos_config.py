@@ -21,6 +21,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine import Retail
 from ansible_collections.axops.retail.plugins.module_utils._pos import connection_string as cs
 from ansible_collections.axops.retail.plugins.module_utils._pos import plan as planning
 from ansible_collections.axops.retail.plugins.module_utils._pos.app_config import AppConfig, NotXml
+from ansible_collections.axops.retail.plugins.module_utils._pos.local_file import LocalFile
 from ansible_collections.axops.retail.plugins.module_utils._pos.settings import Section, Settings
 
 CHANNEL = Target("mssql", "houston-db", "RetailChannel")
@@ -50,11 +51,11 @@ Encrypt=yes;TrustServerCertificate=False;Connect Timeout=30"
 )
 
 
-def place(path: Path, section: Section | None = SECTION, **more: Any) -> planning.File:
-    return planning.File(str(path), section, **more)
+def place(path: Path, section: Section | None = SECTION, **more: Any) -> LocalFile:
+    return LocalFile(str(path), section, **more)
 
 
-def converge(where: planning.File, wanted: Settings | None) -> list[str]:
+def converge(where: LocalFile, wanted: Settings | None) -> list[str]:
     """Plan and apply; returns what was done."""
     plan = planning.plan(where, wanted)
     planning.apply(plan)

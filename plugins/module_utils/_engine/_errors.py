@@ -33,6 +33,11 @@ class RetailError(Exception):
     def __str__(self) -> str:
         return "%s %s" % (self.message, self.advice) if self.advice else self.message
 
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the result of a module says of it, beside its text."""
+        return {"error": self.message, "advice": self.advice, **self.facts}
+
 
 class DriverMissing(RetailError):
     """pyodbc or the ODBC driver of the engine is not installed where the module runs."""

@@ -6,169 +6,110 @@
 
 from __future__ import annotations
 
-import json
-import os
-import stat
-from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Protocol
 
 from .._engine._errors import RetailError
 from .._plan import Plan, Step
-from .._sync import files
-from . import settings as settings_
-from .app_config import AppConfig
+from .edit import Edit, edit
 from .settings import Section, Settings
 
-_ADVICE = "Run again as somebody who may."
+ADVICE = "Run again as somebody who may."
 
 
-@dataclass(frozen=True)
-class File:
-    """Where the settings stand, and how. ``mode`` None: as it is, or as the content demands; the same for the owner.
+class Place(Protocol):
+    """Where the file is, and how it is reached there; its methods raise RetailError or OSError.
 
-    ``section``: the vendor's section in an application configuration; None for a file of our own.
-    ``before_write``: called just before a file that is there is replaced or removed; makes the backup.
+    ``path``: of what is read and written in the end, known once it was read. ``section``: see :func:`edit`.
+    ``mode``, where a method takes one: what a file with this content usually has; None: what it has.
     """
 
     path: str
-    section: Section | None = None
-    mode: int | None = None
-    owner: str = ""
-    group: str = ""
-    before_write: Callable[[], Any] = lambda: None
+    section: Section | None
+
+    def read(self) -> bytes | None:
+        """The content, None where there is no file."""
+
+    def write(self, content: bytes, mode: int | None) -> None:
+        """Replace the file, or make it."""
+
+    def remove(self) -> None:
+        """Remove the file."""
+
+    def folder_step(self) -> Step | None:
+        """Make the folder, unless it is there."""
+
+    def shape_step(self, mode: int | None) -> Step | None:
+        """Put right what is wrong with a file whose content is right."""
 
 
-def plan(place: File, settings: Settings | None) -> Plan:
+def plan(place: Place, settings: Settings | None) -> Plan:
     """The steps that bring the settings into the file; out of it where they are None.
 
     :raises RetailError: the file cannot be read, understood, or edited.
     """
-    # A link stays a link: what it points to is replaced.
-    path = os.path.realpath(place.path)
-    actual = _read(path)
+    actual = place.read()
+    wanted = edit(place.path, place.section, actual, settings)
+    mode = _usual_mode(place.section, settings)
     steps = Plan()
-    if place.section is not None:
-        content, before, after = _edited(place.section, path, actual, settings)
-    elif settings is None:
-        content, before, after = None, _understood(actual), None
-    else:
-        content = settings_.dumps(settings)
-        before, after = _understood(actual), settings_.document(settings)
-    shape = _shape(place, path, settings)
-    if content is None:
-        steps.add(_removal(place, path, actual, before))
-    elif content == actual:
-        steps.add(files.shape_step(path, shape))
+    if wanted.content is None:
+        if actual is not None:
+            steps.add(_removal(place, actual, wanted))
+    elif wanted.content == actual:
+        steps.add(place.shape_step(mode))
     else:
         if actual is None:
-            steps.add(files.folder_step(os.path.dirname(path), files.Shape(0o755)))
-        steps.add(_writing(place, path, actual, content, shape, before, _marked(before, after)))
+            steps.add(place.folder_step())
+        steps.add(_writing(place, actual, wanted.content, mode, wanted))
     return steps
 
 
 def apply(steps: Plan) -> None:
     """Run the steps.
 
-    :raises RetailError: the file cannot be written.
+    :raises RetailError: the file cannot be written; its facts say what was done before.
     """
+    try:
+        _run(steps)
+    except RetailError as error:
+        error.facts = {**steps.begun, **error.facts}
+        raise
+
+
+def _run(steps: Plan) -> None:
     try:
         steps.apply()
     except LookupError as error:
         raise RetailError("The file cannot be given to its owner: %s." % error, "Create the account first.") from None
     except OSError as error:
         reason = "%s cannot be written: %s." % (error.filename or "The file", error.strerror)
-        raise RetailError(reason, _ADVICE) from None
+        raise RetailError(reason, ADVICE) from None
 
 
-def _edited(
-    section: Section, path: str, actual: bytes | None, settings: Settings | None
-) -> tuple[bytes | None, Any, Any]:
-    """The vendor's file as it is to be, and what it says of the register before and after."""
-    if actual is None:
-        if settings is None:
-            return None, None, None
-        raise RetailError(
-            "There is no file %s." % path, "Install the POS first, which brings it, or name the file that it brought."
-        )
-    try:
-        config = AppConfig(actual)
-        before = _attributes(config, section)
-        if settings is None:
-            settings_.clear_section(config, section)
-        else:
-            settings_.write_section(config, section, settings)
-    except RetailError as error:
-        raise RetailError("%s: %s" % (path, error.message), error.advice) from None
-    return config.content, before, _attributes(config, section)
-
-
-def _attributes(config: AppConfig, section: Section) -> Any:
-    return settings_.section_shown(config, section)
-
-
-def _understood(content: bytes | None) -> Any:
-    """What a file of our own says, for people."""
-    if content is None:
+def _usual_mode(section: Section | None, settings: Settings | None) -> int | None:
+    if section is not None or settings is None:
         return None
-    try:
-        return settings_.hidden(json.loads(content.decode("utf-8")))
-    except ValueError:
-        return "(not a register's settings)"
+    return 0o600 if settings.is_secret else 0o644
 
 
-def _marked(before: Any, after: Any) -> Any:
-    """The new values; where they look like the old ones, a password is what changes."""
-    return {**after, "password": "(changed)"} if before == after and isinstance(after, dict) else after
-
-
-def _shape(place: File, path: str, settings: Settings | None) -> files.Shape:
-    mode, facts = place.mode, files.facts_of(path)
-    if mode is None and place.section is None and settings is not None:
-        mode = 0o600 if settings.is_secret else 0o644
-    if mode is None:
-        mode = stat.S_IMODE(facts.st_mode) if facts else 0o644
-    owner, group = place.owner, place.group
-    if facts is not None:
-        # A new file takes the place of the old one, and belongs to the same account.
-        owner, group = owner or files.user_of(facts), group or files.group_of(facts)
-    return files.Shape(mode, owner, group)
-
-
-def _writing(
-    place: File, path: str, actual: bytes | None, content: bytes, shape: files.Shape, before: Any, after: Any
-) -> Step:
+def _writing(place: Place, actual: bytes | None, content: bytes, mode: int | None, wanted: Edit) -> Step:
     def write() -> None:
-        _insist(path, actual)
-        if actual is not None:
-            place.before_write()
-        files.write(path, content, shape)
+        _insist(place, actual)
+        place.write(content, mode)
 
-    return Step("Write the register's settings to %s" % path, ("files", path), before, after, action=write)
+    title = "Write the register's settings to %s" % place.path
+    return Step(title, ("files", place.path), wanted.before, wanted.after, action=write)
 
 
-def _removal(place: File, path: str, actual: bytes | None, before: Any) -> Step | None:
-    if actual is None:
-        return None
-
+def _removal(place: Place, actual: bytes, wanted: Edit) -> Step:
     def remove() -> None:
-        _insist(path, actual)
-        place.before_write()
-        os.unlink(path)
+        _insist(place, actual)
+        place.remove()
 
-    return Step("Remove the register's settings %s" % path, ("files", path), before, None, action=remove)
+    title = "Remove the register's settings %s" % place.path
+    return Step(title, ("files", place.path), wanted.before, None, action=remove)
 
 
-def _insist(path: str, known: bytes | None) -> None:
+def _insist(place: Place, known: bytes | None) -> None:
     """See that nobody has changed the file since the plan was made."""
-    if _read(path) != known:
-        raise RetailError("Somebody changed %s meanwhile." % path, "Run again.")
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RetailError("%s cannot be read: %s." % (path, error.strerror), _ADVICE) from None
+    if place.read() != known:
+        raise RetailError("Somebody changed %s meanwhile." % place.path, "Run again.")
