@@ -60,7 +60,8 @@ def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_there_are_such_blocks() -> None:
     documents = {place.partition(":")[0] for place in blocks()}
-    roles = {f"roles/{role}/README.md" for role in ("hq", "store_server", "pos_register", "prerequisites")}
+    names = ("hq", "store_server", "pos_register", "prerequisites", "windows")
+    roles = {f"roles/{role}/README.md" for role in names}
     assert documents >= {"README.md", "docs/docsite/rst/guide_fleet.rst", *roles}
 
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 ROLES = ("hq", "store_server", "pos_register")
-INTERFACES = (*ROLES, "prerequisites")
+INTERFACES = (*ROLES, "prerequisites", "windows")
 VIEWS = {
     "hq": ["hq_server", "hq_channel_databases", "hq_logins"],
     "store_server": [
@@ -43,6 +43,7 @@ VIEWS = {
         "install_packages",
         "config_managed",
         "config_path",
+        "config_host",
         "config_offline_server",
     ],
 }
@@ -52,6 +53,7 @@ ELSEWHERE = {
     "store_server": r"retail_hq_\w+|retail_registers",
     "pos_register": r"retail_channel_\w+|retail_store_servers",
     "prerequisites": r"retail_(hq|channel|offline)_login_\w+",
+    "windows": r"(?!)",
 }
 INVENTORY = """
 all:
@@ -75,7 +77,7 @@ all:
                     retail_driver: FreeTDS}
         boston-03: {retail_store_id: BOSTON, retail_register_id: "000003", ansible_connection: winrm, ansible_host: 192.0.2.4}
         boston-04: {retail_store_id: BOSTON, retail_register_id: "000004", ansible_shell_type: powershell,
-                    retail_pos_config_path: /mnt/boston-04/POS.exe.config}
+                    retail_pos_config_path: 'C:\\POS\\POS.exe.config'}
         boston-05: {retail_store_id: BOSTON, retail_register_id: "000005", ansible_connection: ansible.builtin.psrp,
                     retail_install_packages: true, retail_sync_host: houston-db}
         boston-06: {retail_store_id: BOSTON, retail_register_id: "000006", ansible_connection: ansible.builtin.ssh,
@@ -309,9 +311,7 @@ def test_a_windows_register_is_looked_after_from_the_control_node(seen: dict[str
 def test_the_settings_of_a_register_are_written_where_its_pos_can_read_them(seen: dict[str, dict[str, Any]]) -> None:
     houston = seen["houston-01"]
     assert (houston["config_managed"], houston["config_path"]) == (True, "/etc/retail-pos/HOUSTON-000001.json")
-    assert seen["boston-03"]["config_managed"] is False, "nobody said where the folder of the POS is mounted"
-    assert (seen["boston-04"]["config_managed"], seen["boston-04"]["config_path"]) == (
-        True,
-        "/mnt/boston-04/POS.exe.config",
-    )
+    assert seen["boston-03"]["config_managed"] is False, "nobody said where the folder of the POS is"
+    assert (seen["boston-04"]["config_managed"], seen["boston-04"]["config_path"]) == (True, "C:\\POS\\POS.exe.config")
+    assert seen["boston-04"]["config_host"] is None, "the register itself"
     assert {each["config_offline_server"] for each in seen.values() if "config_path" in each} == {"localhost"}
