@@ -72,7 +72,8 @@ class Host:
         """The same for several hosts, each with its variables."""
         asked = self.folder / "asked"
         asked.write_text("", encoding="utf-8")
-        part = {"ansible.builtin.import_role": {"name": "axops.retail." + role, "tasks_from": tasks}}
+        named = {"name": "axops.retail." + role, "tasks_from": tasks}
+        part = {"ansible.builtin.import_role": named, "tags": ["whole"]}
         play = [{"hosts": ",".join(hosts), "gather_facts": False, "tasks": [part]}]
         (self.folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
         common = {"retail_store_id": "HOUSTON", "retail_register_id": "000001", "retail_channel_server": "127.0.0.1"}
@@ -101,7 +102,8 @@ def role(repository: Path, tmp_path: Path) -> Host:
 
 
 def test_microsofts_service_is_installed_and_started_and_its_databases_are_left_alone(role: Host) -> None:
-    asked, code, said = role({**MICROSOFT, **SETUP})
+    # by the tag of the whole role, as the site playbook has one for each
+    asked, code, said = role({**MICROSOFT, **SETUP}, "--tags", "whole")
     assert code == 0, said
     assert [name for name, _ in asked] == ["win_package", "win_service"], said
     package, service = (arguments for _, arguments in asked)
@@ -109,6 +111,13 @@ def test_microsofts_service_is_installed_and_started_and_its_databases_are_left_
     assert package["arguments"] == ["AcceptLicenseTerms=1", "HideUI=1", "InstallRetailPOS=1"]
     assert (service["name"], service["start_mode"], service["state"]) == ("Sync", "auto", "started")
     assert "username" not in service, "nobody declared an account"
+
+
+def test_parameters_may_stand_in_a_file_of_the_host(role: Host) -> None:
+    alone = {**SETUP, "windows_axsetup_arguments": ["ParmFile=D:\\AxSetup.txt"]}
+    asked, code, said = role({**MICROSOFT, **alone})
+    assert code == 0, said
+    assert asked[0][1]["arguments"] == ["ParmFile=D:\\AxSetup.txt"]
 
 
 def test_what_is_there_already_needs_no_setup(role: Host) -> None:
