@@ -67,6 +67,7 @@ all:
       hosts:
         houston-db: {retail_store_id: HOUSTON, retail_channel_server: "houston.example.com", retail_engine: postgresql}
         boston-db: {retail_store_id: BOSTON, ansible_host: 192.0.2.2, retail_channel_database: Boston}
+        austin-db: {retail_store_id: AUSTIN, ansible_connection: psrp, retail_sync_provider: microsoft}
       vars: {retail_sync_login_user: sync, retail_sync_login_password: of-store, retail_pos_users: [till]}
     pos_registers:
       hosts:
@@ -264,6 +265,10 @@ def test_a_store_server_finds_headquarters(seen: dict[str, dict[str, Any]]) -> N
     assert houston["hq_sync_login_password"] == "of-hq"
     assert houston["has_hq"] is True
     assert houston["on_control_node"] is False
+    austin = seen["austin-db"]
+    assert (austin["on_control_node"], austin["has_hq"]) == (True, False), (
+        "Microsoft's service feeds it, so none of ours"
+    )
 
 
 def test_only_groups_that_somebody_is_declared_for_are_converged(seen: dict[str, dict[str, Any]]) -> None:

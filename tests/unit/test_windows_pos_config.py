@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from windows_till import STAND_INS, Till
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
+from ansible_collections.axops.retail.plugins.modules import retail_pos_config
 from ansible_collections.axops.retail.plugins.plugin_utils.windows_file import WindowsFile
 
 SECRET = "t1ll;s3cret"
@@ -83,6 +85,14 @@ def shows_password(text: str) -> bool:
     return any(part in text for part in ("s3cret", *[base64.b64encode(part).decode() for part in whole]))
 
 
+def is_as_documented(result: dict[str, Any]) -> bool:
+    """The keys are those that the module documents, and what Ansible itself has."""
+    documented = yaml.safe_load(retail_pos_config.RETURN)
+    when = "failure" if result.get("failed") else "success"
+    wanted = {name for name, facts in documented.items() if facts["returned"].startswith(when)}
+    return wanted <= set(result) <= {*documented, "changed", "failed", "msg", "diff", "exception"}
+
+
 def test_the_vendors_file_is_edited_in_place_and_once(till: Till) -> None:
     dry = till.task(XML, "--check", "--diff")
     assert content(till) == VENDORS and till.names() == READS, "a dry run only reads"
@@ -92,6 +102,7 @@ def test_the_vendors_file_is_edited_in_place_and_once(till: Till) -> None:
     again = till.task({**XML, "backup": True}, "--diff")
     assert till.names() == READS and content(till) == EDITED
     assert (dry["changed"], real["changed"], again["changed"]) == (True, True, False)
+    assert is_as_documented(dry) and is_as_documented(real) and is_as_documented(again)
     assert dry["diff"] == real["diff"] and dry["steps"] == real["steps"] and dry["pending"] == real["steps"]
     assert real["steps"] == ["Write the register's settings to " + FILE]
     assert (real["pending"], again["steps"], again["diff"]) == ([], [], {"before": {}, "after": {}})
@@ -158,6 +169,7 @@ def test_a_file_that_somebody_changes_meanwhile_is_left_alone(till: Till) -> Non
     assert (refusal["advice"], refusal["changed"], refusal["steps"]) == ("Run again.", False, [])
     assert refusal["pending"] == ["Write the register's settings to " + FILE]
     assert content(till) == VENDORS + b"<!-- mine -->" and "win_copy" not in till.names()
+    assert is_as_documented(refusal)
 
 
 def test_what_was_done_before_a_step_failed_is_said(till: Till) -> None:
@@ -188,7 +200,7 @@ def test_bad_input_changes_nothing_and_says_what_to_do(till: Till) -> None:
     for (_options, words), refusal in zip(REFUSED, refusals):
         assert refusal["failed"] and not refusal.get("changed"), words
         assert refusal["msg"] == "%s %s" % (refusal["error"], refusal["advice"]) and refusal["advice"]
-        assert re.search(words, refusal["msg"]), refusal["msg"]
+        assert re.search(words, refusal["msg"]) and is_as_documented(refusal), refusal
     assert not shows_password(till.said)
     assert till.files() == {"Retail POS/POS.exe.config": VENDORS}
 
