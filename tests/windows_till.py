@@ -31,6 +31,7 @@ class Till:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.drive = folder / "drive"
+        self.results = folder / "results"
         self.drive.mkdir()
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.said = ""
@@ -45,18 +46,11 @@ class Till:
 
     def tasks(self, tasks: list[dict[str, Any]], *flags: str, **environment: str) -> list[dict[str, Any]]:
         """The results of several such tasks, one after the other, whether they fail or not."""
-        kept = self.folder / "results.json"
-        names = ["result_%d" % number for number in range(len(tasks))]
-        keep = {"content": "{{ [%s] | to_json }}" % ", ".join(names), "dest": str(kept), "mode": "0600"}
-        play: list[dict[str, Any]] = [
-            {"axops.retail.retail_pos_config": options, "register": name, "ignore_errors": True}
-            for options, name in zip(tasks, names)
-        ]
-        play.append({"ansible.builtin.copy": keep, "check_mode": False, "diff": False, "delegate_to": "localhost"})
+        self.results.unlink(missing_ok=True)
+        play = [{"axops.retail.retail_pos_config": options, "ignore_errors": True} for options in tasks]
         code = self.play(play, *flags, **environment)
         assert code == 0, self.said
-        found: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
-        return found
+        return [json.loads(line) for line in self.results.read_text(encoding="utf-8").splitlines()]
 
     def play(
         self, tasks: list[dict[str, Any]], *flags: str, variables: dict[str, Any] | None = None, **environment: str
@@ -72,6 +66,8 @@ class Till:
         (self.folder / "play.yml").write_text(json.dumps(play), encoding="utf-8")
         told = {
             "ANSIBLE_COLLECTIONS_PATH": "%s:%s" % (STAND_INS, _collections()),
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
+            "KEPT_RESULT": str(self.results),
             "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
             "ANSIBLE_REMOTE_TMP": str(self.folder / "remote"),
             "ANSIBLE_NOCOLOR": "1",
