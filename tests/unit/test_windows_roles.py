@@ -28,9 +28,15 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         with open(os.environ["ASKED"], "a", encoding="utf-8") as file:
             file.write(json.dumps([self._task.action.rpartition(".")[2], self._task.args]) + "\\n")
-        return {"changed": True}
+        found = os.environ.get("SERVICE_IS_THERE") == "yes"
+        return {"changed": not self._task.action.endswith("_info"), "exists": found, "path": "C:\\\\Temp\\\\AxSetup.txt"}
 """
-MODULES = ("win_package", "win_service", "win_group", "win_group_membership")
+MODULES = (
+    *("win_package", "win_service", "win_service_info", "win_group", "win_group_membership"),
+    *("win_tempfile", "win_copy", "win_file"),
+)
+#: How Setup is run: its parameters are in a file meanwhile.
+RUN = ["win_service_info", "win_tempfile", "win_copy", "win_package", "win_file"]
 WINDOWS = {"ansible_connection": "ansible.builtin.psrp", "retail_microsoft_service": "Sync"}
 SETUP = {
     "retail_axsetup_path": "D:\\AxSetup.exe",
@@ -62,14 +68,19 @@ class Host:
             (plugins / (name + ".py")).write_text(STAND_IN, encoding="utf-8")
 
     def __call__(
-        self, variables: dict[str, Any], *arguments: str, role: str = "pos_register", tasks: str = "main"
+        self,
+        variables: dict[str, Any],
+        *arguments: str,
+        role: str = "pos_register",
+        tasks: str = "main",
+        **environment: str,
     ) -> tuple[Asked, int, str]:
-        return self.run({"here": variables}, *arguments, role=role, tasks=tasks)
+        return self.run({"here": variables}, *arguments, role=role, tasks=tasks, **environment)
 
     def run(
-        self, hosts: dict[str, dict[str, Any]], *arguments: str, role: str, tasks: str = "main"
+        self, hosts: dict[str, dict[str, Any]], *arguments: str, role: str, tasks: str = "main", **told: str
     ) -> tuple[Asked, int, str]:
-        """The same for several hosts, each with its variables."""
+        """The same for several hosts, each with its variables; the stand-ins are ``told``."""
         asked = self.folder / "asked"
         asked.write_text("", encoding="utf-8")
         named = {"name": "axops.retail." + role, "tasks_from": tasks}
@@ -86,6 +97,7 @@ class Host:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_COLLECTIONS_PATH": self.collections,
             "ASKED": str(asked),
+            **told,
         }
         command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", *arguments, "play.yml"]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
@@ -105,19 +117,14 @@ def test_microsofts_service_is_installed_and_started_and_its_databases_are_left_
     # by the tag of the whole role, as the site playbook has one for each
     asked, code, said = role({**MICROSOFT, **SETUP}, "--tags", "whole")
     assert code == 0, said
-    assert [name for name, _ in asked] == ["win_package", "win_service"], said
-    package, service = (arguments for _, arguments in asked)
+    assert [name for name, _ in asked] == [*RUN, "win_service"], said
+    _info, _file, copy, package, removal, service = (arguments for _, arguments in asked)
+    assert copy["content"] == "AcceptLicenseTerms=1\nHideUI=1\nInstallRetailPOS=1\n"
     assert (package["path"], package["creates_service"]) == ("D:\\AxSetup.exe", "Sync")
-    assert package["arguments"] == ["AcceptLicenseTerms=1", "HideUI=1", "InstallRetailPOS=1"]
+    assert package["arguments"] == ["ParmFile=" + copy["dest"]]
+    assert removal == {"path": copy["dest"], "state": "absent"}
     assert (service["name"], service["start_mode"], service["state"]) == ("Sync", "auto", "started")
     assert "username" not in service, "nobody declared an account"
-
-
-def test_parameters_may_stand_in_a_file_of_the_host(role: Host) -> None:
-    alone = {**SETUP, "windows_axsetup_arguments": ["ParmFile=D:\\AxSetup.txt"]}
-    asked, code, said = role({**MICROSOFT, **alone})
-    assert code == 0, said
-    assert asked[0][1]["arguments"] == ["ParmFile=D:\\AxSetup.txt"]
 
 
 def test_what_is_there_already_needs_no_setup(role: Host) -> None:
@@ -126,10 +133,10 @@ def test_what_is_there_already_needs_no_setup(role: Host) -> None:
         "retail_microsoft_service_password": "secret",
         "retail_sync_state": "present",
     }
-    asked, code, said = role({**MICROSOFT, **account})
-    assert (code, [name for name, _ in asked]) == (0, ["win_service"]), said
-    assert (asked[0][1]["username"], asked[0][1]["password"]) == ("SHOP\\sync", "secret")
-    assert "state" not in asked[0][1], "present says nothing about whether it runs"
+    asked, code, said = role({**MICROSOFT, **SETUP, **account}, SERVICE_IS_THERE="yes")
+    assert (code, [name for name, _ in asked]) == (0, ["win_service_info", "win_service"]), said
+    assert (asked[1][1]["username"], asked[1][1]["password"]) == ("SHOP\\sync", "secret")
+    assert "state" not in asked[1][1], "present says nothing about whether it runs"
     assert "secret" not in said
 
 
@@ -142,7 +149,7 @@ def test_where_ours_does_the_work_microsofts_service_is_stopped(role: Host) -> N
 
 def test_a_dry_run_starts_nothing_that_it_has_not_installed(role: Host) -> None:
     asked, code, said = role({**MICROSOFT, **SETUP}, "--check")
-    assert (code, [name for name, _ in asked]) == (0, ["win_package"]), said
+    assert (code, [name for name, _ in asked]) == (0, ["win_service_info", "win_package"]), said
 
 
 LINUX = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -249,7 +256,7 @@ def test_headquarters_of_ours_has_no_part_in_a_store_that_microsofts_service_fee
         {**MICROSOFT, **SETUP, **HEADQUARTERS}, "--tags", "service,distribution", role="store_server"
     )
     assert code == 0, said
-    assert [each for each, _ in asked] == ["win_package", "win_service"]
+    assert [each for each, _ in asked] == [*RUN, "win_service"]
     assert (asked[1][1]["start_mode"], asked[1][1]["state"]) == ("auto", "started")
     ours = said.partition("Keep the channel database and headquarters in step]")[2]
     assert ours.strip("* \n").startswith("skipping: [here]"), said
