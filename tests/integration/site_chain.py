@@ -13,7 +13,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,10 @@ class Chain:
     def connect(self, host: str) -> Database:
         """The administrator's connection to the database of a host."""
         return _engine.connect(self.targets[host])
+
+    def connect_as_service(self, host: str) -> Database:
+        """The connection that the service makes to the database of a host."""
+        return _engine.connect(replace(self.targets[host], user=self.login, password=self.password))
 
     def exists(self, host: str) -> bool:
         with _maintenance(self.targets[host]) as server:

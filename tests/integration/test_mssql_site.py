@@ -48,6 +48,7 @@ def test_a_store_from_headquarters_to_its_register(chain: Chain) -> None:
     chain.play("axops.retail.site", "--tags", "hq")
     entered = chain.enter_master_data()
     _give_rights_on_tracking(chain)
+    _show_triggers(chain)
     made = chain.play("axops.retail.site")
     assert made.changed["houston-db"] and made.changed["houston-01"]
     for host in ("houston-db", "houston-01"):
@@ -97,6 +98,21 @@ def _give_rights_on_tracking(chain: Chain) -> None:
     )
     for _time in range(2):
         chain.play("axops.retail.site", "--tags", "database,distribution")
+
+
+def _show_triggers(chain: Chain) -> None:
+    """Who has any right on a table sees its triggers in the catalogue, and so the service can tell whether they are there. Where the
+    server shows them to those alone who may execute them, the service's login gets that right."""
+    look = "SELECT COUNT(*) FROM sys.triggers AS g JOIN sys.tables AS o ON o.object_id = g.parent_id"
+    for host in HOSTS:
+        with chain.connect(host) as db, chain.connect_as_service(host) as service:
+            if db.engine is not world.ENGINE or service.value(look) == db.value(look):
+                continue
+            for schema in world.SCHEMAS:
+                quote = db.engine.names.quote
+                db.execute("GRANT EXECUTE ON SCHEMA::%s TO %s" % (quote(schema), quote(chain.login)))
+            assert 0 < service.value(look) == db.value(look)
+            world.lacks("sys.triggers shows triggers to nobody who may not execute them: the service's login got that right")
 
 
 def _sell(chain: Chain) -> None:
