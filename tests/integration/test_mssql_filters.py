@@ -15,7 +15,8 @@ import pytest
 from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition, Member, all_moves
-from ansible_collections.axops.retail.plugins.module_utils._sync import session
+from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup, session
+from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -106,6 +107,54 @@ def test_what_is_others_stays_and_a_change_of_keys_is_followed(pair: Pair) -> No
     world.run(parent, "delete from {ax.TENDER} where {ID} = 11")
     world.run(parent, "insert into {ax.TENDER} values (11, 2, 'elsewhere')")
     assert have(pair)[0] == []
+
+
+def _moves(db: Database) -> int:
+    return sum(db.value("SELECT COUNT(*) FROM %s" % db.engine.names.quote(*log)) for log in db.engine.moves.read(db))
+
+
+def _years_ago(db: Database) -> None:
+    """All moves happened long ago. Written anew, they have a new version, too."""
+    named = "SELECT COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME = ? AND COLUMN_NAME IN (N'entering', N'leaving')"
+    for log in db.engine.moves.read(db):
+        quote = db.engine.names.quote
+        db.execute("UPDATE %s SET %s = '2020-01-01T00:00:00'" % (quote(*log), quote(db.value(named, log.name))))
+
+
+def test_a_move_is_forgotten_when_it_is_old_and_has_been_taken(pair: Pair) -> None:
+    parent = pair.parent
+    _years_ago(parent)
+    first = _moves(parent)
+    assert cleanup.run(parent, Keep()).moves == first > 0
+    assert have(pair) == ([1], [(1, "one"), (3, "three")])
+
+    world.run(parent, "update {ax.TENDER} set {CHANNEL} = 3 - {CHANNEL}")
+    world.run(parent, "delete from {ax.LOOKUP} where {ID} = 1")
+    made = _moves(parent)
+    assert made > 0
+    assert cleanup.run(parent, Keep()).moves == 0, "they are young"
+    _years_ago(parent)
+    assert cleanup.run(parent, Keep()).moves == 0, "the child has not taken them"
+    assert have(pair) == ([2], [(3, "three")])
+    assert cleanup.run(parent, Keep()).moves == made
+    assert _moves(parent) == 0
+
+    world.run(parent, "update {ax.TENDER} set {CHANNEL} = 3 - {CHANNEL}")
+    assert have(pair) == ([1], [(3, "three")])
+
+
+def test_a_child_away_for_longer_than_moves_are_kept_loads_again(pair: Pair) -> None:
+    have(pair)
+    parent = pair.parent
+    world.run(parent, "update {ax.TENDER} set {CHANNEL} = 3 - {CHANNEL}")
+    world.run(parent, "delete from {ax.LOOKUP} where {ID} = 1")
+    _years_ago(parent)
+    for column in ("first_heard", "last_heard"):
+        world.run(parent, "update {dbo.sync_incarnation} set %s = '2020-01-01T00:00:00'" % column)
+    world.run(parent, "update {dbo.sync_peer} set registered = '2020-01-01T00:00:00'")
+    cleaned = cleanup.run(parent, Keep())
+    assert (cleaned.stale, cleaned.moves > 0, _moves(parent)) == (["R1"], True, 0)
+    assert have(pair) == ([2], [(3, "three")])
 
 
 def test_logs_go_without_a_trace(pair: Pair) -> None:

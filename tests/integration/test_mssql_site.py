@@ -112,7 +112,9 @@ def _show_triggers(chain: Chain) -> None:
                 quote = db.engine.names.quote
                 db.execute("GRANT EXECUTE ON SCHEMA::%s TO %s" % (quote(schema), quote(chain.login)))
             assert 0 < service.value(look) == db.value(look)
-            world.lacks("sys.triggers shows triggers to nobody who may not execute them: the service's login got that right")
+            world.lacks(
+                "sys.triggers shows triggers to nobody who may not execute them: the service's login got that right"
+            )
 
 
 def _sell(chain: Chain) -> None:
