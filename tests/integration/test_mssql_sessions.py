@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -244,20 +245,92 @@ def test_three_transactions_over_one_row_are_put_aside_together(loaded: Pair) ->
     assert world.rows(parent, "select count(*) from {dbo.sync_quarantine}") == [(0,)]
 
 
+KEEPS_OUT = {
+    "mssql": "create trigger {ax.KEEP_OUT} on {ax.%s} instead of %s as begin set nocount on end",
+    "postgresql": "create function {ax.KEEP_OUT}() returns trigger language plpgsql as 'begin return null; end'; "
+    "create trigger {KEEP_OUT} before %s on {ax.%s} for each row execute function {ax.KEEP_OUT}()",
+}
+
+
+def _keep_out(db: Database, table: str, event: str) -> None:
+    """A trigger that leaves the rows of a table as they are, without an error."""
+    names = (table, event) if db.engine is world.ENGINE else (event, table)
+    world.run(db, KEEPS_OUT[db.target.engine] % names)
+
+
 def test_a_row_that_a_trigger_keeps_out_is_put_aside(loaded: Pair) -> None:
     """Nothing failed, and yet it is not there: it must not pass for written."""
     child, parent = loaded.child, loaded.parent
-    keeps_out = {
-        "mssql": "create trigger {ax.KEEP_OUT} on {ax.SALE} instead of insert as begin set nocount on end",
-        "postgresql": "create function {ax.KEEP_OUT}() returns trigger language plpgsql as 'begin return null; end'; "
-        "create trigger {KEEP_OUT} before insert on {ax.SALE} for each row execute function {ax.KEEP_OUT}()",
-    }
-    world.run(parent, keeps_out[parent.target.engine])
+    _keep_out(parent, "SALE", "insert")
     world.run(child, "insert into {ax.SALE} ({STORE}, {ID}) values ('H', 9)")
     world.synchronise(loaded)
     assert world.rows(parent, "select count(*) from {ax.SALE}") == [(0,)]
     (kept,) = world.rows(parent, "select error from {dbo.sync_quarantine}")
     assert "without an error" in kept[0]
+
+
+@pytest.mark.parametrize("event", ["update", "delete"])
+def test_a_change_that_a_trigger_keeps_from_a_row_is_put_aside(loaded: Pair, event: str) -> None:
+    """The row stands there as it was, which must not pass for written; what the trigger lets by arrives."""
+    child, parent = loaded.child, loaded.parent
+    _keep_out(child, "ITEM", event)
+    world.run(parent, "update {ax.ITEM} set {NAME} = 'changed' where {ID} = 7")
+    world.run(parent, "delete from {ax.ITEM} where {ID} = 8")
+    world.run(parent, "insert into {ax.ITEM} ({ID}, {NAME}) values (31, 'new')")
+    world.synchronise(loaded)
+    assert pending(loaded) == []
+    found = world.rows(child, "select {ID}, {NAME} from {ax.ITEM} where {ID} in (7, 8, 31) order by {ID}")
+    as_it_came = {"update": (7, "changed"), "delete": None}
+    as_it_was = {"update": (7, "n7"), "delete": (8, "n8")}
+    wanted = [{**as_it_came, event: as_it_was[event]}[one] for one in ("update", "delete")] + [(31, "new")]
+    assert found == [row for row in wanted if row]
+    (kept,) = world.rows(child, "select error, row_image from {dbo.sync_quarantine}")
+    assert "without an error" in kept[0]
+    assert int(json.loads(kept[1])["c0"]) == as_it_was[event][0]
+
+
+def test_what_a_trigger_writes_instead_of_us_is_written(loaded: Pair) -> None:
+    """As it likes to write it: an application's trigger may stand in the place of the statement."""
+    child = loaded.child
+    if child.engine is not world.ENGINE:
+        pytest.skip("PostgreSQL has no trigger INSTEAD OF on a table")
+    child.execute(
+        "CREATE TRIGGER [ax].[own_way] ON [ax].[ITEM] INSTEAD OF UPDATE AS BEGIN SET NOCOUNT ON; UPDATE r SET [NAME] = "
+        "UPPER(i.[NAME]), [PRICE] = i.[PRICE] FROM [ax].[ITEM] AS r JOIN inserted AS i ON i.[ID] = r.[ID] END"
+    )
+    world.run(loaded.parent, "update {ax.ITEM} set {NAME} = 'changed' where {ID} < 4")
+    world.run(loaded.parent, "insert into {ax.ITEM} ({ID}, {NAME}) values (31, 'new')")
+    world.synchronise(loaded)
+    assert world.rows(child, "select {NAME} from {ax.ITEM} where {ID} < 5 or {ID} = 31 order by {ID}") == [
+        *[("CHANGED",)] * 3,
+        *[("n4",), ("new",)],
+    ]
+    assert world.rows(child, "select count(*) from {dbo.sync_quarantine}") == [(0,)]
+    assert world.rows(child, "select {ID}, {origin} from {ax.ITEM_tracking} order by {ID}") == [
+        *[(1, 0), (2, 0), (3, 0)],
+        (31, 0),
+    ]
+    assert pending(loaded) == []
+
+
+def test_a_table_of_many_columns_travels_whole(make_database: Callable[[str], Database]) -> None:
+    """More columns than a function may have arguments, on a server that has functions where SQL Server has none."""
+    names = ["C%d" % number for number in range(130)]
+    wide = world.table("WIDE", "ID", ID="bigint not null", **dict.fromkeys(names, "nvarchar(10)"))
+    child, parent = make_database("mssql"), make_database("mssql")
+    for db in (child, parent):
+        world.make(db, (wide,))
+    pair = world.paired(child, parent, [world.scope("wide", "upload", wide, "child")])
+    insert = "insert into {ax.WIDE} ({ID}, %s) values (?, %s)" % (
+        ", ".join(names),
+        ", ".join("?" * len(names)),
+    )
+    for key, text in ((1, "x"), (2, "y")):
+        world.run(child, insert, key, *(text + name for name in names))
+    world.synchronise(pair)
+    found = world.rows(parent, "select {ID}, %s from {ax.WIDE} order by {ID}" % ", ".join(names))
+    assert found == [(key, *(text + name for name in names)) for key, text in ((1, "x"), (2, "y"))]
+    assert pending(pair) == []
 
 
 def test_a_new_key_travels_as_a_deletion_and_a_row(loaded: Pair) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mssql_said import NAME, TABLE, Provisioned, Recorder, applied, extract, work
+from mssql_said import NAME, TABLE, WIDE, Provisioned, Recorder, SmallFunctions, applied, extract, work
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
@@ -157,6 +157,29 @@ def test_quarantined_transactions_are_left_out_before_anything_is_converted() ->
     number = "COALESCE(CAST(JSON_VALUE(e.value, '$.x') AS bigint), 0)"
     left_out = "(%s IN (4, 5) OR s.place = 7 AND %s IN (-1))" % (number, number)
     assert "CASE WHEN NOT %s THEN e.value END) WITH (" % left_out in read
+
+
+def test_a_wide_table_is_read_in_parts_only_where_functions_take_few_arguments() -> None:
+    wide, spoiled = work(WIDE), work(WIDE, without=frozenset({(0, 5)}))
+    (read,) = (sql for sql in applied(wide) if "OPENJSON" in sql)
+    assert (read.count("OPENJSON"), read.count("'$.c")) == (1, 131)
+    for one, row in ((wide, "OPENJSON(e.value)"), (spoiled, "OPENJSON(CASE WHEN NOT ")):
+        (read,) = (sql for sql in applied(one, SmallFunctions) if "OPENJSON" in sql)
+        assert re.findall(r"'\$\.(c\d+)'", read) == ["c%d" % number for number in range(131)]
+        assert max(part.count(" '$.") for part in read.split(" WITH (")) < 100
+        assert read.count(row) == 3
+
+
+def test_a_trigger_instead_of_update_is_looked_after() -> None:
+    said = applied(work())
+    look, update, left = (
+        next(place for place, sql in enumerate(said) if sql.startswith(start))
+        for start in ("SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.triggers", "UPDATE r SET", "SELECT COUNT(*) FROM #")
+    )
+    assert look < update < left
+    assert "t.version > CAST(CAST(4711 AS bigint) AS binary(8))" in said[left]
+    insertion = next(place for place, sql in enumerate(said) if sql.startswith("INSERT INTO [ax].[INVENT]]TABLE] ("))
+    assert left < insertion
 
 
 def test_identity_and_row_versions_are_never_written() -> None:

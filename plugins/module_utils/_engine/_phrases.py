@@ -132,16 +132,14 @@ def count_settled(db: Any, sql: Phrases, before: Outcome) -> Outcome:
     return after
 
 
-def check_written(work: Work, outcome: Outcome, written: int) -> None:
-    """A trigger can make a row vanish without an error; that must not pass for written.
+def check_written(work: Work, outcome: Outcome, left: int) -> None:
+    """A trigger can leave a row as it was without an error; that must not pass for written.
 
-    :param written: how many rows stand in the table now as they came.
+    :param left: how many rows that were to be written are not in the table now, or still, or as they were.
     :raises StatementFailed: ``data``; the rows are then found and put aside like any that cannot be stored.
     """
-    if written < outcome.written:
-        message = "A trigger kept %d of %d rows out of %s without an error." % (
-            outcome.written - written, outcome.written, work.table.name,
-        )  # fmt: skip
+    if left > 0:
+        message = "A trigger kept %d of %d changes from %s without an error." % (left, outcome.moved, work.table.name)
         raise StatementFailed(
             message, "data", advice="Look for a trigger that returns NULL, or one INSTEAD OF the statement."
         )

@@ -21,6 +21,11 @@ from .._phrases import CONFLICT, LINK, WINDOW, Phrases, check_written, count, co
 from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
+#: What a row brings along beside its columns.
+_OF_THE_ROW = "v bigint '$.v', b bigint '$.b', n smallint '$.n', d smallint '$.d', x bigint '$.x', k smallint '$.k', m bigint '$.m'"
+#: More columns than these are read from JSON in parts, where a function takes no more than 100 arguments (Babelfish).
+_MOST_COLUMNS = 90
+
 
 def apply_batch(db: Any, work: Work) -> Outcome:
     """Apply one batch in the open transaction and say what became of its rows.
@@ -39,8 +44,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
     if outcome.moved:
         if work.goes_further:
             _link(db, work, sql)
-        _write(db, work, sql)
-        check_written(work, outcome, _standing(db, sql))
+        check_written(work, outcome, _write(db, work, sql))
         _track(db, work, sql)
     if outcome.same and not work.upload:
         _adopt(db, work, sql)
@@ -85,21 +89,17 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
         % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
     )
     db.execute("DELETE FROM %s" % sql.incoming)
-    read = ", ".join("%s %s '$.%s'" % (key, types.read_as(column), key) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     db.execute(
         "INSERT INTO {incoming} (v, b, n, d, x, k, m, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
         "0), "
-        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {values} FROM {rows} WITH (v bigint '$.v', b bigint '$.b', n "
-        "smallint '$.n', "
-        "d smallint '$.d', x bigint '$.x', k smallint '$.k', m bigint '$.m', {read}) AS q{only}".format(
+        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {values} FROM {rows} AS q{only}".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),
             row_key=_row_key(sql),
             values=values,
-            rows=_rows(work),
+            rows=_rows(db, work, sql),
             only=ONLY[work.only],
-            read=read,
         ),
         *work.body_parameters,
     )
@@ -115,15 +115,23 @@ def _landed(key: str, column: Column, is_key: bool) -> str:
     return "%s %s%s %s" % (key, native, collation, "NOT NULL" if is_key else "NULL")
 
 
-def _rows(work: Work) -> str:
-    body = "(%s) AS s CROSS APPLY " % work.bodies
-    if not work.without:
-        return body + "OPENJSON(s.body)"
-    # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
-    number = "COALESCE(CAST(JSON_VALUE(e.value, '$.x') AS bigint), 0)"
-    return body + "OPENJSON(s.body) AS e CROSS APPLY OPENJSON(CASE WHEN NOT %s THEN e.value END)" % left_out(
-        work.without, number
-    )
+def _rows(db: Any, work: Work, sql: _Phrases) -> str:
+    """SQL: the rows of the landed bodies (alias s), with their columns."""
+    read = ["%s %s '$.%s'" % (key, types.read_as(column), key) for key, column in sql.columns]
+    in_parts = len(read) > _MOST_COLUMNS and db.value("SELECT OBJECT_ID(%s)" % names.literal(tracking.SUBSTITUTE[:-2]))
+    body, row = "(%s) AS s CROSS APPLY OPENJSON(s.body)" % work.bodies, "e.value"
+    if work.without:
+        # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
+        number = "COALESCE(CAST(JSON_VALUE(e.value, '$.x') AS bigint), 0)"
+        row = "CASE WHEN NOT %s THEN e.value END" % left_out(work.without, number)
+    if work.without or in_parts:
+        body += " AS e CROSS APPLY OPENJSON(%s)" % row
+    if not in_parts:
+        return "%s WITH (%s, %s)" % (body, _OF_THE_ROW, ", ".join(read))
+    parts = [", ".join(read[start : start + _MOST_COLUMNS]) for start in range(0, len(read), _MOST_COLUMNS)]
+    more = ["CROSS APPLY OPENJSON(%s) WITH (%s) AS q%d" % (row, part, number) for number, part in enumerate(parts)]
+    picked = ", ".join("q%d.*" % number for number in range(len(parts)))
+    return "(SELECT q.*, %s FROM %s WITH (%s) AS q %s)" % (picked, body, _OF_THE_ROW, " ".join(more))
 
 
 def _row_key(sql: _Phrases) -> str:
@@ -270,10 +278,14 @@ def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
     )
 
 
-def _write(db: Any, work: Work, sql: _Phrases) -> None:
-    """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it."""
+def _write(db: Any, work: Work, sql: _Phrases) -> int:
+    """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it.
+
+    Returns how many rows are not as they came. The counts of the statements would be those of a trigger INSTEAD OF them.
+    """
     with _applying(db, work.table.name):
-        _write_rows(db, work, sql)
+        unchanged = _write_rows(db, work, sql)
+    return unchanged + _misplaced(db, sql)
 
 
 @contextlib.contextmanager
@@ -292,16 +304,19 @@ def _applying(db: Any, table: TableName) -> Any:
             db.execute("EXEC sp_set_session_context %s, NULL" % names.literal(tracking.APPLYING))
 
 
-def _write_rows(db: Any, work: Work, sql: _Phrases) -> None:
-    wanted = "i.act = 'write' AND i.d = "
+def _write_rows(db: Any, work: Work, sql: _Phrases) -> int:
+    """Returns how many rows were to be changed and were not."""
+    wanted, unchanged = "i.act = 'write' AND i.d = ", 0
     db.execute("DELETE r FROM %s AS r JOIN %s AS i ON %s WHERE %s1" % (sql.base, sql.incoming, sql.match("r"), wanted))
     if sql.plain:
         _vacate(db, work, sql)
+        replaced_since = _replaced_since(db, sql)
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
         db.execute(
             "UPDATE r SET %s FROM %s AS r JOIN %s AS i ON %s WHERE %s0"
             % (changes, sql.base, sql.incoming, sql.match("r"), wanted)
         )
+        unchanged = 0 if replaced_since is None else _unchanged(db, sql, replaced_since)
     db.execute(
         "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} AS i WHERE {wanted}0 "
         "AND NOT EXISTS (SELECT 1 FROM {base} AS r WHERE {present})".format(
@@ -313,14 +328,43 @@ def _write_rows(db: Any, work: Work, sql: _Phrases) -> None:
             present=sql.match("r"),
         )
     )
+    return unchanged
 
 
-def _standing(db: Any, sql: _Phrases) -> int:
-    """How many of the rows that were written are there. The counts of the statements would be those of a trigger INSTEAD OF them."""
+def _replaced_since(db: Any, sql: _Phrases) -> int | None:
+    """The newest version so far, where a trigger INSTEAD OF UPDATE is in the place of our statement; else None. Whoever may read a
+    table sees its triggers."""
+    return db.value(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.triggers AS g JOIN sys.trigger_events AS e ON e.object_id = g.object_id "
+        "WHERE g.parent_id = OBJECT_ID(%s) AND g.is_instead_of_trigger = 1 AND g.is_disabled = 0 AND e.type_desc = 'UPDATE') "
+        "THEN CAST(@@DBTS AS bigint) END" % names.literal(sql.base)
+    )
+
+
+def _unchanged(db: Any, sql: _Phrases, since: int) -> int:
+    """How many rows a trigger INSTEAD OF UPDATE has left alone. What it does write, as it likes, is a deeper level: our own trigger
+    tracks it, with a new version. Asked before the insertions, while every row that is here was to be changed."""
     return int(
         db.value(
-            "SELECT COUNT(*) FROM %s AS i WHERE i.act = 'write' AND i.d = 0 AND EXISTS (SELECT 1 FROM %s AS r WHERE %s)"
-            % (sql.incoming, sql.base, sql.match("r"))
+            "SELECT COUNT(*) FROM {incoming} AS i JOIN {base} AS r ON {present} WHERE i.act = 'write' AND i.d = 0 AND NOT EXISTS "
+            "(SELECT 1 FROM {tracking} AS t WHERE {tracked} AND t.version > CAST(CAST({since} AS bigint) AS binary(8)))".format(
+                incoming=sql.incoming,
+                base=sql.base,
+                present=sql.match("r"),
+                tracking=sql.tracking,
+                tracked=sql.match("t"),
+                since=int(since),
+            )
+        )
+    )
+
+
+def _misplaced(db: Any, sql: _Phrases) -> int:
+    """How many rows are missing, or still there."""
+    return int(
+        db.value(
+            "SELECT COUNT(*) FROM %s AS i WHERE i.act = 'write' AND i.d = CASE WHEN EXISTS (SELECT 1 FROM %s AS r WHERE %s) "
+            "THEN 1 ELSE 0 END" % (sql.incoming, sql.base, sql.match("r"))
         )
     )
 

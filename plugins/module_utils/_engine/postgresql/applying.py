@@ -44,7 +44,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
     if outcome.moved:
         if work.goes_further:
             _link(db, work, sql)
-        check_written(work, outcome, _write(db, work, sql))
+        check_written(work, outcome, outcome.moved - _write(db, work, sql))
         _track(db, work, sql)
     if outcome.same and not work.upload:
         _adopt(db, work, sql)
@@ -184,7 +184,7 @@ def _settle_conflicts(db: Any, work: Work, sql: Phrases) -> None:
 def _write(db: Any, work: Work, sql: Phrases) -> int:
     """Deletions first, then updates, then inserts: a unique value is free before somebody else takes it.
 
-    Returns how many rows stand here now that did not, or were another image.
+    Returns how many rows were written, deletions included.
     """
     # Not "where it exists": a row that came up since it was judged absent is somebody else's, and nobody has looked at it.
     there, absent = "i.act = 'write' AND i.here AND i.d = ", "i.act = 'write' AND NOT i.here AND i.d = 0"
@@ -192,12 +192,12 @@ def _write(db: Any, work: Work, sql: Phrases) -> int:
         "SELECT set_config('%s', CAST(CAST(%s AS regclass) AS oid)::text, true)"
         % (tracking.APPLYING, names.literal(sql.base))
     )
-    db.execute("DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, there, sql.match("r")))
+    gone = "DELETE FROM %s r USING %s i WHERE %s1 AND %s" % (sql.base, sql.incoming, there, sql.match("r"))
+    written = db.execute(gone)
     _vacate(db, work, sql)
-    written = 0
     if sql.plain:
         changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
-        written = db.execute(
+        written += db.execute(
             "UPDATE %s r SET %s FROM %s i WHERE %s0 AND %s" % (sql.base, changes, sql.incoming, there, sql.match("r"))
         )
     written += db.execute(
