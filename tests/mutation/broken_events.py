@@ -149,6 +149,14 @@ MUTANTS = (
         (PACKAGE + "test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used",),
     ),
     Mutant(
+        "baseline-put-aside-again",
+        "First synchronisation",
+        "A row of a baseline that cannot be stored is put aside again with each load.",
+        "_sync.quarantine",
+        (("            return _plain(row) in self._of_baseline(table)", "            return False"),),
+        (REVIEW + "test_a_bad_row_of_the_baseline_is_put_aside_once_however_often_it_is_loaded",),
+    ),
+    Mutant(
         "load-over-changes",
         "First synchronisation",
         "A load overwrites rows that were changed here and have tracking.",
@@ -189,6 +197,19 @@ MUTANTS = (
             ),
         ),
         (LIFE + "test_a_deletion_is_forgotten_when_it_is_old_and_every_live_child_has_taken_it",),
+    ),
+    Mutant(
+        "moves-forgotten-early",
+        "Register away for long",
+        "A move under a filter, or out of it, is forgotten before every live child has taken it.",
+        "_sync.cleanup",
+        (
+            (
+                "cleaned.moves += _forget(db, memory, concerned, horizon, cleaned)",
+                "cleaned.moves += _forget(db, memory, [], horizon, cleaned)",
+            ),
+        ),
+        (FILTERS + "test_a_move_is_forgotten_when_it_is_old_and_every_live_channel_has_taken_it",),
     ),
     Mutant(
         "horizon-not-raised",
