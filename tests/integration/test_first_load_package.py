@@ -24,8 +24,10 @@ from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pai
 KEY, NAME = Column.parse("ID", "bigint not null"), Column.parse("NAME", "nvarchar(400)")
 ITEM = Table(TableName("ax", "ITEM"), (KEY, NAME), ("ID",))
 PRICE = Table(TableName("ax", "PRICE"), (KEY, NAME), ("ID",))
-TABLES = (ITEM, PRICE)
+CUSTOMER = Table(TableName("ax", "CUSTOMER"), (KEY, NAME), ("ID",))
+TABLES = (ITEM, PRICE, CUSTOMER)
 SCOPES = (make_scope("items", "download", [ITEM.name, PRICE.name], 0, 1, 11),)
+CUSTOMERS = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 2, 12)
 
 
 @pytest.fixture
@@ -155,6 +157,52 @@ def test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used(
     assert asked == ["PRICE"]
     assert "is damaged" in caplog.text
     _same(store)
+
+
+def test_a_table_that_comes_to_a_live_scope_loads_from_the_package(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ITEM", "PRICE"):
+        world.parent.execute("""INSERT INTO ax."%s" SELECT g, 'row ' || g FROM generate_series(1, 3000) g""" % name)
+    world.provision((make_scope("items", "download", [ITEM.name], 0, 1, 11),))
+    world.settle()
+    world.provision(SCOPES)
+    package.make(Pair(world.child, world.parent), str(tmp_path / "package"))
+    world.parent.execute("""UPDATE ax."PRICE" SET "NAME" = 'changed since' WHERE "ID" = 1""")
+    world.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'changed since' WHERE "ID" = 1""")
+    asked, landed = _loads(world, monkeypatch), []
+    bodies = package.Package.bodies
+    monkeypatch.setattr(package.Package, "bodies", lambda self, part: landed.append(part.table) or bodies(self, part))
+    _load(world, tmp_path / "package")
+    assert (asked, landed) == ([], ["ax.PRICE"]), "the table that was there is not loaded again"
+    _same(world)
+
+
+def test_what_a_child_has_sent_since_the_package_was_made_is_not_undone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child was away for so long that it loads again, uploads first, and meets a package that is older than its upload."""
+    child, parent = world.child, world.parent
+    parent.execute("""INSERT INTO ax."CUSTOMER" SELECT g, 'as it was' FROM generate_series(1, 5) g""")
+    world.provision((CUSTOMERS,))
+    world.settle()
+    child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'changed' WHERE "ID" = 1""")
+    child.execute('DELETE FROM ax."CUSTOMER" WHERE "ID" = 2')
+    child.execute("""INSERT INTO ax."CUSTOMER" VALUES (6, 'born here')""")
+    parent.execute('DELETE FROM ax."CUSTOMER" WHERE "ID" = 3')
+    parent.execute('DELETE FROM ax."CUSTOMER_tracking" WHERE sync_row_is_tombstone <> 0')
+    pair = Pair(child, parent)
+    with parent.engine.marks.snapshot(parent) as mark:
+        forgotten = mark.low
+    parent.execute("UPDATE dbo.scope_info SET min_valid_anchor = ? WHERE peer_id <> 0", forgotten)
+    package.make(pair, str(tmp_path / "package"))
+    asked = _loads(world, monkeypatch)
+    _load(world, tmp_path / "package")
+    world.settle()
+    assert asked == [], "it did load from the package"
+    expected = [(1, "changed"), (4, "as it was"), (5, "as it was"), (6, "born here")]
+    assert rows(child, "CUSTOMER") == rows(parent, "CUSTOMER") == expected
+    assert child.query("SELECT 1 FROM dbo.sync_conflict") == parent.query("SELECT 1 FROM dbo.sync_conflict") == []
 
 
 def test_a_package_that_others_may_read_is_not_asked(

@@ -38,7 +38,8 @@ MANIFEST = "manifest.json"
 HOURS = 72.0
 _CHUNK = 1_000_000
 _CHUNK_ROWS = 2_000
-_NOBODY = -1
+#: No peer's number: changes of every origin.
+NOBODY = -1
 
 
 class PackageError(RetailError):
@@ -75,9 +76,9 @@ class Package:
         return self.made + timedelta(hours=self.facts["hours"])
 
     def part_for(self, shared: SharedTable) -> Part | None:
-        """The table, if it can be loaded as it is here."""
+        """The table, if it can be loaded as it is here; an empty one is read from the parent, which costs nothing."""
         part = self.parts.get(str(shared.name))
-        fits = part is not None and part.filter == _filter(shared) and set(part.columns) == set(shared.columns)
+        fits = part is not None and bool(part.chunks) and part.filter == _filter(shared) and set(part.columns) == set(shared.columns)
         return part if fits else None
 
     def bodies(self, part: Part) -> Iterator[tuple[str, int]]:
@@ -251,7 +252,7 @@ def _empty(folder: str) -> None:
 
 def _write_table(pair: Pair, folder: str, shared: SharedTable, low: int, number: int) -> dict[str, Any]:
     columns = shared.columns_of(shared.parent)
-    extract = Extract(shared.parent, columns, None, None, _NOBODY, filter=shared.filter)
+    extract = Extract(shared.parent, columns, None, None, NOBODY, filter=shared.filter)
     chunks: list[list[Any]] = []
     for texts in _cut(pair.parent.engine.changes.stream(pair.parent, extract)):
         content = gzip.compress(("[%s]" % ",".join(texts)).encode("utf-8"), 1, mtime=0)

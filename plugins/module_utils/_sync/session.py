@@ -146,7 +146,7 @@ class _Steps:
             tables=pair.shared_tables(self.scope),
             anew=anew.upload(self.scope, self.child_state, self.parent_state) if upload else None,
             merge=None if upload else self._merging(),
-            package=package.offered(pair, self.scope) if not upload and self.child_state.anchor_in is None else None,
+            package=None if upload or not _loads(self.child_state) else package.offered(pair, self.scope),
         )
 
     def _merging(self) -> Merging | None:
@@ -192,6 +192,11 @@ class _Steps:
                 % (db.engine.names.quote(*SCOPE), ", ".join(settings)),
                 *values, peer, self.scope.name,
             )  # fmt: skip
+
+
+def _loads(ours: ScopeState) -> bool:
+    """Whether the scope, or a table that came to it later, is still to be loaded."""
+    return ours.anchor_in is None or None in ours.landing.values()
 
 
 def _state(db: Any, peer: int, scope: Scope) -> ScopeState:

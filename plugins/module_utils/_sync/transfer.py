@@ -25,7 +25,7 @@ from .anew import Anew
 from .landed import Anchor, Way, going_up
 from .links import Link
 from .metadata import SCOPE, STAGING, WINDOW, ScopeState
-from .package import Package
+from .package import NOBODY, Package
 from .pair import Restored, SharedTable
 from .quarantine import Source
 from .recall import Recalled, Shape, recall, release
@@ -67,6 +67,8 @@ class _Landing:
         self.token = state.session_token if way.upload else token
         self.session = token
         self.low = dict(state.landing)
+        #: The tables that were taken from a package, and not applied yet.
+        self.packaged: set[str] = set()
         self.pending: list[_Batch] = []
         self.size = 0
         self.rows = 0
@@ -100,6 +102,7 @@ class _Landing:
         staging = _name(receiver, STAGING)
         sql = "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging
         headers = [(sequence, json.loads(header)) for sequence, header in receiver.query(sql, *key)]
+        self.packaged = {fields["table"] for _sequence, fields in headers if "package" in fields}
         misfits = {fields["table"] for _sequence, fields in headers if not landed.fits(self.way, fields)}
         for table in misfits:
             starts = [fields.get("start") for _sequence, fields in headers if fields["table"] == table]
@@ -167,7 +170,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     landing = _Landing(way, state, token)
     landing.forget_stale()
     if way.package is not None:
-        _land_package(way, way.package, landing, acked)
+        _land_package(way, way.package, state, landing, acked)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
         _check_tables(way)
@@ -182,14 +185,15 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     return transfer
 
 
-def _land_package(way: Way, package: Package, landing: _Landing, acked: Anchor) -> None:
+def _land_package(way: Way, package: Package, state: ScopeState, landing: _Landing, acked: Anchor) -> None:
     """Let the tables of a package land as if the parent had sent them; what has landed stays, and is not landed again."""
     for shared in way.tables:
         name = str(shared.name)
         part = package.part_for(shared)
+        taken = landing.low.get(name, state.anchor_in) is not None
         # What a filter keeps from a child that has rows is said by the parent alone.
         strays = bool(shared.filter) and _has_rows(way.receiver, shared)
-        if part is None or strays or landing.low.get(name) is not None:
+        if part is None or taken or strays:
             continue
         for body, rows in package.bodies(part):
             fields = {
@@ -197,12 +201,14 @@ def _land_package(way: Way, package: Package, landing: _Landing, acked: Anchor) 
                 "columns": part.columns,
                 "rows": rows,
                 "load": True,
+                "package": True,
                 "acked": [acked.low, acked.seen],
             }
             landing.add(_Batch(json.dumps(fields, ensure_ascii=False), body, rows))
             if landing.size >= BATCH_SIZE:
                 landing.flush()
         landing.low[name] = part.low
+        landing.packaged.add(name)
         landing.flush()
 
 
@@ -249,7 +255,8 @@ def _read(
             low=start,
             # A table that came to the scope later starts before the anchor: what the anchor's snapshot saw was not taken then.
             seen=state.anchor_seen if start is None or start >= anchor else None,
-            not_origin=way.receiver_number,
+            # Older than what the receiver has sent since, a package would undo it, and a merge would delete what is new.
+            not_origin=NOBODY if name in landing.packaged else way.receiver_number,
             with_deletes=not way.upload or way.scope.uploads_deletes,
             base=base(name) if way.upload else None,
             filter=() if way.upload else shared.filter,
