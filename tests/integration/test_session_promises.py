@@ -107,6 +107,29 @@ def test_a_deadlock_with_the_pos_is_tried_again(pair: World, other_client: Calla
     assert rows(pair.child, "CUSTOMER") == [(1, "parent"), (2, "parent")]
 
 
+# ---- short statements
+
+
+def test_no_statement_applies_more_than_two_thousand_rows(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQL Server would lock the whole table otherwise. Small batches share their statements all the same."""
+    monkeypatch.setattr(transfer, "BATCH_ROWS", 600)
+    pair.child.execute("""INSERT INTO ax."SALE" SELECT g, 'a' FROM generate_series(1, 7000) g""")
+    pair.child.execute("""INSERT INTO ax."CUSTOMER" SELECT g, 'a' FROM generate_series(1, 500) g""")
+    applying, found = pair.parent.engine.applying, []
+    apply_batch = applying.apply_batch
+
+    def watched(db: Database, work: Any) -> Any:
+        outcome = apply_batch(db, work)
+        found.append((work.table.name.name, outcome.moved))
+        return outcome
+
+    monkeypatch.setattr(applying, "apply_batch", watched)
+    pair.settle()
+    assert sum(rows for _table, rows in found) == 7500
+    assert {rows for table, rows in found if table == "SALE"} == {1800, 1600}
+    assert ("CUSTOMER", 500) in found
+
+
 # ---- nothing is sent in vain
 
 

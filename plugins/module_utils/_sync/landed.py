@@ -59,8 +59,10 @@ class Anchor:
     seen: str | None = None
 
 
-#: So many batches, of one megabyte each at the most, are applied at a time.
+#: So many batches, of one megabyte each at the most, are applied at a time,
 _TOGETHER = 8
+#: and so many rows: SQL Server locks the whole table, and keeps the POS out of it, from about 5,000 locks a statement on.
+_TOGETHER_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def _as_they_came(headers: list[tuple[int, dict[str, Any]]]) -> Iterator[_Part]:
     """Neighbours that were read in one go share the statements, which cost the same for many rows as for few."""
     group: list[tuple[int, dict[str, Any]]] = []
     for landed in headers:
-        if group and (len(group) == _TOGETHER or not _one_go([*group, landed])):
+        rows = sum(fields["rows"] for _sequence, fields in [*group, landed])
+        full = len(group) == _TOGETHER or rows > _TOGETHER_ROWS
+        if group and (full or not _one_go([*group, landed])):
             yield _Part(tuple(sequence for sequence, _fields in group), group[0][1])
             group = []
         group.append(landed)
@@ -121,7 +125,10 @@ def _as_they_came(headers: list[tuple[int, dict[str, Any]]]) -> Iterator[_Part]:
 
 
 def _with_care(headers: list[tuple[int, dict[str, Any]]], order: list[str]) -> Iterator[_Part]:
-    """A table that was read in several goes, since its landing was cut off, is applied as it came: it may have a row twice."""
+    """A table at a time, however many rows it has, since a unique value may go from any of them to any other.
+
+    One that was read in several goes, since its landing was cut off, is applied as it came: it may have a row twice.
+    """
     tables: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     # What a load that is merged takes away goes first, see merge.prepare.
     yield from _as_they_came([(sequence, fields) for sequence, fields in headers if "merge" in fields])
