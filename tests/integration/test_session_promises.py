@@ -130,6 +130,21 @@ def test_no_statement_applies_more_than_two_thousand_rows(pair: World, monkeypat
     assert ("CUSTOMER", 500) in found
 
 
+# ---- schemas that change
+
+
+def test_a_column_that_came_since_the_tables_were_read_travels(pair: World) -> None:
+    """A service keeps a pair open for days; an upgrade comes in between."""
+    known = Pair(pair.child, pair.parent)
+    _put(pair.child, "SALE", 1, "a")
+    assert session.run(known, UP).moved == 1
+    for side in (pair.parent, pair.child):
+        side.execute('ALTER TABLE ax."SALE" ADD "MORE" int')
+    pair.child.execute("""INSERT INTO ax."SALE" VALUES (2, 'b', 7)""")
+    assert session.run(known, UP).moved == 1
+    assert rows(pair.parent, "SALE") == [(1, "a", None), (2, "b", 7)]
+
+
 # ---- nothing is sent in vain
 
 

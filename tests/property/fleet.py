@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +20,7 @@ from fleet_shapes import NODES, PARENTS, ROUND, TABLES
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity, Place, Request, plan_pair
-from ansible_collections.axops.retail.plugins.module_utils._sync import anew, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, package, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -104,6 +106,8 @@ class Fleet:
         #: Whether the databases have another shape than they were made with, and so cannot be used again.
         self.reshaped = False
         self._books: dict[str, Books] = {}
+        #: The folders of packages, by the child that loads from it.
+        self._packages: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
@@ -199,7 +203,18 @@ class Fleet:
 
         :raises NotProvisioned: a side does not know the other.
         """
-        return anew.open_pair(self[child].db, self[PARENTS[child]].db, silence=0)
+        pair = anew.open_pair(self[child].db, self[PARENTS[child]].db, silence=0)
+        pair.package = self._packages.get(child, "")
+        return pair
+
+    def pack(self, child: str) -> None:
+        """Make a package for a child, anew where there is one; its loads use it from now on.
+
+        :raises NotProvisioned: as above.
+        """
+        pair = self.pair(child)
+        self._packages.setdefault(child, tempfile.mkdtemp(prefix="axops-package-"))
+        package.make(pair, self._packages[child])
 
     def settle(self, rounds: int = 10) -> None:
         """Rounds of sessions until no pair has anything to move.
@@ -220,6 +235,9 @@ class Fleet:
     def close(self) -> None:
         for node in self.nodes.values():
             node.close()
+        for folder in self._packages.values():
+            shutil.rmtree(folder)
+        self._packages.clear()
 
     def drop(self) -> None:
         self.close()

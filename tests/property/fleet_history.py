@@ -405,6 +405,14 @@ class History:
                 shapes.execute(db, "UPDATE {dbo.sync_peer} SET registered = %s" % long_ago)
             cleanup.run(db, cleanup.Keep())
 
+    def pack(self, child: str) -> None:
+        """A package is made for a child, from which all its loads begin from now on, however old it is then."""
+        try:
+            with self._unless_busy(child):
+                self.fleet.pack(child)
+        except NotProvisioned as failure:
+            assert child in self.apart, failure
+
     def upgrade(self, where: str) -> None:
         """The next version of the schema, from the top down."""
         node = self.fleet[where]

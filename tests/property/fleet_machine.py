@@ -207,6 +207,10 @@ class Histories(RuleBasedStateMachine):
     def clean(self, where: str, silent: bool) -> None:
         self.step("clean", where, silent)
 
+    @rule(child=children)
+    def pack(self, child: str) -> None:
+        self.step("pack", child)
+
     @rule(data=st.data(), what=st.sampled_from(("upgrade", "profile")))
     def change(self, data: st.DataObject, what: str) -> None:
         if not self.workshop.server.copies:

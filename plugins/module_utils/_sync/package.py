@@ -78,7 +78,12 @@ class Package:
     def part_for(self, shared: SharedTable) -> Part | None:
         """The table, if it can be loaded as it is here; an empty one is read from the parent, which costs nothing."""
         part = self.parts.get(str(shared.name))
-        fits = part is not None and bool(part.chunks) and part.filter == _filter(shared) and set(part.columns) == set(shared.columns)
+        fits = (
+            part is not None
+            and bool(part.chunks)
+            and part.filter == _filter(shared)
+            and set(part.columns) == set(shared.columns)
+        )
         return part if fits else None
 
     def bodies(self, part: Part) -> Iterator[tuple[str, int]]:
