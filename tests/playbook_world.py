@@ -32,7 +32,7 @@ class Playbook:
     def task(self, module: str, *flags: str, **options: Any) -> dict[str, Any]:
         """The module's result, and what was ``printed``; ``flags`` for ansible-playbook, such as ``--check``."""
         arguments = self._prepare(module, flags, options)
-        done = ansible_playbook(arguments, self._environment(), self.folder / "printed", warm=not self.environment)
+        done = ansible_playbook(arguments, self._environment(), self.folder, warm=not self.environment)
         assert done.returncode == 0, done.stdout
         result: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
         return {**result, "printed": done.stdout}
@@ -84,7 +84,7 @@ class Playbook:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(_collections()),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections()),
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
             "ANSIBLE_LOCALHOST_WARNING": "0",
             "ANSIBLE_NOCOLOR": "1",
@@ -98,21 +98,23 @@ _WARM: dict[tuple[tuple[str, str], ...], WarmAnsible] = {}
 
 
 def ansible_playbook(
-    arguments: Sequence[str], environment: Mapping[str, str], output: Path, warm: bool = True, seconds: int = 300
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, warm: bool = True, seconds: int = 300
 ) -> subprocess.CompletedProcess[str]:
-    """Run ansible-playbook to its end.
+    """Run ansible-playbook in a folder, to its end.
 
-    :param output: the file that its output goes to.
-    :param warm: from a process that has imported it already; not where the environment is to matter to its imports.
+    :param warm: by a process that has imported it already; not where the environment is to matter to its imports.
+    :returns: with all that was printed, to either stream.
     """
+    output = folder / "printed"
     if warm:
         key = tuple(sorted(item for item in environment.items() if item[0] == "HOME" or item[0].startswith("ANSIBLE_")))
         if key not in _WARM:
             _WARM[key] = WarmAnsible(environment)
-        return _WARM[key].run(arguments, environment, output, seconds)
-    with output.open("w+", encoding="utf-8") as stream:
+        return _WARM[key].run(arguments, environment, folder, output, seconds)
+    with output.open("w", encoding="utf-8") as stream:
         done = subprocess.run(
             [_executable(), *arguments],
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -127,7 +129,7 @@ def _executable() -> str:
     return str(Path(sys.executable).with_name("ansible-playbook"))
 
 
-def _collections() -> Path:
+def collections() -> Path:
     """The folder that ansible_collections is in."""
     return Path(_service_archive.__file__).parents[5]
 

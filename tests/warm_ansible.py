@@ -47,11 +47,11 @@ class WarmAnsible:
         atexit.register(self.close)
 
     def run(
-        self, arguments: Sequence[str], environment: Mapping[str, str], output: Path, seconds: int
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, output: Path, seconds: int
     ) -> subprocess.CompletedProcess[str]:
         """Run ansible-playbook with these arguments.
 
-        :param output: the file that standard output and error go to.
+        :param folder: where it runs. ``output``: the file that standard output and error go to.
         :param seconds: after so many it is killed, with all that it has started, and its code is that of SIGALRM.
         """
         asked = {
@@ -59,7 +59,7 @@ class WarmAnsible:
             "environment": dict(environment),
             "output": str(output),
             "seconds": seconds,
-            "folder": str(Path.cwd()),
+            "folder": str(folder),
         }
         assert self._process.stdin
         assert self._process.stdout

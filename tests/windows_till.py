@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from playbook_world import _collections
+from playbook_world import ansible_playbook, collections
 
 STAND_INS = Path(__file__).parent / "windows"
 CONNECTION = "axops_tests.windows.psrp"
@@ -58,28 +57,24 @@ class Till:
         """Run these tasks; returns the exit code."""
         journal = self.folder / "journal"
         journal.write_text("", encoding="utf-8")
-        till = {"ansible_connection": CONNECTION, "ansible_python_interpreter": sys.executable, **(variables or {})}
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        inventory = {"all": {"hosts": {"till": till, "localhost": local}}}
+        till = {"ansible_connection": CONNECTION, **(variables or {})}
+        hosts = {"till": till, "localhost": {"ansible_connection": "local"}}
+        common = {"ansible_python_interpreter": sys.executable, "ansible_remote_tmp": str(self.folder / "remote")}
+        inventory = {"all": {"hosts": hosts, "vars": common}}
         (self.folder / "inventory.yml").write_text(json.dumps(inventory), encoding="utf-8")
         play = [{"hosts": "till", "gather_facts": False, "tasks": tasks}]
         (self.folder / "play.yml").write_text(json.dumps(play), encoding="utf-8")
         told = {
-            "ANSIBLE_COLLECTIONS_PATH": "%s:%s" % (STAND_INS, _collections()),
+            "ANSIBLE_COLLECTIONS_PATH": "%s:%s" % (STAND_INS, collections()),
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
             "KEPT_RESULT": str(self.results),
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
-            "ANSIBLE_REMOTE_TMP": str(self.folder / "remote"),
             "ANSIBLE_NOCOLOR": "1",
             "STAND_IN_DRIVE": str(self.drive),
             "STAND_IN_JOURNAL": str(journal),
             **environment,
         }
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", *flags, "play.yml"]
-        done = subprocess.run(
-            command, cwd=self.folder, env={**os.environ, **told}, capture_output=True, text=True, check=False
-        )
-        self.said = done.stdout + done.stderr
+        done = ansible_playbook(["-i", "inventory.yml", *flags, "play.yml"], {**os.environ, **told}, self.folder)
+        self.said = done.stdout
         self.asked = [tuple(json.loads(line)) for line in journal.read_text(encoding="utf-8").splitlines()]
         return done.returncode
 

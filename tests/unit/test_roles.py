@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from playbook_world import ansible_playbook
 
 ROLES = ("hq", "store_server", "pos_register")
 INTERFACES = (*ROLES, "prerequisites", "windows")
@@ -217,11 +218,8 @@ def run(repository: Path, folder: Path, plays: list[dict[str, Any]], *arguments:
     """What ansible-playbook prints, whether it fails or not."""
     (folder / "play.yml").write_text(yaml.safe_dump(plays), encoding="utf-8")
     (folder / "inventory.yml").write_text(INVENTORY, encoding="utf-8")
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", *arguments, "play.yml"]
-    environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_NOCOLOR": "1"}
-    environment["ANSIBLE_COLLECTIONS_PATH"] = str(repository.parents[2])
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(repository.parents[2])}
+    return ansible_playbook(["-i", "inventory.yml", *arguments, "play.yml"], environment, folder).stdout
 
 
 def test_a_store_may_have_registers_of_both_kinds(repository: Path, tmp_path: Path) -> None:

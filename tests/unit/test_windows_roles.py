@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from playbook_world import ansible_playbook
 from windows_till import CONNECTION, Till
 
 STAND_IN = """
@@ -59,13 +59,9 @@ Asked = list[tuple[str, dict[str, Any]]]
 class Host:
     """Runs a role for one host, and tells what was asked of Windows, the exit code, and what was said."""
 
-    def __init__(self, repository: Path, folder: Path) -> None:
+    def __init__(self, repository: Path, stand_ins: Path, folder: Path) -> None:
         self.folder = folder
-        self.collections = "%s:%s" % (folder / "collections", repository.parents[2])
-        plugins = folder / "collections/ansible_collections/ansible/windows/plugins/action"
-        plugins.mkdir(parents=True)
-        for name in MODULES:
-            (plugins / (name + ".py")).write_text(STAND_IN, encoding="utf-8")
+        self.collections = "%s:%s" % (stand_ins, repository.parents[2])
 
     def __call__(
         self,
@@ -93,21 +89,30 @@ class Host:
         (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
         environment = {
             **os.environ,
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_COLLECTIONS_PATH": self.collections,
             "ASKED": str(asked),
             **told,
         }
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", *arguments, "play.yml"]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        done = ansible_playbook(["-i", "inventory.yml", *arguments, "play.yml"], environment, self.folder)
         lines = asked.read_text(encoding="utf-8").splitlines()
-        return [tuple(json.loads(line)) for line in lines], done.returncode, done.stdout + done.stderr
+        return [tuple(json.loads(line)) for line in lines], done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of collections: a stand-in for each module of ansible.windows that the roles use."""
+    folder = tmp_path_factory.mktemp("collections")
+    plugins = folder / "ansible_collections/ansible/windows/plugins/action"
+    plugins.mkdir(parents=True)
+    for name in MODULES:
+        (plugins / (name + ".py")).write_text(STAND_IN, encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
-def role(repository: Path, tmp_path: Path) -> Host:
-    return Host(repository, tmp_path)
+def role(repository: Path, stand_ins: Path, tmp_path: Path) -> Host:
+    return Host(repository, stand_ins, tmp_path)
 
 
 # ---- Microsoft's service on a till
