@@ -166,6 +166,7 @@ def _execute(db: Any, step: Step) -> None:
                 error.kind,
                 error.state,
                 step.advice or error.advice,
+                error.numbers,
             ) from error
 
 

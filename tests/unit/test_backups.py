@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections import namedtuple
 from pathlib import Path
@@ -80,22 +81,88 @@ def test_sql_server_verifies_and_restores_into_files_of_another_name():
     assert server.said[-1] == "RESTORE VERIFYONLY FROM DISK = N'/backups/before''6.bak' WITH CHECKSUM"
     mssql.backups.restore(server, "/backups", BACKUP, "Copy")
     restored = next(sql for sql in server.said if sql.startswith("RESTORE DATABASE"))
+    stem = re.search(r"Copy_[0-9a-f]{8}", restored).group()
     assert restored == (
         "RESTORE DATABASE [Copy] FROM DISK = N'/backups/before''6.bak' WITH CHECKSUM, RECOVERY, "
-        "MOVE N'data' TO N'/var/opt/data/Copy_0.mdf', MOVE N'more' TO N'/var/opt/data/Copy_1.ndf', "
-        "MOVE N'log' TO N'/var/opt/log/Copy_2.ldf'"
+        f"MOVE N'data' TO N'/var/opt/data/{stem}_0.mdf', MOVE N'more' TO N'/var/opt/data/{stem}_1.ndf', "
+        f"MOVE N'log' TO N'/var/opt/log/{stem}_2.ldf'"
+    )
+
+
+def test_a_second_restore_on_sql_server_takes_no_file_of_the_first():
+    """The first one's database was renamed and lives on, and its files are called as they were."""
+    server = Recorder(FILELISTONLY=[File("data", "D"), File("log", "L")], InstanceDefaultDataPath=[("D:\\", "L:\\")])
+    for _time in range(2):
+        mssql.backups.restore(server, "/backups", BACKUP, "a/b:Copy")
+    first, second = [
+        set(re.findall(r"TO N'([^']+)'", sql)) for sql in server.said if sql.startswith("RESTORE DATABASE")
+    ]
+    assert len(first) == len(second) == 2 and not first & second
+    assert all(path.startswith(("D:\\a_b_Copy_", "L:\\a_b_Copy_")) for path in first | second)
+
+
+BAD_PAGE = StatementFailed("RESTORE detected an error on page 7", numbers=(3183, 3013))
+NO_ROOM = StatementFailed("Insufficient free space on disk volume", numbers=(3257, 3119, 3013))
+
+
+def restoring(failure, **answers):
+    return Recorder(
+        RESTORE_DATABASE=failure, FILELISTONLY=[File("data", "D")], InstanceDefaultDataPath=[("/d", "/l")], **answers
     )
 
 
 def test_a_backup_that_sql_server_cannot_restore_leaves_no_database():
-    server = Recorder(RESTORE_DATABASE=StatementFailed("RESTORE detected an error on page 7"))
-    with pytest.raises(RetailError, match="cannot be restored"):
-        mssql.backups.restore(Recorder(RESTORE=StatementFailed("The file is no backup")), "/b", BACKUP, "Copy")
-    server.answers["FILELISTONLY"] = []
-    server.answers["InstanceDefaultDataPath"] = [("/d", "/l")]
+    server = restoring(BAD_PAGE)
     with pytest.raises(Damaged, match="page 7"):
         mssql.backups.restore(server, "/b", BACKUP, "Copy")
     assert server.said[-1] == "DROP DATABASE IF EXISTS [Copy]"
+
+
+@pytest.mark.parametrize("number", sorted(mssql.backups._DAMAGED))
+def test_a_backup_is_called_damaged_for_what_is_wrong_with_it(number):
+    wrong = StatementFailed("RESTORE refused", numbers=(number, 3013))
+    for use in (mssql.backups.restore, lambda *arguments: mssql.backups.verify(*arguments[:3])):
+        with pytest.raises(Damaged, match="remove the backup"):
+            use(Recorder(RESTORE=wrong), "/b", BACKUP, "Copy")
+
+
+@pytest.mark.parametrize("number", [262, 1834, 3101, 3156, 3169, 3201, 3257])
+def test_a_good_backup_is_not_called_damaged_for_what_the_server_lacks(number):
+    """Rights, a file in use, an older server, no such file, no room: the advice to remove the backup would be harmful."""
+    wrong = StatementFailed("RESTORE refused", numbers=(number, 3013))
+    for use in (mssql.backups.restore, lambda *arguments: mssql.backups.verify(*arguments[:3])):
+        with pytest.raises(StatementFailed) as failure:
+            use(Recorder(RESTORE=wrong), "/b", BACKUP, "Copy")
+        assert failure.value is wrong
+
+
+def test_why_a_restore_failed_is_seen_also_where_what_it_left_cannot_be_dropped():
+    class Left(Recorder):
+        """Its database can be dropped once: before the restore."""
+
+        def execute(self, sql, *parameters):
+            super().execute(sql, *parameters)
+            if self.said.count("DROP DATABASE IF EXISTS [Copy]") > 1:
+                raise StatementFailed("Cannot drop database", numbers=(3702,))
+
+    server = Left(RESTORE_DATABASE=NO_ROOM, FILELISTONLY=[File("data", "D")], InstanceDefaultDataPath=[("/d", "/l")])
+    with pytest.raises(StatementFailed, match="Insufficient free space"):
+        mssql.backups.restore(server, "/b", BACKUP, "Copy")
+
+
+def test_a_database_that_a_restore_left_half_way_is_dropped_without_a_word_to_it():
+    """ALTER DATABASE is refused for one that is being restored (5052), so it is said to one that is online alone."""
+    alone, drop = mssql.databases.drop("it's")
+    assert drop == "DROP DATABASE IF EXISTS [it's]"
+    guard, said = alone.partition(" EXEC ")[0], "EXISTS (SELECT 1 FROM sys.databases WHERE name = N'it''s' AND state = 0)"
+    assert "; IF %s AND " % said in guard
+
+
+def test_who_connects_again_does_not_become_the_single_user_of_a_database_that_is_dropped():
+    inside = mssql.databases.drop("x")[0].split("N'")[1].split("'")[0].split("; ")
+    assert inside == [
+        "USE [x]", "ALTER DATABASE [x] SET SINGLE_USER WITH ROLLBACK IMMEDIATE", "USE [master]", "DROP DATABASE [x]",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -119,23 +186,81 @@ def test_what_a_header_on_sql_server_says(header, there):
 
 
 def test_a_backup_that_was_cut_off_on_sql_server_is_none_but_a_refusal_is_told():
-    cut, denied = StatementFailed("damaged"), StatementFailed("no rights", "denied")
+    cut, denied = StatementFailed("damaged", numbers=(3241, 3013)), StatementFailed("no rights", "denied")
     answers = {"master.sys.xp": [(1, 0, 1)]}
     assert mssql.backups.read(Recorder(HEADERONLY=cut, **answers), "/b", "first") is None
     with pytest.raises(StatementFailed):
         mssql.backups.read(Recorder(HEADERONLY=denied, **answers), "/b", "first")
 
 
+class Server(Recorder):
+    """Databases that can be renamed and dropped; some renamings fail.
+
+    :param failures: by number of the renaming, what the server says.
+    """
+
+    def __init__(self, databases, failures=()):
+        super().__init__()
+        self.databases, self.failures, self.renamed = dict(databases), dict(failures), 0
+        self.answers["sys.databases WHERE name = CAST"] = [(1,)]
+
+    def execute(self, sql, *parameters):
+        super().execute(sql, *parameters)
+        dropped = re.fullmatch(r"DROP DATABASE IF EXISTS \[(\w+)\]", sql)
+        if dropped:
+            self.databases.pop(dropped.group(1), None)
+        renaming = re.search(r"ALTER DATABASE \[(\w+)\] MODIFY NAME = \[(\w+)\]", sql)
+        if renaming:
+            self.renamed += 1
+            if self.renamed in self.failures:
+                raise self.failures[self.renamed]
+            name, other = renaming.groups()
+            assert name in self.databases and other not in self.databases
+            self.databases[other] = self.databases.pop(name)
+
+
+HELD = StatementFailed("Eine Sperre konnte nicht gesetzt werden.", numbers=(5061, 5069))
+BOTH = {"Channel": "old", "Channel_restored": "new"}
+
+
 def test_a_restored_database_takes_the_place_of_one_that_is_used():
-    server = Recorder()
-    server.answers["sys.databases WHERE"] = [(1,)]
+    server = Server(BOTH)
     mssql.backups.put_in_place(server, "Channel", "Channel_restored")
-    renamed = [sql for sql in server.said if "MODIFY NAME" in sql]
-    assert renamed[0] == (
-        "ALTER DATABASE [Channel] SET SINGLE_USER WITH ROLLBACK IMMEDIATE; ALTER DATABASE [Channel] MODIFY NAME = [Channel_replaced]"
-    )
-    assert renamed[1].endswith("ALTER DATABASE [Channel_restored] MODIFY NAME = [Channel]")
-    assert server.said[-1] == "DROP DATABASE IF EXISTS [Channel_replaced]"
+    assert server.databases == {"Channel": "new"}
+    renaming = next(sql for sql in server.said if "MODIFY NAME" in sql)
+    assert renaming.split("; ") == [
+        "USE [Channel]",
+        "ALTER DATABASE [Channel] SET SINGLE_USER WITH ROLLBACK IMMEDIATE",
+        "ALTER DATABASE [Channel] MODIFY NAME = [Channel_replaced]",
+        "ALTER DATABASE [Channel_replaced] SET MULTI_USER",
+        "USE [master]",
+    ]
+
+
+def test_a_database_that_cannot_be_locked_at_once_is_tried_again_whatever_the_servers_language(monkeypatch):
+    monkeypatch.setattr(mssql.backups, "_PAUSE", 0)
+    server = Server(BOTH, {1: HELD, 2: StatementFailed("nur ein Benutzer", "lost", numbers=(924,))})
+    mssql.backups.put_in_place(server, "Channel", "Channel_restored")
+    assert server.databases == {"Channel": "new"}
+
+
+def test_a_database_that_somebody_stays_in_is_left_as_it_was_and_open_to_all(monkeypatch):
+    monkeypatch.setattr(mssql.backups, "_PAUSE", 0)
+    server = Server(BOTH, dict.fromkeys(range(1, 99), HELD))
+    with pytest.raises(StatementFailed, match="Stop what connects to Channel"):
+        mssql.backups.put_in_place(server, "Channel", "Channel_restored")
+    assert server.databases == BOTH and server.renamed == mssql.backups._ATTEMPTS
+    opened = "IF EXISTS (SELECT 1 FROM sys.databases WHERE name = N'%s' AND user_access = 1) ALTER DATABASE [%s] SET MULTI_USER"
+    for name in ("Channel", "Channel_replaced"):
+        assert server.said.count(opened % (name, name)) == mssql.backups._ATTEMPTS
+    assert server.said[-1] == "USE [master]"
+
+
+def test_where_the_restored_database_cannot_take_the_place_the_old_one_has_it_again():
+    server = Server(BOTH, {2: StatementFailed("The disk is full", numbers=(1105,))})
+    with pytest.raises(StatementFailed, match="disk is full"):
+        mssql.backups.put_in_place(server, "Channel", "Channel_restored")
+    assert server.databases == BOTH
 
 
 # ---- PostgreSQL's programs

@@ -108,7 +108,7 @@ _BY_HAND = (
     r"ALTER DATABASE \[[^\]]+\] SET PAGE_VERIFY (?:CHECKSUM|TORN_PAGE_DETECTION|NONE)",
 )
 #: A whole statement in a text; parts of one, which end with a space, are put together by the server.
-_INNER = re.compile(r"N'((?:CREATE|ALTER|GRANT|DROP) (?:[^']|'')*(?:[^' ]|''))'(?!'| \+)")
+_INNER = re.compile(r"N'((?:CREATE|ALTER|GRANT|DROP|USE) (?:[^']|'')*(?:[^' ]|''))'(?!'| \+)")
 
 
 def batches() -> Iterator[str]:

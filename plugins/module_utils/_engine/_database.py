@@ -162,8 +162,9 @@ class Database:
         state = error.args[0] if len(getattr(error, "args", ())) > 1 else ""
         if type(error).__module__ != "pyodbc":
             return error
-        kind = self.engine.errors.classify(str(state), str(error))
-        return StatementFailed(self.engine.errors.plain_message(error), kind=kind, state=str(state))
+        errors, text = self.engine.errors, str(error)
+        kind = errors.classify(str(state), text)
+        return StatementFailed(errors.plain_message(error), kind=kind, state=str(state), numbers=errors.numbers(text))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Database]:

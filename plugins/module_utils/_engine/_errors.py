@@ -72,9 +72,14 @@ class StatementFailed(RetailError):
     * ``data``: this very row cannot be stored here (too long, not null, duplicate key, not convertible, refused by a trigger)
     * ``denied``: missing rights
     * ``other``: anything else (disk full, missing object, syntax)
+
+    ``numbers``: the server's own error numbers, where its engine has them: of all its messages, in order.
     """
 
-    def __init__(self, message: str, kind: str = "other", state: str = "", advice: str = "") -> None:
+    def __init__(
+        self, message: str, kind: str = "other", state: str = "", advice: str = "", numbers: tuple[int, ...] = ()
+    ) -> None:
         super().__init__(message, advice)
         self.kind = kind
         self.state = state
+        self.numbers = numbers

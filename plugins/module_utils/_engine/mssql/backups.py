@@ -10,13 +10,18 @@ What a backup is of stands in its header. That a restore of it was tested stands
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
+import re
+import secrets
+import time
 from dataclasses import replace as changed
 from typing import Any
 
 from .._backup import Backup, Damaged
 from .._errors import RetailError, StatementFailed
-from . import databases, names
+from . import databases, names, refusals
+from .connect import MAINTENANCE_DATABASE
 
 SUFFIX = ".bak"
 
@@ -32,9 +37,12 @@ _DATA = (
 )
 _NOTE, _TESTED = "axops.retail.restored_from", "axops.retail.tested_backup"
 _MARK = "axops.retail"
-_ATTEMPTS = 5
-#: The database is used by somebody: it is tried again.
-_IN_USE = ("(5061)", "(5030)", "exclusively locked", "in use")
+#: What is wrong with a backup itself, and not with the server's disk, version or rights: it cannot be read, pages of it are bad, it is no
+#: backup, is of another format, or was cut off, or its database was damaged already.
+_DAMAGED = frozenset({3182, 3183, 3189, 3191, 3203, 3241, 3242, 3243, 3256, 3270, 3271})
+_ATTEMPTS, _PAUSE = 5, 1.0
+#: Somebody is in the database: it has another single user (924, 5064), cannot be locked (5030, 5061), or is in use (3702, 5070).
+_IN_USE = frozenset({924, 3702, 5030, 5061, 5064, 5070})
 
 
 def directory(server: Any) -> str:
@@ -125,29 +133,38 @@ def verify(server: Any, folder: str, backup: Backup) -> None:
     try:
         server.execute("RESTORE VERIFYONLY FROM DISK = %s WITH CHECKSUM" % names.literal(_path(folder, backup.name)))
     except StatementFailed as error:
+        if not _DAMAGED.intersection(error.numbers):
+            raise
         raise _damaged(backup, error) from error
 
 
 def restore(server: Any, folder: str, backup: Backup, name: str) -> None:
-    """Restore into a new database; one of that name is dropped first.
+    """Restore into a new database, whose files are new ones; one of that name is dropped first, whatever a restore left of it.
 
-    :raises Damaged: it cannot be restored; there is no such database then.
+    :raises Damaged: the backup is worth nothing.
+    :raises StatementFailed: it was not restored for another reason: no room, no right, an older server.
     """
     _drop(server, name)
+    # A database takes the names of its files along when it is renamed, so those of an earlier restore may be in use.
+    stem = "%s_%s" % (re.sub(r"[^\w.-]", "_", name), secrets.token_hex(4))
     path = names.literal(_path(folder, backup.name))
     try:
         files = server.query("RESTORE FILELISTONLY FROM DISK = %s" % path)
         data, log = server.row(_DATA)
         moves = [
             "MOVE %s TO %s"
-            % (names.literal(file.LogicalName), names.literal(_beside_file(folder, name, number, file.Type)))
+            % (names.literal(file.LogicalName), names.literal(_beside_file(folder, stem, number, file.Type)))
             for number, file in enumerate(files)
             for folder in [log if file.Type == "L" else data]
         ]
         options = ", ".join(["CHECKSUM", "RECOVERY", *moves])
         server.execute("RESTORE DATABASE %s FROM DISK = %s WITH %s" % (names.quote(name), path, options))
     except StatementFailed as error:
-        _drop(server, name)
+        # Why it failed is what is to be seen; what cannot be dropped now is dropped before the next restore.
+        with contextlib.suppress(StatementFailed):
+            _drop(server, name)
+        if not _DAMAGED.intersection(error.numbers):
+            raise
         raise _damaged(backup, error) from error
 
 
@@ -168,20 +185,19 @@ def mark_tested(server: Any, folder: str, backup: Backup) -> None:
 def put_in_place(server: Any, name: str, restored: str) -> None:
     """Let the database ``restored`` take the place of the one of that name, which is dropped, whoever is connected to it.
 
-    :raises StatementFailed: somebody connects to the old one again and again.
+    :raises StatementFailed: somebody stays in the old one; it has its name still, or again.
     """
     old = beside(name, "replaced")
-    if databases.exists(server, name):
+    replaces = databases.exists(server, name)
+    if replaces:
         _drop(server, old)
-        for attempt in range(_ATTEMPTS):
-            try:
-                server.execute(_renaming(name, old))
-                break
-            except StatementFailed as error:
-                if attempt + 1 == _ATTEMPTS or not any(words in error.message for words in _IN_USE):
-                    raise
-    server.execute(_renaming(restored, name))
-    server.execute("ALTER DATABASE %s SET MULTI_USER" % names.quote(name))
+        _rename(server, name, old)
+    try:
+        _rename(server, restored, name)
+    except StatementFailed:
+        if replaces:
+            _rename(server, old, name)
+        raise
     _drop(server, old)
 
 
@@ -214,11 +230,10 @@ def _path(folder: str, name: str) -> str:
     return folder.rstrip("/\\") + separator + name + SUFFIX
 
 
-def _beside_file(folder: str, name: str, number: int, kind: str) -> str:
+def _beside_file(folder: str, stem: str, number: int, kind: str) -> str:
     separator = "\\" if "\\" in folder else "/"
     ending = "ldf" if kind == "L" else "mdf" if number == 0 else "ndf"
-    # Which name is free is for the server to say; a file that is there makes the restore fail, and nothing is overwritten.
-    return "%s%s%s_%d.%s" % (folder.rstrip("/\\"), separator, name, number, ending)
+    return "%s%s%s_%d.%s" % (folder.rstrip("/\\"), separator, stem, number, ending)
 
 
 def _exists(server: Any, path: str) -> tuple[bool, bool]:
@@ -237,11 +252,43 @@ def _drop(server: Any, name: str) -> None:
         server.execute(statement)
 
 
+def _rename(server: Any, name: str, other: str) -> None:
+    """Rename a database, and cut off whoever is in it.
+
+    :raises StatementFailed: somebody is in it all the time; anybody may be, again.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            server.execute(_renaming(name, other))
+            return
+        except StatementFailed as error:
+            _let_in(server, name, other)
+            if not _IN_USE.intersection(error.numbers):
+                raise
+            if attempt + 1 == _ATTEMPTS:
+                advice = "Stop what connects to %s, and run this again. %s" % (name, refusals.NUMBERS[924])
+                raise StatementFailed(error.message, error.kind, error.state, advice, error.numbers) from error
+        time.sleep(_PAUSE)
+
+
 def _renaming(name: str, other: str) -> str:
-    """One batch, so that nobody else takes the place of the single user."""
-    return "ALTER DATABASE %s SET SINGLE_USER WITH ROLLBACK IMMEDIATE; ALTER DATABASE %s MODIFY NAME = %s" % (
-        names.quote(name), names.quote(name), names.quote(other),
-    )  # fmt: skip
+    """Said from inside the database, so that its single user is this session, and nobody who connects again."""
+    return "USE {name}; ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE; {rename}; {open}; USE {home}".format(
+        name=names.quote(name),
+        rename="ALTER DATABASE %s MODIFY NAME = %s" % (names.quote(name), names.quote(other)),
+        open="ALTER DATABASE %s SET MULTI_USER" % names.quote(other),
+        home=names.quote(MAINTENANCE_DATABASE),
+    )
+
+
+def _let_in(server: Any, name: str, other: str) -> None:
+    """After a renaming that was cut off, whose single user may still be this session."""
+    for one in (name, other):
+        single = "EXISTS (SELECT 1 FROM sys.databases WHERE name = %s AND user_access = 1)" % names.literal(one)
+        with contextlib.suppress(StatementFailed):
+            server.execute("IF %s ALTER DATABASE %s SET MULTI_USER" % (single, names.quote(one)))
+    with contextlib.suppress(StatementFailed):
+        server.execute("USE %s" % names.quote(MAINTENANCE_DATABASE))
 
 
 def _property(server: Any, database: str, key: str) -> str:

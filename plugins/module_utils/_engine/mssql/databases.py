@@ -205,11 +205,16 @@ def _alone(option: str, statement: str, disconnect_after: int | None) -> str:
 
 def drop(name: str) -> builtins.list[str]:
     """Statements that drop the database, whoever is connected to it."""
-    single = "ALTER DATABASE %s SET SINGLE_USER WITH ROLLBACK IMMEDIATE" % names.quote(name)
-    # Where a database has no files of its own there is no such option.
-    there = "DB_ID(%s) IS NOT NULL AND EXISTS (SELECT 1 FROM sys.database_files)" % names.literal(name)
+    # Said from inside, so that its single user is this session until the very end, and nobody who connects again.
+    alone = "USE {name}; ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE; USE {home}; DROP DATABASE {name}".format(
+        name=names.quote(name), home=names.quote(MAINTENANCE_DATABASE)
+    )
+    # One that a restore left half-way, or that is offline, has nobody in it, and takes no options. And where a database has no files
+    # of its own, there are none.
+    online = "EXISTS (SELECT 1 FROM sys.databases WHERE name = %s AND state = 0)" % names.literal(name)
+    there = online + " AND EXISTS (SELECT 1 FROM sys.database_files)"
     return [
-        "DECLARE @statement nvarchar(max) = %s; IF %s EXEC (@statement)" % (names.literal(single), there),
+        "DECLARE @statement nvarchar(max) = %s; IF %s EXEC (@statement)" % (names.literal(alone), there),
         "DROP DATABASE IF EXISTS %s" % names.quote(name),
     ]
 

@@ -101,14 +101,14 @@ _TEXTS = (
 
 def classify(state: str, message: str) -> str:
     """``transient``, ``lost``, ``data``, ``denied`` or ``other``; see :class:`StatementFailed`."""
-    numbers = set(native_numbers(message))
-    if state in _LOST_STATES or numbers & _LOST:
+    found = set(native_numbers(message))
+    if state in _LOST_STATES or found & _LOST:
         return "lost"
-    if state in _TRANSIENT_STATES or numbers & _TRANSIENT:
+    if state in _TRANSIENT_STATES or found & _TRANSIENT:
         return "transient"
-    if state in _DENIED_STATES or numbers & _DENIED:
+    if state in _DENIED_STATES or found & _DENIED:
         return "denied"
-    if _is_data(state, numbers):
+    if _is_data(state, found):
         return "data"
     for kind, texts in _TEXTS:
         if any(text in message for text in texts):
@@ -116,8 +116,13 @@ def classify(state: str, message: str) -> str:
     return "other"
 
 
-def _is_data(state: str, numbers: set[int]) -> bool:
-    return state[:2] in ("22", "23") or bool(numbers & _DATA) or any(number in _USER_ERRORS for number in numbers)
+def numbers(message: str) -> tuple[int, ...]:
+    """The server's own error numbers, in the order of its messages; they are the same in every language."""
+    return tuple(native_numbers(message))
+
+
+def _is_data(state: str, found: set[int]) -> bool:
+    return state[:2] in ("22", "23") or bool(found & _DATA) or any(number in _USER_ERRORS for number in found)
 
 
 def plain_message(error: Exception) -> str:

@@ -37,6 +37,11 @@ def classify(state: str, message: str) -> str:
     return "other"
 
 
+def numbers(message: str) -> tuple[int, ...]:
+    """None: PostgreSQL tells errors by their state alone."""
+    return ()
+
+
 def plain_message(error: Exception) -> str:
     """The server's own words, without the driver's prefixes, the statement, and the detail: that shows whole rows."""
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
