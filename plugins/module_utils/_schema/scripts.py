@@ -236,7 +236,11 @@ class _Note:
 
     def update(self, runs: int, checksum: str) -> bool:
         update = "UPDATE %s SET runs = ?, checksum = ?, changed = %s WHERE script = ?" % (self._table, self._changed)
-        return self._db.execute(update, runs, checksum, self._script) == 1
+        # A script may have switched the server's counts off (SET NOCOUNT ON); then the row itself is asked.
+        if self._db.execute(update, runs, checksum, self._script) == 1:
+            return True
+        row = self._db.row("SELECT runs, checksum FROM %s WHERE script = ?" % self._table, self._script)
+        return row is not None and tuple(row) == (runs, checksum)
 
     def end(self) -> tuple[str, tuple]:
         return "DELETE FROM %s WHERE script = ?" % self._table, (self._script,)

@@ -48,8 +48,9 @@ _SYSTEMS = {
     "alpine": ("alpine",),
 }
 
-#: One error ends the whole transaction: nothing of it is ever committed by mistake.
-_SETTINGS = "SET XACT_ABORT ON"
+#: One error ends the whole transaction: nothing of it is ever committed by mistake. And how many rows a statement touched is told,
+#: whatever the server's ``user options`` say.
+_SETTINGS = "SET XACT_ABORT ON; SET NOCOUNT OFF"
 
 _OLD_DRIVER = re.compile(r"(ODBC Driver |msodbcsql[-.]?)(13|17)", re.IGNORECASE)
 #: Those that take a name and a password; a managed identity may have a name, and nobody else has one.
