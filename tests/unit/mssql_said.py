@@ -279,6 +279,7 @@ def access_statements() -> list[str]:
         *access.add_member("POSUsers", "pos"),
         *access.remove_member("POSUsers", "pos"),
         *access.reconnect_user("pos"),
+        *access.reconnect_user("SERVER\\POSUsers"),
         *access.drop_user("pos"),
         *access.drop_login("pos"),
         *access.grant("POSUsers", {"select", "insert"}, one),

@@ -312,6 +312,16 @@ def test_windows_names_get_their_login_from_windows() -> None:
         mssql.access.create_login("pos", None)
 
 
+def test_a_windows_user_that_came_with_a_restored_database_gets_its_login_before_it_is_reconnected() -> None:
+    login, user = mssql.access.reconnect_user("SERVER\\POSUsers")
+    assert login == (
+        "IF NOT EXISTS (SELECT 1 FROM sys.server_principals WHERE name = N'SERVER\\POSUsers') "
+        "CREATE LOGIN [SERVER\\POSUsers] FROM WINDOWS"
+    )
+    assert user == "ALTER USER [SERVER\\POSUsers] WITH LOGIN = [SERVER\\POSUsers]"
+    assert mssql.access.reconnect_user("pos") == ["ALTER USER [pos] WITH LOGIN = [pos]"]
+
+
 def test_needs_are_rights_on_tables_and_on_the_books() -> None:
     needs = mssql.access.needs
     table = Securable.table(NAME)

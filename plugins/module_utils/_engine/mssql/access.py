@@ -156,8 +156,10 @@ def drop_user(name: str) -> list[str]:
 
 
 def reconnect_user(name: str) -> list[str]:
-    """The user gets the login of its name, whatever login it had on the server that the database came from."""
-    return ["ALTER USER %s WITH LOGIN = %s" % (names.quote(name), names.quote(name))]
+    """The user gets the login of its name, whatever login it had on the server that the database came from; a Windows name gets
+    its login, too: nobody else may have made it here."""
+    login = create_login(name, None) if "\\" in name else []
+    return [*login, "ALTER USER %s WITH LOGIN = %s" % (names.quote(name), names.quote(name))]
 
 
 def add_member(role: str, member: str) -> list[str]:
