@@ -113,9 +113,12 @@ def test_sync_users_read_and_write_everything_and_what_comes_later(shop, member)
 def test_data_sync_users_only_read_transactions(member):
     with member("RetailDataSyncUsers") as db:
         assert db.value('SELECT count(*) FROM ax."RETAILTRANSACTIONTABLE"') == 0
-        for verb in ('DELETE FROM ax."RETAILTRANSACTIONTABLE"', 'DELETE FROM ax."RETAILPOSBATCHTABLE"'):
+        for table in (
+            *('ax."RETAILTRANSACTIONTABLE"', 'ax."RETAILPOSBATCHTABLE"', 'dbo."RETAILTRANSACTION"'),
+            *('dbo."RETAILTRANSACTIONTABLEEX5"', 'dbo."RETAILTRANSACTIONLINEVOIDED"'),
+        ):
             with pytest.raises(StatementFailed, match=DENIED):
-                db.execute(verb)
+                db.execute("DELETE FROM " + table)
         db.execute('DELETE FROM ax."CUSTTABLE"')
         db.execute('DELETE FROM ax."RETAILTRANSACTIONSERVICEPROFILE"')
 

@@ -28,7 +28,10 @@ from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pai
 pytestmark = world.needs_server
 ENGINE = world.ENGINE
 GROUPS = ("RetailOfflineSyncUsers", "POSUsers", "RetailDataSyncUsers")
-MORE_TABLES = ("ax.CUSTTABLE", "ax.RETAILTRANSACTIONSERVICEPROFILE")
+MORE_TABLES = (
+    *("ax.CUSTTABLE", "ax.RETAILTRANSACTIONSERVICEPROFILE", "dbo.RETAILTRANSACTION", "dbo.RETAILTRANSACTIONTABLEEX5"),
+    *("dbo.RETAILTRANSACTIONLINEVOIDED", "dbo.RETAILTRANSACTIONRETURNENTRYSUM", "dbo.RETAILOFFLINESYNCLOG"),
+)
 EVERYTHING = frozenset({"select", "insert", "update", "delete"})
 CUST = world.table("CUST", "ID", ID="bigint not null", NAME="nvarchar(20)")
 
@@ -129,6 +132,11 @@ def test_data_sync_users_only_read_transactions(shop: Shop) -> None:
         refused(db, "delete from {ax.RETAILTRANSACTIONTABLE}", "delete from {ax.RETAILPOSBATCHTABLE}")
         refused(db, "insert into {ax.RETAILTRANSACTIONTABLE} ({TRANSACTIONID}) values ('T1')")
         refused(db, "update {ax.RETAILTRANSACTIONTABLE} set {STORE} = 'X'")
+        # In the schema of the books.
+        for name in MORE_TABLES[2:-1]:
+            assert world.rows(db, "select count(*) from {%s}" % name) == [(0,)]
+            refused(db, "delete from {%s}" % name)
+        world.run(db, "delete from {dbo.RETAILOFFLINESYNCLOG}")
         world.run(db, "delete from {ax.CUSTTABLE}")
         world.run(db, "delete from {ax.RETAILTRANSACTIONSERVICEPROFILE}")
 

@@ -280,6 +280,7 @@ def access_statements() -> list[str]:
         *access.remove_member("POSUsers", "pos"),
         *access.reconnect_user("pos"),
         *access.reconnect_user("SERVER\\POSUsers"),
+        *access.hand_on(metadata.LOG, metadata.PEER),
         *access.drop_user("pos"),
         *access.drop_login("pos"),
         *access.grant("POSUsers", {"select", "insert"}, one),

@@ -13,6 +13,9 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._errors impor
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
 from ansible_collections.axops.retail.plugins.module_utils._engine._rights import AccessState, Securable
 from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import scram
+from ansible_collections.axops.retail.plugins.module_utils._offline import tables
+from ansible_collections.axops.retail.plugins.module_utils._offline.state import Place, Side
+from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
 
 ENGINE = _engine.speaker("postgresql")
 SALES, PRICES = TableName("ax", "RETAILTRANSACTIONTABLE"), TableName("ax", "PRICEDISCTABLE")
@@ -54,6 +57,37 @@ def test_hq_may_only_read_transactions_in_a_channel_database():
     titles = grants(AccessState(), wanted, [SALES, PRICES])
     assert "Grant select on ax.RETAILTRANSACTIONTABLE to DataSyncUsersRole" in titles
     assert "Grant delete, insert, select, update on ax.PRICEDISCTABLE to DataSyncUsersRole" in titles
+
+
+def test_on_sql_server_too_hq_may_only_read_transactions_whatever_their_schema():
+    """The books of the synchronisation are in the schema dbo, and so are tables with sales."""
+    engine = _engine.speaker("mssql")
+    sales = [TableName(schema, "RETAILTRANSACTION" + end) for schema, end in (("ax", "TABLE"), ("dbo", ""), ("dbo", "TABLEEX5"))]
+    books = sorted(model.BOOKS)
+    for wanted, group in (
+        (plan.Wanted("channel"), "RetailDataSyncUsers"),
+        (plan.Wanted("channel", permissions={"Auditors": ["datasync"]}), "Auditors"),
+        (plan.Wanted("channel", permissions={"Auditors": ["read", "synchronise"]}), "Auditors"),
+    ):
+        desired = plan._desired(engine, AccessState(), wanted, "shop", sorted([*sales, *books]))
+        mine = {one: rights for (name, one), rights in desired.items() if name in (group, "DataSyncUsersRole")}
+        assert {one.kind for one in mine} == {"table"}
+        assert {one.name for one, rights in mine.items() if "insert" in rights} == {book.name for book in books}
+
+
+def test_the_books_are_those_that_the_synchronisation_keeps():
+    assert {table.name for table in metadata.TABLES} == model.BOOKS
+    assert not any(model.is_transaction(name) for name in model.BOOKS)
+
+
+def test_on_sql_server_new_books_are_opened_to_those_who_may_write_the_log():
+    place = Place("channel", "the channel database", _engine.speaker("mssql"), None)
+    made = {step.path[-1]: step.statements for step in tables.plan_bookkeeping(Side(place, schemas={"dbo"})).steps}
+    assert set(made) == {str(name) for name in model.BOOKS}
+    for name, statements in made.items():
+        handed = [sql for sql in statements if "N'GRANT SELECT, INSERT, UPDATE, DELETE ON '" in sql]
+        assert len(handed) == (name != str(metadata.LOG)), name
+        assert all("OBJECT_ID(N'[dbo].[RETAILOFFLINESYNCLOG]')" in sql and name.split(".")[1] in sql for sql in handed)
 
 
 def test_rights_beyond_the_wanted_ones_are_revoked():

@@ -328,7 +328,15 @@ def test_needs_are_rights_on_tables_and_on_the_books() -> None:
     assert needs(READ, "R", ["ax"], [NAME]) == [(table, frozenset({"select"}))]
     assert needs(WRITE, "R", ["ax"], [NAME]) == [(table, frozenset({"insert", "update", "delete"}))]
     assert needs(EXECUTE, "R", ["ax"], []) == [(Securable("schema", "ax"), frozenset({"execute"}))]
-    assert needs(SYNCHRONISE, "R", ["ax"], [])[0][0] == Securable("schema", "dbo")
+    # Not on the schema dbo: it has tables with sales.
+    assert needs(SYNCHRONISE, "R", ["ax", "dbo"], [NAME]) == [(table, frozenset({"select", "insert", "update", "delete"}))]
+    assert needs(SYNCHRONISE, "R", ["ax", "dbo"], []) == []
+
+
+def test_a_book_that_is_made_can_be_written_by_those_who_may_write_the_others() -> None:
+    [said] = mssql.access.hand_on(TableName("dbo", "LOG"), TableName("dbo", "sync_peer"))
+    assert "N'GRANT SELECT, INSERT, UPDATE, DELETE ON ' + N'[dbo].[sync_peer]' + N' TO ' + QUOTENAME(g.name)" in said
+    assert "d.major_id = OBJECT_ID(N'[dbo].[LOG]') AND d.permission_name = N'INSERT'" in said
 
 
 def test_many_grants_make_few_round_trips() -> None:

@@ -16,6 +16,16 @@ from .._engine._rights import EXECUTE, READ, SYNCHRONISE, WRITE
 CHANNEL, OFFLINE, HQ = "channel", "offline", "hq"
 
 
+#: The tables in which the synchronisation keeps its books.
+BOOKS = frozenset(
+    TableName("dbo", name)
+    for name in (
+        *("sync_peer", "scope_info", "sync_staging", "sync_window", "sync_conflict", "sync_quarantine"),
+        *("sync_transaction_link", "sync_incarnation", "sync_upkeep", "RETAILOFFLINESYNCLOG"),
+    )
+)
+
+
 class Rule(NamedTuple):
     """One need of a role. ``transactions`` False: not on the tables that hold a store's transactions."""
 
@@ -23,6 +33,9 @@ class Rule(NamedTuple):
     transactions: bool = True
 
     def covers(self, table: TableName) -> bool:
+        """Whether it is a need of rights on this table."""
+        if self.need == SYNCHRONISE:
+            return table in BOOKS
         return self.transactions or not is_transaction(table)
 
 

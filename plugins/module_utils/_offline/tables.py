@@ -25,8 +25,16 @@ def plan_bookkeeping(side: Side) -> Plan:
         before = list(side.framework.scopes) or [str(name) for name in side.framework.books]
         statements = side.engine.framework.drop_books(side.framework)
         plan.add(_step(side, title, ("sync_framework", "scopes"), before, None, statements))
-    plan.extend(plan_tables(side, metadata.TABLES))
+    plan.extend(Plan([_with_rights(side, step) for step in plan_tables(side, metadata.TABLES).steps]))
     return plan
+
+
+def _with_rights(side: Side, step: Step) -> Step:
+    """Who may write the log, which every database of the product has from the start, may write the other books, too."""
+    made = [table.name for table in metadata.TABLES if step.path == (side.key, "tables", str(table.name))]
+    if not made or step.before is not None or made[0] == metadata.LOG:
+        return step
+    return replace(step, statements=[*step.statements, *side.engine.access.hand_on(metadata.LOG, made[0])])
 
 
 def plan_tables(side: Side, desired: Iterable[Table]) -> Plan:

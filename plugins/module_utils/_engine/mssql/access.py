@@ -8,9 +8,9 @@ The groups that the product knows are database roles here. Their members are use
 name has
 a backslash (``SERVER\\RetailOfflineSyncUsers``), of the Windows account or group of that name, which gets its login
 FROM
-WINDOWS. SQL Server knows no rights on tables to come: those are given by the fixed roles, by rights on the schema dbo
-(where
-the synchronisation keeps its books), and to tracking tables when they are made; all others at the next run.
+WINDOWS. SQL Server knows no rights on tables to come but those on a whole schema, and in dbo there are tables with sales, too. So
+they are given by the fixed roles; to tracking tables and to the books of the synchronisation when they are made; all others
+at the next run.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from typing import Any
 from .._errors import ConnectFailed, RetailError, StatementFailed
 from .._model import TableName
 from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Securable
-from . import connect, names
+from . import companions, connect, names
 
 #: Kinds of securables on which rights beyond the wanted ones are taken away from the principals we manage.
 REVOCABLE = ("table", "schema")
 
-_BOOKS = "dbo"
 _BATCH = 100
-_READ_WRITE = frozenset({"select", "insert", "update", "delete"})
-_RIGHTS: dict[str, frozenset[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
+_RIGHTS: dict[str, frozenset[str]] = {
+    READ: frozenset({"select"}),
+    WRITE: frozenset({"insert", "update", "delete"}),
+    SYNCHRONISE: frozenset({"select", "insert", "update", "delete"}),
+}
 
 _FIXED = "SELECT name FROM sys.database_principals WHERE is_fixed_role = 1 AND principal_id BETWEEN 16384 AND 16399"
 _LOGINS = "SELECT name FROM sys.server_principals WHERE type IN ('S', 'U', 'G')"
@@ -103,9 +105,10 @@ def password_works(target: Any, name: str, password: str) -> bool:
 def needs(
     need: str, database: str, schemas: Sequence[str], tables: Sequence[TableName]
 ) -> list[tuple[Securable, frozenset[str]]]:
-    """The rights that one need takes: on ``tables``, and on what will be made in ``schemas`` later."""
-    if need == SYNCHRONISE:
-        return [(Securable("schema", _BOOKS), _READ_WRITE)]
+    """The rights that one need takes: on ``tables``, and on what will be made in ``schemas`` later.
+
+    Of those that are made later there are just procedures here; see :func:`hand_on`.
+    """
     if need == EXECUTE:
         return [(Securable("schema", schema), frozenset({"execute"})) for schema in schemas]
     return [(Securable.table(table), _RIGHTS[need]) for table in tables]
@@ -174,6 +177,11 @@ def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]
     """Statements that give the rights on securables of one kind; run in the database itself."""
     who = names.quote(principal)
     return _batches(["GRANT %s ON %s TO %s" % (_list(rights), _securable(one), who) for one in securables])
+
+
+def hand_on(table: TableName, other: TableName) -> list[str]:
+    """Statements for the making of a table: who has been given the right to write the first one may read and write the other."""
+    return [companions.hand_on_rights(table, other, "INSERT")]
 
 
 def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:

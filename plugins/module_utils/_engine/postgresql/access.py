@@ -171,6 +171,11 @@ def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]
     ]
 
 
+def hand_on(table: TableName, other: TableName) -> list[str]:
+    """Statements for the making of a table, for those who may write the first one: none, default privileges reach it."""
+    return []
+
+
 def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:
     return [
         "%sREVOKE %s ON %s FROM %s" % (prefix, _list(rights), objects, names.quote(principal))
