@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._rights impor
     Securable,
 )
 from ansible_collections.axops.retail.plugins.module_utils._schema import package
+from ansible_collections.axops.retail.plugins.module_utils._sync import verify
 
 
 def test_names_are_bracketed_and_literals_escaped() -> None:
@@ -253,6 +255,33 @@ def test_derived_names_fit_and_stay_the_same() -> None:
     names = [mssql.tables._derived("IX", long, ("A",)) for _run in range(2)]
     assert names[0] == names[1] != mssql.tables._derived("IX", long, ("B",))
     assert len(names[0]) == 128
+
+
+class Configured(Recorder):
+    """A server whose option 'nested triggers' has this value; None: it has no such option."""
+
+    engine = mssql
+
+    def __init__(self, nested: int | None) -> None:
+        super().__init__()
+        self.nested = nested
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        answer = super().value(sql, *parameters)
+        return self.nested if "nested triggers" in sql else answer
+
+
+def test_a_server_on_which_triggers_fire_no_triggers_is_refused() -> None:
+    for nested in (1, None):
+        mssql.databases.check_server(Configured(nested))
+    with pytest.raises(RetailError, match=r"'nested triggers' switched off.*sp_configure 'nested triggers', 1; RECONFIGURE"):
+        mssql.databases.check_server(Configured(0))
+
+
+def test_an_audit_of_a_pair_says_so_when_triggers_fire_no_triggers_any_more() -> None:
+    [problem] = verify._servers(SimpleNamespace(child=Configured(1), parent=Configured(0)))
+    assert "'nested triggers' switched off" in problem
+    assert verify._servers(SimpleNamespace(child=Configured(1), parent=Configured(None))) == []
 
 
 def test_database_options_are_the_vendors() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .._engine._errors import RetailError
+from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import TableName
 from . import compare, log, metadata, repair, session
 from .config import ServiceConfig
@@ -61,7 +61,7 @@ def check(config: ServiceConfig, rows: Rows | None = None) -> Document:
         pair.preload(pair.scopes)
         document["tracking_tables"] = count_tracked(pair)
         document["tables"] = _tables(pair)
-        document["problems"] += tracking(pair) + _definitions(pair) + _sessions(pair)
+        document["problems"] += _servers(pair) + tracking(pair) + _definitions(pair) + _sessions(pair)
         document["problems"] += _differences(pair, document["tables"]) + _silence(pair, config)
         if rows is not None:
             _compare(pair, rows, document)
@@ -128,6 +128,19 @@ def tracking(pair: Pair) -> list[str]:
                 problems.append("The table %s has no tracking table at the %s." % (table, side))
             elif gaps:
                 problems.append("The table %s lacks the trigger for %s at the %s." % (table, ", ".join(gaps), side))
+    return problems
+
+
+def _servers(pair: Pair) -> list[str]:
+    """What is wrong with the two servers, or with how they are set: an administrator may have changed it since."""
+    problems = []
+    for _side, db in _both(pair):
+        try:
+            db.engine.databases.check_server(db)
+        except StatementFailed:
+            raise
+        except RetailError as error:
+            problems.append(str(error))
     return problems
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .._errors import RetailError
+from .._errors import RetailError, StatementFailed
 from . import names, probes
 from .connect import MAINTENANCE_DATABASE
 
@@ -39,6 +39,7 @@ LASTING = ("collation", "data_path", "log_path")
 # Asked for by what it can do: version numbers are a server's own affair. All three came with SQL Server 2016.
 _NEEDED = "SELECT ISJSON(N'{}') + DATEDIFF_BIG(day, GETDATE(), GETDATE()) + LEN(STRING_ESCAPE(N'', N'json'))"
 _COMPATIBLE = "SELECT COUNT(*) FROM OPENJSON(N'[]')"
+_NESTED = "SELECT CAST(value_in_use AS int) FROM sys.configurations WHERE name = N'nested triggers'"
 #: What a server has for itself.
 SYSTEM = ("master", "model", "msdb", "tempdb")
 
@@ -72,9 +73,11 @@ _FILES = (
 
 
 def check_server(db: Any) -> None:
-    """Refuse a server that is too old, and a database that behaves like one of such a server.
+    """Refuse a server that is too old, a database that behaves like one of such a server, and a server on which changes would go
+    unnoticed.
 
-    :raises RetailError: the server is older than SQL Server 2016, or the database's compatibility level is below 130.
+    :raises RetailError: the server is older than SQL Server 2016, the database's compatibility level is below 130, or triggers fire
+        no triggers.
     """
     if not probes.works(db, _NEEDED):
         raise RetailError(
@@ -91,6 +94,26 @@ def check_server(db: Any) -> None:
         raise RetailError(
             "The database %s has a compatibility level below 130." % db.target.where,
             "Raise it: ALTER DATABASE %s SET COMPATIBILITY_LEVEL = 130 (or higher)." % names.quote(db.target.database),
+        )
+
+
+    _check_triggers(db)
+
+
+def _check_triggers(db: Any) -> None:
+    """What a trigger of the application writes is tracked by a trigger of ours, or not at all."""
+    try:
+        nested = db.value(_NESTED)
+    except StatementFailed as error:
+        if error.kind in ("lost", "transient"):
+            raise
+        return  # not every server that speaks T-SQL has such options
+    if nested == 0:
+        raise RetailError(
+            "The server %s has the option 'nested triggers' switched off: what triggers write would never be synchronised."
+            % db.target.where,
+            "Switch it on, as it is by default: EXEC sp_configure 'nested triggers', 1; RECONFIGURE. What triggers wrote meanwhile is "
+            "found by retail-sync verify --digest, and sent by --repair.",
         )
 
 
