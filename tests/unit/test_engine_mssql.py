@@ -17,6 +17,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import (
     RetailError,
+    StatementFailed,
     UnsupportedName,
     UnsupportedType,
 )
@@ -108,6 +109,26 @@ def test_versions_are_compared_as_they_are_stored_and_newest_first_never() -> No
     assert "t.version >= 0x00000000000000FF" in sql
     assert sql.endswith(" ORDER BY q.v, q.k0, q.k1")
     assert "FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER" in sql
+
+
+def test_who_may_not_see_which_database_it_is_is_told_and_given_no_other_name() -> None:
+    """Without VIEW ANY DATABASE sys.database_recovery_status has no row; the administrator who provisioned the pair saw one."""
+
+    class Blind(Recorder):
+        def value(self, sql: str, *parameters: Any) -> Any:
+            answer = super().value(sql, *parameters)
+            return None if "database_recovery_status" in sql else answer or "5:2026-01-01:SERVER"
+
+    class Without(Recorder):
+        def value(self, sql: str, *parameters: Any) -> Any:
+            if "database_recovery_status" in sql:
+                raise StatementFailed("Invalid object name", "other")
+            return super().value(sql, *parameters) or "5:2026-01-01:SERVER"
+
+    with pytest.raises(RetailError, match=r"may not see .* GRANT VIEW ANY DATABASE TO"):
+        mssql.marks.incarnation(Blind())
+    assert mssql.marks.incarnation(Recorder()) == "mssql:9D5D6F5E-0C11-4F6A-9E5B-6B9E4B2D4E11"
+    assert mssql.marks.incarnation(Without()) == "mssql:5:2026-01-01:SERVER"
 
 
 def test_an_upload_says_what_its_images_derive_from() -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .._errors import StatementFailed
+from .._errors import RetailError, StatementFailed
 from . import probes
 
 _LOW = "SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint)"
@@ -125,9 +125,20 @@ def _held_by(row: Any) -> dict[str, Any]:
 
 
 def incarnation(db: Any) -> str:
-    """Which database this is; a restored one has another recovery fork, and so another incarnation."""
-    fork = db.value(_FORK) if probes.works(db, _FORK) else None
-    return "mssql:%s" % (fork if fork else db.value(_BIRTH))
+    """Which database this is; a restored one has another recovery fork, and so another incarnation.
+
+    :raises RetailError: this login may not see it. Anything else that it may see would be another name for the same database.
+    """
+    if not probes.works(db, _FORK):
+        return "mssql:%s" % db.value(_BIRTH)
+    fork = db.value(_FORK)
+    if not fork:
+        raise RetailError(
+            "The login %s may not see in sys.database_recovery_status which database %s is."
+            % (db.target.user or "of this account", db.target.where),
+            "Give it that right in the database master, which everybody has by default: GRANT VIEW ANY DATABASE TO [LOGIN].",
+        )
+    return "mssql:%s" % fork
 
 
 def continues(old: str, new: str) -> bool:
