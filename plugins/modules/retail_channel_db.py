@@ -157,8 +157,8 @@ options:
         suboptions:
           path:
             description:
-              - Where the file is on the database server. It is given when the database is made; another one than that of a
-                database that is there is refused.
+              - Where the file is put on the database server when the database is made. Of a database that is there it may be
+                anywhere else, as it is after a restore.
             type: str
           size:
             description: The size that it has at least, such as V(512MB) or V(10GB).

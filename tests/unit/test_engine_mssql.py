@@ -338,6 +338,9 @@ def test_database_options_are_the_vendors() -> None:
         ("data_growth", "10%", "10%", True),
         ("data_growth", "10KB", "10%", False),
         ("collation", "Latin1_General_CI_AS", "latin1_general_ci_as", True),
+        ("collation", "Latin1_General_CI_AS", "Cyrillic_General_CI_AS", False),
+        ("data_path", "D:\\Channel_restored_1f2e3d4c_0.mdf", "D:\\Channel.mdf", True),
+        ("log_path", "L:\\Channel_restored_1f2e3d4c_1.ldf", "L:\\Channel.ldf", True),
         ("recovery", "full", "simple", False),
     ],
 )

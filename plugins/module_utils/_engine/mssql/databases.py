@@ -34,7 +34,8 @@ OPTIONS = (
 )
 _ANSWERED = (*OPTIONS[:7], "collation")
 #: Those that it has from its making on.
-LASTING = ("collation", "data_path", "log_path")
+_PLACES = ("data_path", "log_path")
+LASTING = ("collation", *_PLACES)
 
 # Asked for by what it can do: version numbers are a server's own affair. All three came with SQL Server 2016.
 _NEEDED = "SELECT ISJSON(N'{}') + DATEDIFF_BIG(day, GETDATE(), GETDATE()) + LEN(STRING_ESCAPE(N'', N'json'))"
@@ -188,8 +189,14 @@ def options(db: Any) -> dict[str, str]:
 
 
 def satisfied(option: str, actual: str | None, wanted: str) -> bool:
-    """Whether a database with the actual value needs no change. A file may be larger than it was made."""
-    if option in ("collation", "data_path", "log_path"):
+    """Whether a database with the actual value needs no change. A file may be larger than it was made.
+
+    Where it is counts when the database is made alone: after a restore it has files of other names, and an administrator may move
+    them.
+    """
+    if option in _PLACES:
+        return True
+    if option == "collation":
         return (actual or "").lower() == wanted.lower()
     if option.startswith(("data_", "log_")):
         has, wants = _amount(actual or "0KB"), _amount(wanted)
