@@ -81,8 +81,9 @@ notes:
     given to the programs in a file that nobody else can read.
   - On PostgreSQL the module needs C(pg_dump) and C(pg_restore) where it runs, not older than the server. Settings that were made
     with C(ALTER DATABASE … SET) are not in a backup.
-  - The login needs what M(axops.retail.retail_channel_db) says of its login. On SQL Server restoring takes C(dbcreator), and
-    reading a backup takes C(CREATE DATABASE).
+  - The login needs what M(axops.retail.retail_channel_db) says of its login. On SQL Server restoring and reading a backup take
+    C(dbcreator); removing backups, and making a folder for them, takes C(sysadmin). A login that is none has to name a folder
+    that is there.
   - Backups on SQL Server are removed with C(xp_delete_file), and found by the history in C(msdb).
 seealso:
   - module: axops.retail.retail_channel_db

@@ -39,7 +39,7 @@ class Recorder:
 
     def _answer(self, sql):
         self.said.append(sql)
-        found = next((value for words, value in self.answers.items() if words.replace("_", " ") in sql), [])
+        found = next((value for words, value in self.answers.items() if words in sql or words.replace("_", " ") in sql), [])
         if isinstance(found, Exception):
             raise found
         return found
@@ -171,26 +171,102 @@ def test_who_connects_again_does_not_become_the_single_user_of_a_database_that_i
         (Header(0, 0, described(), "Channel"), True),
         (Header(1, 0, described(), "Channel"), False),
         (Header(0, 1, described(), "Channel"), False),
-        (Header(0, 0, "somebody else's", "Channel"), False),
-        (Header(0, 0, None, "Channel"), False),
     ],
 )
 def test_what_a_header_on_sql_server_says(header, there):
-    server = Recorder(xp_fileexist=[(1, 0, 1)], HEADERONLY=[header])
-    server.answers["xp fileexist"] = [(1, 0, 1)]
-    server.answers["master.sys.xp"] = [(1, 0, 1)]
+    server = Recorder(HEADERONLY=[header])
     found = mssql.backups.read(server, "/backups", "first")
     assert (found is not None) == there
     if there:
         assert (found.database, found.release, found.tested) == ("Channel", "6.3.158.0", False)
 
 
+@pytest.mark.parametrize("text", [None, "somebody else's", "[1]", "7", '{"axops.retail": 1}', '{"axops.retail": {}}'])
+def test_a_backup_of_somebody_elses_is_not_taken_for_none(text):
+    """A backup of that name would else be made over it; and a list of ours goes by it."""
+    path = "/b/nightly.bak"
+    server = Recorder(HEADERONLY=[Header(0, 0, text, "Channel")], backupset=[(path,)])
+    with pytest.raises(RetailError, match=r"/b/nightly.bak was made by somebody else"):
+        mssql.backups.read(server, "/b", "nightly")
+    assert mssql.backups.list(server, "/b", "Channel") == []
+    server.answers["HEADERONLY"] = [Header(0, 0, described(), "Channel")]
+    assert [one.name for one in mssql.backups.list(server, "/b", "Channel")] == ["nightly"]
+
+
 def test_a_backup_that_was_cut_off_on_sql_server_is_none_but_a_refusal_is_told():
     cut, denied = StatementFailed("damaged", numbers=(3241, 3013)), StatementFailed("no rights", "denied")
-    answers = {"master.sys.xp": [(1, 0, 1)]}
-    assert mssql.backups.read(Recorder(HEADERONLY=cut, **answers), "/b", "first") is None
+    assert mssql.backups.read(Recorder(HEADERONLY=cut), "/b", "first") is None
+    assert mssql.backups.read(Recorder(HEADERONLY=StatementFailed("empty", numbers=(3254, 3013))), "/b", "first") is None
     with pytest.raises(StatementFailed):
-        mssql.backups.read(Recorder(HEADERONLY=denied, **answers), "/b", "first")
+        mssql.backups.read(Recorder(HEADERONLY=denied), "/b", "first")
+
+
+NOT_OPENED = "Cannot open backup device '%s'. Operating system error %s."
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_none"),
+    [
+        ("2(The system cannot find the file specified.)", True),
+        ("3(Das System kann den angegebenen Pfad nicht finden.)", True),
+        ("5(Access is denied.)", False),
+        ("32(The process cannot access the file because it is being used by another process.)", False),
+        ("53(The network path was not found.)", False),
+    ],
+)
+def test_a_backup_that_cannot_be_looked_at_is_not_one_that_is_missing(reason, is_none):
+    """It would be made anew, and so overwritten."""
+    path = "\\\\nas\\backups 2(old)\\first.bak"
+    server = Recorder(HEADERONLY=StatementFailed(NOT_OPENED % (path, reason), numbers=(3201, 3013)))
+    folder = path.rpartition("\\")[0]
+    if is_none:
+        assert mssql.backups.read(server, folder, "first") is None
+        return
+    with pytest.raises(StatementFailed):
+        mssql.backups.read(server, folder, "first")
+
+
+def test_whether_a_backup_is_there_is_no_matter_of_rights():
+    """To a login that is no sysadmin xp_fileexist says of every file and folder that it is not there."""
+    header = Header(0, 0, described(), "Channel")
+    server = Recorder(HEADERONLY=[header])
+    server.answers["IS_SRVROLEMEMBER"] = [(0,)]
+    assert mssql.backups.read(server, "/b", "first") is not None
+    assert mssql.backups.prepared(server, "/b")
+    server.answers["IS_SRVROLEMEMBER"] = [(1,)]
+    server.answers["sys.xp_fileexist N'/b'"] = [(0, 1, 1)]
+    server.answers["sys.xp_fileexist N'/c'"] = [(0, 0, 1)]
+    assert mssql.backups.prepared(server, "/b") and not mssql.backups.prepared(server, "/c")
+
+
+@pytest.mark.parametrize("may", [0, 1, None])
+def test_who_may_not_read_backups_makes_none(may):
+    server = Recorder()
+    server.answers["HAS_PERMS_BY_NAME(N'master', N'DATABASE', N'CREATE DATABASE')"] = [(may,)]
+    if may == 0:
+        with pytest.raises(RetailError, match="may not read backups .* dbcreator"):
+            mssql.backups.check(server)
+    else:
+        mssql.backups.check(server)
+
+
+def test_a_backup_that_the_server_did_not_delete_is_not_called_removed():
+    gone = StatementFailed(NOT_OPENED % ("/b/first.bak", "2(No such file)"), numbers=(3201, 3013))
+    server = Recorder(HEADERONLY=gone)
+    mssql.backups.remove(server, "/b", "first")
+    assert server.said[0] == "EXEC master.sys.xp_delete_file 0, N'/b/first.bak'"
+    with pytest.raises(RetailError, match="first is still there"):
+        mssql.backups.remove(Recorder(HEADERONLY=[Header(0, 0, described(), "Channel")]), "/b", "first")
+
+
+def test_the_folder_of_backups_is_known_on_older_servers_too():
+    server = Recorder(InstanceDefaultBackupPath=[("D:\\Backup",)])
+    assert mssql.backups.directory(server) == "D:\\Backup"
+    server.answers = {"InstanceDefaultBackupPath": [(None,)], "BackupDirectory": [("BackupDirectory", "E:\\Backup")]}
+    assert mssql.backups.directory(server) == "E:\\Backup"
+    server.answers["BackupDirectory"] = StatementFailed("EXECUTE permission was denied", "denied", numbers=(229,))
+    with pytest.raises(RetailError, match="names no folder for backups"):
+        mssql.backups.directory(server)
 
 
 class Server(Recorder):

@@ -30,13 +30,26 @@ _COMPRESSES = (
     "SELECT CASE WHEN CAST(SERVERPROPERTY('EngineEdition') AS int) IN (2, 3, 8) "
     "AND CAST(SERVERPROPERTY('Edition') AS nvarchar(128)) NOT LIKE N'Web%' THEN 1 ELSE 0 END"
 )
+#: Since 2019; before that the server knows it all the same, and tells it to its own tools in this way, on Linux, too.
 _DIRECTORY = "SELECT CAST(SERVERPROPERTY('InstanceDefaultBackupPath') AS nvarchar(4000))"
+_REGISTERED = (
+    "EXEC master.sys.xp_instance_regread N'HKEY_LOCAL_MACHINE', N'Software\\Microsoft\\MSSQLServer\\MSSQLServer', N'BackupDirectory'"
+)
+#: What reading a backup takes.
+_MAY_READ = "SELECT HAS_PERMS_BY_NAME(N'master', N'DATABASE', N'CREATE DATABASE')"
+#: To others xp_fileexist says that nothing is there, whatever is.
+_SEES_FILES = "SELECT IS_SRVROLEMEMBER(N'sysadmin')"
 _DATA = (
     "SELECT CAST(SERVERPROPERTY('InstanceDefaultDataPath') AS nvarchar(4000)), "
     "CAST(SERVERPROPERTY('InstanceDefaultLogPath') AS nvarchar(4000))"
 )
 _NOTE, _TESTED = "axops.retail.restored_from", "axops.retail.tested_backup"
 _MARK = "axops.retail"
+#: A backup that was cut off at once is an empty file.
+_EMPTY = 3254
+#: A file could not be opened, for a reason that the operating system gives as a number: 2, no such file; 3, no such folder.
+_NOT_OPENED, _NOT_THERE = 3201, ("2", "3")
+_SYSTEMS_NUMBER = re.compile(r"(?<!\d)(\d+)\(")
 #: What is wrong with a backup itself, and not with the server's disk, version or rights: it cannot be read, pages of it are bad, it is no
 #: backup, is of another format, or was cut off, or its database was damaged already.
 _DAMAGED = frozenset({3182, 3183, 3189, 3191, 3203, 3241, 3242, 3243, 3256, 3270, 3271})
@@ -50,7 +63,7 @@ def directory(server: Any) -> str:
 
     :raises RetailError: the server does not say.
     """
-    found = server.value(_DIRECTORY)
+    found = server.value(_DIRECTORY) or _registered(server)
     if not found:
         raise RetailError(
             "The server %s names no folder for backups." % server.target.where, "Set the option directory."
@@ -58,29 +71,45 @@ def directory(server: Any) -> str:
     return str(found)
 
 
+def _registered(server: Any) -> str:
+    try:
+        row = server.row(_REGISTERED)
+    except StatementFailed as error:
+        if error.kind in ("lost", "transient"):
+            raise
+        return ""  # not allowed, or not there
+    return row[1] if row else ""
+
+
 def check(server: Any) -> None:
-    """See that backups can be made here."""
+    """See that backups can be made here: and read, or one that is there would count as none, and be overwritten.
+
+    :raises RetailError: this login may not.
+    """
+    if server.value(_MAY_READ) == 0:
+        raise RetailError(
+            "The login %s may not read backups on %s." % (server.target.user or "of this account", server.target.where),
+            "It takes the right CREATE DATABASE, which members of dbcreator have: ALTER SERVER ROLE dbcreator ADD MEMBER [LOGIN].",
+        )
 
 
 def read(server: Any, folder: str, name: str) -> Backup | None:
-    """The backup of that name, None where there is none, or where it was cut off."""
+    """The backup of that name, None where there is none, or where it was cut off.
+
+    :raises StatementFailed: that cannot be told.
+    :raises RetailError: somebody else made it.
+    """
     path = _path(folder, name)
-    if not _exists(server, path)[0]:
+    header = _header(server, path)
+    if header is None:
         return None
-    try:
-        header = server.row("RESTORE HEADERONLY FROM DISK = %s" % names.literal(path))
-        if header is None or header.IsDamaged or header.HasIncompleteMetaData:
-            return None
-        facts = json.loads(header.BackupDescription or "{}").get(_MARK)
-        if facts is None:
-            return None
-        made, database = facts["made"], str(header.DatabaseName)
-    except (StatementFailed, ValueError, KeyError, AttributeError) as error:
-        if isinstance(error, StatementFailed) and error.kind in ("lost", "transient", "denied"):
-            raise
-        return None
-    tested = _property(server, database, _TESTED) == "%s %s" % (name, made)
-    return Backup(name, database, facts["release"], made, tested)
+    found = _described(server, name, header)
+    if found is None:
+        raise RetailError(
+            "The backup in %s was made by somebody else, and is left alone." % path,
+            "Choose another name, or another folder.",
+        )
+    return found
 
 
 def list(server: Any, folder: str, database: str) -> builtins.list[Backup]:  # noqa: A001 - as databases.list
@@ -92,7 +121,8 @@ def list(server: Any, folder: str, database: str) -> builtins.list[Backup]:  # n
     )
     start = _path(folder, "")[: -len(SUFFIX)]
     inside = [row[0][len(start) : -len(SUFFIX)] for row in rows if row[0].startswith(start) and row[0].endswith(SUFFIX)]
-    found = [read(server, folder, name) for name in inside if not set(name) & set("/\\")]
+    headers = {name: _header(server, _path(folder, name)) for name in inside if not set(name) & set("/\\")}
+    found = [_described(server, name, header) for name, header in headers.items() if header]
     return sorted((one for one in found if one and one.database == database), key=lambda one: (one.made, one.name))
 
 
@@ -102,8 +132,11 @@ def prepare(server: Any, folder: str) -> None:
 
 
 def prepared(server: Any, folder: str) -> bool:
-    """Whether the folder is there."""
-    return _exists(server, folder)[1]
+    """Whether the folder is there. Where this login may not see that, it is taken to be there: BACKUP says so if it is not."""
+    if not server.value(_SEES_FILES):
+        return True
+    row = server.row("EXEC master.sys.xp_fileexist %s" % names.literal(folder))
+    return bool(row[1])
 
 
 def make(db: Any, folder: str, backup: Backup, with_content: bool) -> Backup:
@@ -208,10 +241,17 @@ def beside(name: str, purpose: str) -> str:
 
 
 def remove(server: Any, folder: str, name: str) -> None:
-    """Remove a backup: the server deletes nothing but a backup there."""
+    """Remove a backup: the server deletes nothing but a backup there.
+
+    :raises RetailError: it did not.
+    """
     path = _path(folder, name)
-    if _exists(server, path)[0]:
-        server.execute("EXEC master.sys.xp_delete_file 0, %s" % names.literal(path))
+    server.execute("EXEC master.sys.xp_delete_file 0, %s" % names.literal(path))
+    if _header(server, path) is not None:
+        raise RetailError(
+            "The backup %s is still there: the server did not delete %s." % (name, path),
+            "Delete the file on the server, or do this with a login that is a sysadmin.",
+        )
 
 
 def note(server: Any, name: str, text: str) -> None:
@@ -236,10 +276,33 @@ def _beside_file(folder: str, stem: str, number: int, kind: str) -> str:
     return "%s%s%s_%d.%s" % (folder.rstrip("/\\"), separator, stem, number, ending)
 
 
-def _exists(server: Any, path: str) -> tuple[bool, bool]:
-    """Whether it is a file, and whether it is a folder."""
-    row = server.row("EXEC master.sys.xp_fileexist %s" % names.literal(path))
-    return bool(row[0]), bool(row[1])
+def _header(server: Any, path: str) -> Any | None:
+    """What the first backup in a file says of itself, None where there is no such file, or no whole backup in it."""
+    try:
+        header = server.row("RESTORE HEADERONLY FROM DISK = %s" % names.literal(path))
+    except StatementFailed as error:
+        if _DAMAGED.union([_EMPTY]).intersection(error.numbers) or _is_missing(error, path):
+            return None
+        raise
+    return None if header is None or header.IsDamaged or header.HasIncompleteMetaData else header
+
+
+def _described(server: Any, name: str, header: Any) -> Backup | None:
+    """The backup of which that is the header, None where it is none of ours."""
+    try:
+        facts = json.loads(header.BackupDescription or "{}")[_MARK]
+        made, release, database = facts["made"], facts["release"], str(header.DatabaseName)
+    except (ValueError, LookupError, TypeError):
+        return None
+    tested = _property(server, database, _TESTED) == "%s %s" % (name, made)
+    return Backup(name, database, release, made, tested)
+
+
+def _is_missing(error: StatementFailed, path: str) -> bool:
+    if _NOT_OPENED not in error.numbers:
+        return False
+    number = _SYSTEMS_NUMBER.search(error.message.replace(path, ""))
+    return number is not None and number.group(1) in _NOT_THERE
 
 
 def _tables(db: Any) -> builtins.list[str]:
