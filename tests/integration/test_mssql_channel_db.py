@@ -19,7 +19,7 @@ from ansible_collections.axops.retail.plugins.module_utils import _engine
 pytestmark = world.needs_server
 MODULE = "retail_channel_db"
 
-SCRIPT = """PRINT N'Grüße';
+SCRIPT = """SET NOCOUNT ON; PRINT N'Grüße';
 GO
 /* GO
 GO
@@ -34,6 +34,11 @@ GO
 INSERT INTO [ax].[FRU IT] VALUES (N'it''s
 GO
 ');
+GO
+BEGIN TRANSACTION;
+BEGIN TRY INSERT INTO [ax].[FRU IT] VALUES (NULL); END TRY
+BEGIN CATCH INSERT INTO [ax].[FRU IT] VALUES (N'mended'); END CATCH;
+COMMIT TRANSACTION;
 GO
 INSERT INTO [ax].[NO SUCH] VALUES (1);
 GO
@@ -83,17 +88,18 @@ def test_a_database_is_made_upgraded_by_scripts_and_removed(options, tmp_path: P
     (folder / "up.sql").write_bytes(SCRIPT.replace("\n", "\r\n").encode("utf-16"))
     declared["package"] = str(folder)
     failed = playbook.task(MODULE, **declared)
-    assert "up.sql, batch 6 of 7, line 17: the database refused: " in failed["msg"]
+    assert "up.sql, batch 7 of 8, line 22: the database refused: " in failed["msg"]
     assert "no such" in failed["script"]["message"].lower()
     assert failed["script"]["messages"] == ["Grüße"]
     mended = SCRIPT.replace("INSERT INTO [ax].[NO SUCH] VALUES (1);", "PRINT 'mended';")
     (folder / "up.sql").write_text(mended, encoding="utf-8")
     done = playbook.succeed(MODULE, **declared)
     assert (done["previous_release"], done["release"]) == ("6.3.158.0", "6.3.200.0")
-    assert [(one["resumed_at"], one["messages"]) for one in done["scripts"]] == [(6, ["mended"])]
+    assert [(one["resumed_at"], one["messages"]) for one in done["scripts"]] == [(7, ["mended"])]
     assert left_to_do(playbook.succeed(MODULE, **declared), options) == []
     with _engine.connect(world.server().on(options["database"])) as db:
-        assert db.query("SELECT name FROM [ax].[FRU IT]")[0][0].split() == ["it's", "GO"]
+        names = [row[0] for row in db.query("SELECT name FROM [ax].[FRU IT] ORDER BY name")]
+        assert names[0].split() == ["it's", "GO"] and names[1:] == ["mended"]
         assert db.value("EXEC dbo.COUNTFRUIT") == 1
 
     gone = {**options, "state": "absent", "logins": [{"name": login, "state": "absent"}]}

@@ -22,7 +22,7 @@ CONSTANTS = {
     "applying": {"CONFLICT", "WINDOW"},
     "connect": {"DEFAULT_PORT", "MAINTENANCE_DATABASE"},
     "databases": {"LASTING", "OLDEST_VERSION", "OPTIONS"},
-    "scripts": {"OPEN_TRANSACTION"},
+    "scripts": {"OPEN_TRANSACTION", "SETTINGS"},
     "tracking": {"APPLYING", "NOW", "SUFFIX", "TRIGGERS"},
 }
 _USED = re.compile(r"\bengine\.([a-z]+)\.([A-Za-z_]+)")

@@ -22,7 +22,7 @@ class Connection:
 
     def __init__(self, database="RetailChannel", stored=None):
         self.target, self.stored = Target("mssql", "houston", database), stored or database
-        self.said, self.notes, self.counts, self.at_sent = [], {}, True, []
+        self.said, self.notes, self.counts = [], {}, True
 
     def __enter__(self):
         return self
@@ -40,6 +40,8 @@ class Connection:
             self.counts = False
         if "DROP NOTES" in sql:
             self.notes.clear()
+        if "USE other" in sql:
+            self.stored = "other"
         return []
 
     def execute(self, sql, *parameters):
@@ -80,6 +82,21 @@ def test_a_script_that_leaves_no_place_for_its_note_is_stopped_also_without_coun
     with pytest.raises(scripts.ScriptFailed, match="batch 2 of 3, line 3: it left no place to note what was run"):
         run("SET NOCOUNT ON\nGO\nDROP NOTES\nGO\nPRINT 'never'\nGO", connection)
     assert not any("never" in sql for sql in connection.said)
+
+
+def test_a_script_ends_in_the_database_that_it_began_in_however_that_was_declared():
+    """Where cases are not told apart, retailchannel is RetailChannel, and the server calls it that."""
+    run("PRINT 'one'", Connection("retailchannel", "RetailChannel"))
+    with pytest.raises(scripts.ScriptFailed, match="leaves the database for other at its end"):
+        run("USE other", Connection("retailchannel", "RetailChannel"))
+
+
+def test_an_error_that_a_script_looks_after_itself_does_not_doom_its_transaction():
+    """As with sqlcmd and the vendor's utility, XACT_ABORT is off while the script runs, and nowhere else."""
+    connection = Connection()
+    run("PRINT 'one'", connection)
+    assert connection.said.index("SET XACT_ABORT OFF") < connection.said.index("PRINT 'one'")
+    assert "XACT_ABORT ON" in mssql.connect._SETTINGS
 
 
 def test_counts_are_on_whatever_the_servers_options_for_users_say():

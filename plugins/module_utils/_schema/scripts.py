@@ -107,6 +107,9 @@ class Run:
         with connect() as db:
             note = _Note(db, self.script.file)
             note.begin(self.done, _digest(self.batches, self.done).hexdigest())
+            where = db.row(db.engine.scripts.OPEN_TRANSACTION)[1]
+            for setting in db.engine.scripts.SETTINGS:
+                db.execute(setting)
             digest, number = hashlib.sha256(), 0
             for batch in self.batches:
                 for _time in range(batch.times):
@@ -116,7 +119,7 @@ class Run:
                         with _undisturbed():
                             self._send(db, batch)
                             self._note(note, number, digest.hexdigest(), batch)
-            self._check_end(db)
+            self._check_end(db, where)
             with db.transaction():
                 for sql, parameters in [*self.finish, note.end()]:
                     db.execute(sql, *parameters)
@@ -136,9 +139,10 @@ class Run:
         if not noted:
             raise self._failure(batch, None, "it left no place to note what was run: does it change the database")
 
-    def _check_end(self, db: Any) -> None:
+    def _check_end(self, db: Any, began: str) -> None:
+        """``began``: the database in which the script began, as the server spells it, which need not be as it was declared."""
         is_open, where = db.row(db.engine.scripts.OPEN_TRANSACTION)
-        if is_open or where != db.target.database:
+        if is_open or where != began:
             what = "a transaction open" if is_open else "the database for %s" % where
             raise ScriptFailed(
                 "%s leaves %s at its end." % (self.script.file, what),

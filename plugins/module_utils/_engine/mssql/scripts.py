@@ -28,6 +28,9 @@ _PATTERN = _SYNTAX.pattern()
 #: What the drivers put before the server's words.
 _PREFIX = re.compile(r"^(\[(?:Microsoft|ODBC |SQL Server|FreeTDS|unixODBC)[^\]]*\])+")
 
+#: What a script's own connection has otherwise than ours, as with sqlcmd and the vendor's utility: an error that the script's own
+#: TRY … CATCH looks after leaves its transaction open, and it may commit it.
+SETTINGS = ("SET XACT_ABORT OFF",)
 #: Asked on a script's own connection: is a transaction still open, and where are we.
 OPEN_TRANSACTION = "SELECT CASE WHEN @@TRANCOUNT > 0 THEN 1 ELSE 0 END, DB_NAME()"
 

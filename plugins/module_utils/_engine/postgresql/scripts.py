@@ -42,6 +42,8 @@ _SYNTAX = Syntax(
 )
 _PATTERN = _SYNTAX.pattern()
 
+#: What a script's own connection has otherwise than ours: nothing.
+SETTINGS: tuple[str, ...] = ()
 #: Asked on a script's own connection: is a transaction still open, and where are we. In a transaction of its own the
 #: statement began when the transaction did.
 OPEN_TRANSACTION = "SELECT CASE WHEN now() < statement_timestamp() THEN 1 ELSE 0 END, current_database()"
