@@ -155,11 +155,11 @@ def read_statements() -> list[str]:
     mssql.databases.check_server(db)
     mssql.databases.has_options(db)
     mssql.databases.knows_collation(db, "Latin1_General_CI_AS")
-    mssql.access.read(db, db, ["POSUsers"], {})
+    mssql.access.read(db, db, ["POSUsers"], {"pos": "secret"})
     mssql.access._compare(db, {"pos": "secret"})
     mssql.tracking.outdated(db)
     mssql.moves.read(db)
-    return [*db.said, mssql.connect._SETTINGS, mssql.scripts.OPEN_TRANSACTION]
+    return [*db.said, mssql.connect._SETTINGS, *mssql.scripts.SETTINGS, mssql.scripts.OPEN_TRANSACTION]
 
 
 def mark_statements() -> list[str]:

@@ -392,6 +392,42 @@ def test_a_book_that_is_made_can_be_written_by_those_who_may_write_the_others() 
     assert "d.major_id = OBJECT_ID(N'[dbo].[LOG]') AND d.permission_name = N'INSERT'" in said
 
 
+class Catalog(Recorder):
+    """A server that spells names as they were first written."""
+
+    def __init__(self, tells_cases_apart: bool) -> None:
+        super().__init__()
+        self.tells_cases_apart = tells_cases_apart
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        if "N'a' = N'A'" in sql and self.tells_cases_apart:
+            raise StatementFailed("Divide by zero error encountered.", "data", numbers=(8134,))
+        return super().value(sql, *parameters)
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        self.execute(sql, *parameters)
+        answers = {
+            "sys.server_principals WHERE type": [("TILL",), ("sa",)],
+            "PWDCOMPARE": [("till", 1)],
+            "sys.database_role_members": [("principal", "posusers", ""), ("principal", "TILL", ""), ("orphan", "TILL", ""),
+                                          ("member", "posusers", "TILL"), ("member", "posusers", "OTHER")],
+            "sys.database_permissions": [(1, "ax", "T", "U ", None, "posusers", "select")],
+        }  # fmt: skip
+        return next((rows for words, rows in answers.items() if words in sql), [])
+
+
+def test_names_are_those_that_the_server_takes_for_the_same_ones() -> None:
+    """Else each run would make a login that is there, and a member of a group that it is in."""
+    catalog = Catalog(tells_cases_apart=False)
+    state = mssql.access.read(catalog, catalog, ["POSUsers", "till"], {"till": "secret"})
+    assert (state.logins, state.orphans, state.principals) == ({"till": True}, {"till"}, {"POSUsers", "till"})
+    assert state.members == {"POSUsers": {"till", "OTHER"}}
+    assert list(state.grants) == [("POSUsers", Securable("table", "ax", "T"))]
+    exact = Catalog(tells_cases_apart=True)
+    state = mssql.access.read(exact, exact, ["POSUsers", "till"], {"till": "secret"})
+    assert not (state.logins or state.orphans or state.principals or state.members or state.grants)
+
+
 def test_many_grants_make_few_round_trips() -> None:
     tables = [Securable.table(TableName("ax", "T%d" % number)) for number in range(250)]
     said = mssql.access.grant("POSUsers", {"select"}, tables)

@@ -23,7 +23,7 @@ from typing import Any
 from .._errors import ConnectFailed, RetailError, StatementFailed
 from .._model import TableName
 from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Securable
-from . import companions, connect, names
+from . import companions, connect, names, probes
 
 #: Kinds of securables on which rights beyond the wanted ones are taken away from the principals we manage.
 REVOCABLE = ("table", "schema")
@@ -35,6 +35,7 @@ _RIGHTS: dict[str, frozenset[str]] = {
     SYNCHRONISE: frozenset({"select", "insert", "update", "delete"}),
 }
 
+_CASES_ARE_ALIKE = "SELECT 1 / CASE WHEN N'a' = N'A' THEN 1 ELSE 0 END"
 _FIXED = "SELECT name FROM sys.database_principals WHERE is_fixed_role = 1 AND principal_id BETWEEN 16384 AND 16399"
 _LOGINS = "SELECT name FROM sys.server_principals WHERE type IN ('S', 'U', 'G')"
 # A user without a login (type 2: contained, 0: none) is meant so. After a restore, a login's user has a sid that nobody here has.
@@ -55,7 +56,7 @@ LEFT JOIN sys.schemas h ON g.class = 3 AND h.schema_id = g.major_id
 WHERE g.state IN ('G', 'W') AND g.minor_id = 0 AND g.class IN (0, 1, 3)"""
 
 _COMPARE = (
-    "SELECT l.name, CAST(PWDCOMPARE(q.password, l.password_hash) AS int) FROM sys.sql_logins AS l "
+    "SELECT q.name, CAST(PWDCOMPARE(q.password, l.password_hash) AS int) FROM sys.sql_logins AS l "
     "JOIN OPENJSON(CAST(? AS nvarchar(max))) WITH (name nvarchar(128) '$.name', password nvarchar(128) '$.password') "
     "AS q "
     "ON q.name = l.name"
@@ -73,8 +74,9 @@ def read(server: Any, db: Any | None, principals: Collection[str], passwords: Ma
     asked = set(principals) | set(passwords)
     # Every database has the same fixed roles, so the maintenance database can tell those of one to come.
     state = AccessState(fixed=frozenset(row[0] for row in (db or server).query(_FIXED)))
-    there = {row[0] for row in server.query(_LOGINS)} if passwords else set()
-    state.logins = {name: True for name in passwords if name in there}
+    if passwords:
+        declared = _Declared(server, passwords)
+        state.logins = dict.fromkeys(filter(None, (declared.find(row[0]) for row in server.query(_LOGINS))), True)
     if state.logins:
         state.logins.update(_compare(server, {name: passwords[name] for name in state.logins}))
     if db is not None:
@@ -190,12 +192,30 @@ def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable
     return _batches(["REVOKE %s ON %s FROM %s CASCADE" % (_list(rights), _securable(one), who) for one in securables])
 
 
+class _Declared:
+    """Names as they were declared, found by those in a catalog: most servers do not tell cases apart, and spell them as they were
+    first written.
+
+    :param db: a connection to the database whose collation decides.
+    """
+
+    def __init__(self, db: Any, names: Iterable[str]) -> None:
+        self._fold = str.casefold if probes.works(db, _CASES_ARE_ALIKE) else str
+        self._names = {self._fold(name): name for name in names}
+
+    def find(self, name: str) -> str | None:
+        """None where it was not declared."""
+        return self._names.get(self._fold(name))
+
+
 def _add_principals(db: Any, asked: set[str], state: AccessState) -> None:
-    for kind, name, member in db.query(_PRINCIPALS):
-        if name not in asked:
+    declared = _Declared(db, asked)
+    for kind, found, member in db.query(_PRINCIPALS):
+        name = declared.find(found)
+        if name is None:
             continue
         if kind == "member":
-            state.members.setdefault(name, set()).add(member)
+            state.members.setdefault(name, set()).add(declared.find(member) or member)
         elif kind == "orphan":
             state.orphans.add(name)
         else:
@@ -220,8 +240,10 @@ def _compare(server: Any, passwords: Mapping[str, str | None]) -> dict[str, bool
 
 def _grants(db: Any, asked: set[str]) -> Grants:
     gathered: dict[tuple[str, Securable], set[str]] = {}
-    for kind, schema, name, object_type, own_schema, principal, right in db.query(_GRANTS):
-        if principal in asked:
+    declared = _Declared(db, asked)
+    for kind, schema, name, object_type, own_schema, grantee, right in db.query(_GRANTS):
+        principal = declared.find(grantee)
+        if principal is not None:
             one = _found(kind, schema, name, object_type, own_schema, db.target.database)
             gathered.setdefault((principal, one), set()).add(right)
     return {key: frozenset(rights) for key, rights in gathered.items()}
