@@ -515,6 +515,16 @@ def test_the_drivers_wheel_is_found_by_its_files(monkeypatch: pytest.MonkeyPatch
     assert all(str(tmp_path) in one and "libmsodbcsql" in one for one in patterns)
 
 
+def test_who_sees_no_other_sessions_is_not_told_that_nobody_is_connected() -> None:
+    class Blind(Recorder):
+        def value(self, sql: str, *parameters: Any) -> Any:
+            return 0 if "VIEW SERVER STATE" in sql else super().value(sql, *parameters)
+
+    assert mssql.framework.connected(Recorder(), "A service") == []
+    with pytest.raises(RetailError, match=r"Whether A service is connected .* GRANT VIEW SERVER STATE TO"):
+        mssql.framework.connected(Blind(), "A service")
+
+
 def test_what_sync_framework_has_left() -> None:
     remains = mssql.framework.read(Provisioned())
     tracked = remains.tables[NAME]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .._canonical import numbered
+from .._errors import RetailError
 from .._framework import (
     BOOKS,
     ORIGIN_COLUMN,
@@ -43,6 +44,11 @@ _TYPES = "SELECT s.name, t.name FROM sys.table_types t JOIN sys.schemas s ON s.s
 _SESSIONS = (
     "SELECT DISTINCT COALESCE(host_name, N'') FROM sys.dm_exec_sessions WHERE database_id = DB_ID() "
     "AND session_id <> @@SPID AND program_name = "
+)
+#: Without one of these rights (the second came with SQL Server 2022) a login sees its own sessions alone.
+_SEES_SESSIONS = (
+    "SELECT CASE WHEN HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER STATE') = 1 "
+    "OR HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER PERFORMANCE STATE') = 1 THEN 1 ELSE 0 END"
 )
 
 
@@ -101,9 +107,20 @@ def deleted(db: Any, table: Table, tracked: Tracked) -> list[str]:
 
 
 def connected(db: Any, program: str) -> list[str]:
-    """From which hosts a program is connected to this database, as far as this login may see; in alphabetical order."""
+    """From which hosts a program is connected to this database, in alphabetical order.
+
+    :raises RetailError: this login may not see that.
+    """
     question = _SESSIONS + names.literal(program)
-    return sorted(row[0] for row in db.query(question)) if probes.works(db, question) else []
+    if not probes.works(db, question):
+        return []
+    if not db.value(_SEES_SESSIONS):
+        raise RetailError(
+            "Whether %s is connected to %s cannot be told: the login %s sees its own sessions alone."
+            % (program, db.target.where, db.target.user or "of this account"),
+            "Give it that right in the database master, until this is done: GRANT VIEW SERVER STATE TO [LOGIN].",
+        )
+    return sorted(row[0] for row in db.query(question))
 
 
 def _tracked(
