@@ -162,6 +162,25 @@ def test_images_are_compared_byte_for_byte() -> None:
     assert "COLLATE" not in decide
 
 
+@pytest.mark.parametrize(
+    ("kind", "wide"),
+    [
+        ("varchar(30)", "CONVERT(nvarchar(30), r.[C])"),
+        ("varchar(max)", "CONVERT(nvarchar(max), r.[C])"),
+        ("varchar(5000)", "CONVERT(nvarchar(max), r.[C])"),
+        ("char(4)", "CONVERT(nvarchar(4), RTRIM(r.[C]))"),
+        ("text", "CONVERT(nvarchar(max), r.[C])"),
+        ("nvarchar(30)", "r.[C]"),
+    ],
+)
+def test_texts_are_looked_at_as_unicode_whatever_their_code_page(kind: str, wide: str) -> None:
+    """Seen through the Latin code page, Cyrillic letters are question marks, and those are printable."""
+    column = Column("C", kind)
+    said = mssql.digests._text(Recorder(), mssql.digests.form(column), column, "r.[C]")
+    assert said.startswith("CASE WHEN %s COLLATE Latin1_General_BIN2 NOT LIKE" % wide)
+    assert "CONCAT('u', LOWER(CONVERT(varchar(" in said and wide in said.partition("CONCAT('u'")[2]
+
+
 def test_landed_texts_have_the_databases_collation() -> None:
     landed = applied(work())[0]
     assert "c0 nvarchar(20) COLLATE DATABASE_DEFAULT NOT NULL" in landed
@@ -261,14 +280,23 @@ def test_tracking_tables_have_the_columns_that_every_engine_has() -> None:
 
 def test_the_schema_dbo_is_never_made() -> None:
     assert mssql.tables.create_schema("dbo") == []
-    assert mssql.tables.create_schema("ax") == ["IF SCHEMA_ID(N'ax') IS NULL EXEC (N'CREATE SCHEMA [ax]')"]
+    assert mssql.tables.create_schema("ax") == ["IF SCHEMA_ID(N'ax') IS NULL EXEC (N'CREATE SCHEMA [ax] AUTHORIZATION [dbo]')"]
 
 
 def test_a_default_is_put_back_after_a_change_of_type() -> None:
     drop, alter, back = mssql.tables.alter_column(NAME, Column.parse("NAME", "nvarchar(60) not null default ''"))
     assert "sys.default_constraints" in drop
-    assert alter == "ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [NAME] nvarchar(60) NOT NULL"
+    assert alter.startswith("DECLARE @statement nvarchar(max) = N'ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [NAME] nvarchar(60)' + ")
+    assert alter.endswith(", N'') + N' NOT NULL'; EXEC (@statement)")
     assert back.endswith("DEFAULT '' FOR [NAME]")
+
+
+def test_a_text_keeps_a_collation_of_its_own_when_it_gets_longer() -> None:
+    [said] = mssql.tables.alter_column(NAME, Column.parse("NAME", "nvarchar(60)"))
+    assert "COALESCE((SELECT N' COLLATE ' + c.collation_name FROM sys.columns c WHERE" in said
+    assert "c.object_id = OBJECT_ID(N'[ax].[INVENT]]TABLE]') AND c.name = N'NAME'" in said
+    [said] = mssql.tables.alter_column(NAME, Column.parse("COUNTED", "bigint"))
+    assert said == "ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [COUNTED] bigint NULL"
 
 
 def test_derived_names_fit_and_stay_the_same() -> None:
@@ -350,7 +378,12 @@ def test_sizes_compare_as_amounts_and_a_file_may_have_grown(option, actual, want
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("data_size", "1 elephant"), ("data_growth", "10%); DROP DATABASE x"), ("compatibility_level", "120")],
+    [
+        *(("data_size", "1 elephant"), ("data_growth", "10%); DROP DATABASE x"), ("compatibility_level", "120")),
+        # What the server would refuse once the database is made.
+        *(("data_size", "unlimited"), ("data_size", "10%"), ("data_size", "0MB"), ("log_growth", "unlimited")),
+        *(("log_max_size", "10%"), ("data_max_size", "0GB")),
+    ],
 )
 def test_values_that_are_none_of_an_options_are_refused(option, value) -> None:
     with pytest.raises(RetailError):

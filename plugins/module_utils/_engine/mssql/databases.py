@@ -62,6 +62,12 @@ _FILE_TYPES = {"data": 0, "log": 1}
 _VALUES = {"on", "off", "simple", "full", "bulk_logged", "checksum", "none", "torn_page_detection"}
 _LEVEL = re.compile(r"^1[3-9]\d$")
 _SIZE = re.compile(r"^(\d+)(KB|MB|GB|TB|%)$|^unlimited$")
+#: What each of a file's sizes may be, and how to write it.
+_WRITTEN = {
+    "size": (re.compile(r"^[1-9]\d*(KB|MB|GB|TB)$"), "512MB or 10GB"),
+    "max_size": (re.compile(r"^[1-9]\d*(KB|MB|GB|TB)$|^unlimited$"), "10GB or unlimited"),
+    "growth": (re.compile(r"^\d+(KB|MB|GB|TB|%)$"), "64MB or 10%"),
+}
 _KILOBYTES = {"KB": 1, "MB": 1024, "GB": 1024**2, "TB": 1024**3}
 
 #: The first data file and the log, as sizes in kilobytes; -1 is no limit, 2 TB is the most that a log can have.
@@ -261,8 +267,11 @@ def _setting(name: str, option: str, value: str) -> str:
 
 def _file_setting(name: str, part: str, what: str, value: str) -> str:
     """Change a file, whatever its logical name is."""
-    if not _SIZE.match(value):
-        raise RetailError("%r is no size." % value, "Write it as 512MB, 10GB, 10% or unlimited.")
+    pattern, example = _WRITTEN[what]
+    if not pattern.match(value):
+        raise RetailError(
+            "%r is no %s of a file." % (value, what.replace("_", " ")), "Write %s_%s as %s." % (part, what, example)
+        )
     alter = names.literal("ALTER DATABASE %s MODIFY FILE (NAME = " % names.quote(name))
     change = names.literal(", %s = %s)" % (_FILE_SETTINGS[what], value.upper()))
     return (

@@ -242,10 +242,13 @@ def _text(db: Any, one: Form, column: Column, value: str) -> str:
 
 
 def _string(db: Any, column: Column, value: str) -> str:
-    if types.native(column.type) in ("text", "ntext"):
-        value = "CONVERT(nvarchar(max), %s)" % value
-    _name, _paren, size = types.native(column.type).partition("(")
+    name, _paren, size = types.native(column.type).partition("(")
     length = int(size.rstrip(")")) if size.rstrip(")").isdigit() else _SHORT + 1
+    if name in ("text", "ntext"):
+        value = "CONVERT(nvarchar(max), %s)" % value
+    elif name in ("varchar", "char"):
+        # Before its collation is another one: what the other's code page does not have would be question marks.
+        value = "CONVERT(nvarchar(%s), %s)" % (length if length <= _SHORT else "max", value)
     room = str(length) if length <= _SHORT else "max"
     return (
         "CASE WHEN {value} {printable} THEN CONCAT(LEN({value} + N'.') - 1, ':', CONVERT(varchar({room}), {value})) "

@@ -67,10 +67,14 @@ def schemas(db: Any) -> set[str]:
 
 
 def create_schema(name: str) -> list[str]:
-    """The schema, unless it is there. CREATE SCHEMA must stand alone in its batch; dbo is always there."""
+    """The schema, unless it is there. CREATE SCHEMA must stand alone in its batch; dbo is always there.
+
+    Whoever makes it, its owner is dbo: what one owner's triggers write to tables of the same owner takes no rights of whoever fires
+    them, and the synchronisation has tables in dbo.
+    """
     if name.lower() == "dbo":
         return []
-    inner = names.literal("CREATE SCHEMA %s" % names.quote(name))
+    inner = names.literal("CREATE SCHEMA %s AUTHORIZATION [dbo]" % names.quote(name))
     return ["IF SCHEMA_ID(%s) IS NULL EXEC (%s)" % (names.literal(name), inner)]
 
 
@@ -103,12 +107,7 @@ def alter_column(name: TableName, column: Column) -> list[str]:
     A default stands in the way of most changes of type, so it is taken off and put back.
     """
     place, own = names.quote(*name), names.quote(column.name)
-    alter = "ALTER TABLE %s ALTER COLUMN %s %s %s" % (
-        place,
-        own,
-        types.native(column.type),
-        "NULL" if column.nullable else "NOT NULL",
-    )
+    alter = _altering(name, column)
     if column.default is None or column.identity:
         return [alter]
     constraint = names.quote(_derived("DF", name, (column.name,)))
@@ -117,6 +116,21 @@ def alter_column(name: TableName, column: Column) -> list[str]:
         alter,
         "ALTER TABLE %s ADD CONSTRAINT %s DEFAULT %s FOR %s" % (place, constraint, types.default(column), own),
     ]
+
+
+def _altering(table: TableName, column: Column) -> str:
+    """A text keeps its collation where it has one of its own: it would get the database's, if none were said."""
+    native, end = types.native(column.type), " NULL" if column.nullable else " NOT NULL"
+    start = "ALTER TABLE %s ALTER COLUMN %s %s" % (names.quote(*table), names.quote(column.name), native)
+    if not native.startswith(("nvarchar", "varchar", "nchar", "char")):
+        return start + end
+    return (
+        "DECLARE @statement nvarchar(max) = {start} + COALESCE((SELECT N' COLLATE ' + c.collation_name FROM sys.columns c "
+        "WHERE c.object_id = OBJECT_ID({place}) AND c.name = {column} AND c.collation_name <> "
+        "CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128))), N'') + {end}; EXEC (@statement)"
+    ).format(
+        start=names.literal(start), place=_literal(table), column=names.literal(column.name), end=names.literal(end)
+    )
 
 
 def add_unique(name: TableName, columns: Sequence[str]) -> list[str]:
