@@ -36,6 +36,7 @@ class Step:
     :param statements: SQL texts, or pairs of SQL text and parameters, for SQL steps.
     :param atomic: False for what cannot run in a transaction (CREATE DATABASE).
     :param advice: what to do where the database refuses the statements, if there is something.
+    :param patience: how many seconds a statement may take, where it may wait for others without end; None: as long as it does.
     :param action: what to call, for steps that are not SQL alone (files, services, two databases).
     """
 
@@ -48,6 +49,7 @@ class Step:
     atomic: bool = True
     action: Callable[[], Any] | None = None
     advice: str = ""
+    patience: int | None = None
 
 
 @dataclass
@@ -159,7 +161,8 @@ def _execute(db: Any, step: Step) -> None:
     for statement in step.statements:
         sql, parameters = (statement, ()) if isinstance(statement, str) else statement
         try:
-            db.execute(sql, *parameters)
+            with contextlib.nullcontext() if step.patience is None else db.patience(step.patience):
+                db.execute(sql, *parameters)
         except StatementFailed as error:
             raise StatementFailed(
                 "%s: the database refused: %s" % (step.title, error.message),

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +31,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._rights impor
     WRITE,
     Securable,
 )
-from ansible_collections.axops.retail.plugins.module_utils._schema import package
+from ansible_collections.axops.retail.plugins.module_utils._schema import channel, package
 from ansible_collections.axops.retail.plugins.module_utils._sync import verify
 
 
@@ -353,6 +355,42 @@ def test_database_options_are_the_vendors() -> None:
     }
     with pytest.raises(RetailError):
         mssql.databases.set_options("R", {"recovery": "simple; DROP DATABASE x"})
+
+
+def test_what_waits_for_others_transactions_waits_no_longer_than_it_may() -> None:
+    actual = channel.Actual(exists=True, options={"allow_snapshot_isolation": "off", "recovery": "full"})
+    wanted = {"allow_snapshot_isolation": "on", "recovery": "simple"}
+    plan = channel._options(mssql, "R", actual, "server", wanted, None)
+    done = []
+
+    class Server(Recorder):
+        limit = 0
+
+        @contextlib.contextmanager
+        def patience(self, seconds: int) -> Iterator[None]:
+            self.limit = seconds
+            yield
+            self.limit = 0
+
+        def execute(self, sql: str, *parameters: Any) -> int:
+            done.append((sql, self.limit))
+            return 0
+
+    plan.apply(lambda _key: Server())
+    assert done == [
+        ("ALTER DATABASE [R] SET ALLOW_SNAPSHOT_ISOLATION ON", channel._PATIENCE),
+        ("ALTER DATABASE [R] SET RECOVERY SIMPLE", 0),
+    ]
+    assert "sys.dm_tran_database_transactions" in plan.steps[0].advice
+
+
+def test_a_restored_database_whose_files_have_other_names_is_in_order() -> None:
+    restored = {"data_path": "D:\\R_restored_1f2e3d4c_0.mdf", "log_path": "D:\\R_restored_1f2e3d4c_1.ldf", "collation": "A"}
+    actual = channel.Actual(exists=True, options=restored)
+    wanted = {"data_path": "D:\\R.mdf", "log_path": "D:\\R.ldf"}
+    assert not channel._options(mssql, "R", actual, "server", wanted, None).changed
+    with pytest.raises(RetailError, match="has collation A, and B is declared"):
+        channel._options(mssql, "R", actual, "server", {"collation": "B"}, None)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ _SILENT = ("backups", "connect", "errors", "names", "refusals", "scripts", "type
 _READERS = (
     *("tables.is_table", "tables.of", "tables.table", "tables._column", "tables._type", "access._found"),
     *("access.needs", "databases.satisfied", "databases._amount", "databases.check_name", "marks.continues"),
-    "databases.wants_to_be_alone",
+    *("databases.wants_to_be_alone", "databases.waits"),
 )
 #: It connects with the password.
 _CONNECTS = ("access.password_works",)

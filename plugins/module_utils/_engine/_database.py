@@ -185,6 +185,17 @@ class Database:
             with contextlib.suppress(Exception):
                 self._connection.autocommit = True
 
+    @contextlib.contextmanager
+    def patience(self, seconds: int) -> Iterator[None]:
+        """Statements inside fail where they take longer."""
+        self._connection.timeout = seconds
+        try:
+            yield
+        finally:
+            # A connection that is gone takes no more settings, and needs none.
+            with contextlib.suppress(Exception):
+                self._connection.timeout = 0
+
     def _commit(self) -> None:
         try:
             self.engine.connect.commit(self._connection)

@@ -31,6 +31,13 @@ _ALONE = (
     "the option disconnect_after of retail_channel_db, after which others are disconnected and what they are about is undone."
 )
 
+#: Seconds for which the transactions of others are waited for, and what to do where one of them lasts longer.
+_PATIENCE = 120
+_LONG = (
+    "A transaction has been open in the database all the time (sys.dm_tran_database_transactions shows it). Let it end, and run "
+    "this again: the database is as it was."
+)
+
 #: Made first: they show that a database is ours, should the run be cut off before the end.
 _FIRST = (versions.POSISINFO, versions.DBVERSION, versions.HISTORY)
 
@@ -124,8 +131,11 @@ def _options(
                 )
             continue  # the database is made so
         statements = engine.databases.set_options(name, {option: value}, disconnect_after)
-        advice = _ALONE if engine.databases.wants_to_be_alone(option) else ""
+        waits = engine.databases.waits(option)
+        advice = _ALONE if engine.databases.wants_to_be_alone(option) else _LONG if waits else ""
         path = ("database", "options", option)
         title = "Set database option %s to %s" % (option, value)
-        result.add(Step(title, path, there, value, server, statements, atomic=False, advice=advice))
+        step = Step(title, path, there, value, server, statements, atomic=False, advice=advice)
+        step.patience = _PATIENCE if waits else None
+        result.add(step)
     return result

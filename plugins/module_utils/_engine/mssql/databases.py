@@ -55,6 +55,8 @@ _SETTINGS = {
 }
 #: What nobody else may be connected for, be they idle. Without a termination it would wait for them for ever.
 _ALONE = ("read_committed_snapshot",)
+#: What waits for all transactions that are open in the database, however long they are. Given up, it leaves all as it was.
+_WAITS = ("allow_snapshot_isolation",)
 #: A session that has been closed is seen for a moment longer, our own, too: so often it is tried again, twice a second.
 _TRIES = 10
 _FILE_SETTINGS = {"size": "SIZE", "max_size": "MAXSIZE", "growth": "FILEGROWTH"}
@@ -223,6 +225,11 @@ def set_options(name: str, options: Mapping[str, str], disconnect_after: int | N
 def wants_to_be_alone(option: str) -> bool:
     """Whether others may not be connected to the database while the option is set."""
     return option in _ALONE
+
+
+def waits(option: str) -> bool:
+    """Whether setting the option waits for transactions of others, without a limit of its own."""
+    return option in _WAITS
 
 
 def _alone(option: str, statement: str, disconnect_after: int | None) -> str:

@@ -125,6 +125,11 @@ def wants_to_be_alone(option: str) -> bool:
     return option == "tablespace"
 
 
+def waits(option: str) -> bool:
+    """Whether setting the option waits for transactions of others, without a limit of its own."""
+    return False
+
+
 def drop(name: str) -> builtins.list[str]:
     """Statements that drop the database, whoever is connected to it."""
     return ["DROP DATABASE IF EXISTS %s WITH (FORCE)" % names.quote(name)]
