@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,53 @@ def test_a_wrong_password_is_said_to_be_one() -> None:
     assert "password" in failure.value.advice
     assert not ENGINE.access.password_works(target, target.user, "wrong")
     assert ENGINE.access.password_works(target, target.user, target.password)
+
+
+def test_the_numbers_of_all_messages_are_kept(db: Database) -> None:
+    with pytest.raises(StatementFailed) as failure:
+        db.execute("RAISERROR(N'one', 16, 1); RAISERROR(N'two', 16, 1)")
+    assert failure.value.message == "one"
+    assert 50000 in failure.value.numbers
+
+
+def test_a_statement_that_waits_too_long_is_given_up(db: Database) -> None:
+    began = time.monotonic()
+    with pytest.raises(StatementFailed) as failure, db.patience(1):
+        db.execute("WAITFOR DELAY '00:00:20'")
+    assert failure.value.kind == "transient"
+    assert time.monotonic() - began < 10
+    db.execute("WAITFOR DELAY '00:00:01.500'")
+
+
+def test_rows_are_counted_also_where_a_script_before_did_not_want_that(db: Database) -> None:
+    """What a server's option 'user options' does to every session, said by ourselves; ours take it back when they connect."""
+    world.make(db, [ITEM])
+    db.execute("SET NOCOUNT ON")
+    assert world.run(db, "insert into {ax.ITEM} ({ID}) values (1)") != 1
+    db.execute(ENGINE.connect._SETTINGS)
+    assert world.run(db, "insert into {ax.ITEM} ({ID}) values (2)") == 1
+
+
+def test_schemas_belong_to_the_owner_of_the_database(db: Database) -> None:
+    owners = db.query(
+        "SELECT s.name, p.name FROM sys.schemas AS s JOIN sys.database_principals AS p ON p.principal_id = s.principal_id "
+        "WHERE s.name IN (N'ax', N'crt')"
+    )
+    assert {row[0]: row[1] for row in owners} == {"ax": "dbo", "crt": "dbo"}
+
+
+def test_a_text_that_gets_longer_keeps_a_collation_of_its_own(db: Database) -> None:
+    collation = "SELECT collation_name FROM sys.columns WHERE object_id = OBJECT_ID(N'[ax].[WORD]') AND name = ?"
+    db.execute("CREATE TABLE [ax].[WORD] ([A] nvarchar(10) COLLATE Latin1_General_BIN2 NOT NULL, [B] nvarchar(10) NOT NULL)")
+    before = [db.value(collation, name) for name in "AB"]
+    if len(set(before)) == 1:
+        world.lacks("sys.columns does not tell collations apart: that a column keeps its own was not checked")
+    for column in (Column.parse("A", "nvarchar(30) not null"), Column.parse("B", "nvarchar(30) not null default 'b'")):
+        for statement in ENGINE.tables.alter_column(TableName("ax", "WORD"), column):
+            db.execute(statement)
+    assert [db.value(collation, name) for name in "AB"] == before
+    found = ENGINE.tables.read(db, [TableName("ax", "WORD")])[TableName("ax", "WORD")]
+    assert [column.type for column in found.columns] == ["nvarchar(30)", "nvarchar(30)"]
 
 
 def test_the_packaged_schema_is_made_and_read_back(db: Database, repository: Path) -> None:
