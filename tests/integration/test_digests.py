@@ -18,6 +18,7 @@ from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine import _canonical
 from ansible_collections.axops.retail.plugins.module_utils._engine._canonical import Digest, Form
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column
 
 EVERY = world.table(
     "EVERY", "ID CODE",
@@ -98,6 +99,25 @@ def test_buckets_do_not_depend_on_order_and_tell_every_change(db: Database) -> N
         before = digests.buckets(db, digest, 1)
         world.run(db, "update {ax.EVERY} set %s where {ID} = 1" % change)
         assert digests.buckets(db, digest, 1) != before
+
+
+@world.needs_server
+def test_a_text_of_another_code_page_is_spelled_as_the_same_one_in_unicode() -> None:
+    with world.fresh() as other:
+        other.execute(
+            "CREATE TABLE [ax].[WORD] ([NARROW] varchar(20) COLLATE Cyrillic_General_CI_AS, [PADDED] char(20) COLLATE "
+            "Cyrillic_General_CI_AS, [WIDE] nvarchar(20))"
+        )
+        other.execute("INSERT INTO [ax].[WORD] VALUES (N'Привет', N'Привет', N'Привет'), (N'plain', N'plain', N'plain')")
+        columns = [Column("NARROW", "varchar(20)"), Column("PADDED", "char(20)"), Column("WIDE", "nvarchar(20)")]
+        digests = other.engine.digests
+        spelled = [
+            digests._text(other, digests.form(column), column, "r." + other.engine.names.quote(column.name))
+            for column in columns
+        ]
+        rows = [tuple(row) for row in other.query("SELECT %s FROM [ax].[WORD] AS r" % ", ".join(spelled))]
+        wanted = {"u" + "Привет".encode("utf-16-le").hex(), "5:plain"}
+        assert {row[0] for row in rows} == wanted and all(len(set(row)) == 1 for row in rows)
 
 
 @world.needs_server

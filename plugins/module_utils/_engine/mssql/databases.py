@@ -254,7 +254,10 @@ def drop(name: str) -> builtins.list[str]:
     )
     # One that a restore left half-way, or that is offline, has nobody in it, and takes no options. And where a database has no files
     # of its own, there are none.
-    online = "EXISTS (SELECT 1 FROM sys.databases WHERE name = %s AND state = 0)" % names.literal(name)
+    online = (
+        "EXISTS (SELECT 1 FROM sys.databases WHERE name = %s AND state = 0 AND HAS_DBACCESS(name) = 1)"
+        % names.literal(name)
+    )
     there = online + " AND EXISTS (SELECT 1 FROM sys.database_files)"
     return [
         "DECLARE @statement nvarchar(max) = %s; IF %s EXEC (@statement)" % (names.literal(alone), there),
