@@ -108,7 +108,9 @@ def test_a_text_of_another_code_page_is_spelled_as_the_same_one_in_unicode() -> 
             "CREATE TABLE [ax].[WORD] ([NARROW] varchar(20) COLLATE Cyrillic_General_CI_AS, [PADDED] char(20) COLLATE "
             "Cyrillic_General_CI_AS, [WIDE] nvarchar(20))"
         )
-        other.execute("INSERT INTO [ax].[WORD] VALUES (N'Привет', N'Привет', N'Привет'), (N'plain', N'plain', N'plain')")
+        other.execute(
+            "INSERT INTO [ax].[WORD] VALUES (N'Привет', N'Привет', N'Привет'), (N'plain', N'plain', N'plain')"
+        )
         columns = [Column("NARROW", "varchar(20)"), Column("PADDED", "char(20)"), Column("WIDE", "nvarchar(20)")]
         digests = other.engine.digests
         spelled = [

@@ -114,7 +114,9 @@ def test_schemas_belong_to_the_owner_of_the_database(db: Database) -> None:
 
 def test_a_text_that_gets_longer_keeps_a_collation_of_its_own(db: Database) -> None:
     collation = "SELECT collation_name FROM sys.columns WHERE object_id = OBJECT_ID(N'[ax].[WORD]') AND name = ?"
-    db.execute("CREATE TABLE [ax].[WORD] ([A] nvarchar(10) COLLATE Latin1_General_BIN2 NOT NULL, [B] nvarchar(10) NOT NULL)")
+    db.execute(
+        "CREATE TABLE [ax].[WORD] ([A] nvarchar(10) COLLATE Latin1_General_BIN2 NOT NULL, [B] nvarchar(10) NOT NULL)"
+    )
     before = [db.value(collation, name) for name in "AB"]
     if len(set(before)) == 1:
         world.lacks("sys.columns does not tell collations apart: that a column keeps its own was not checked")

@@ -62,7 +62,10 @@ def test_hq_may_only_read_transactions_in_a_channel_database():
 def test_on_sql_server_too_hq_may_only_read_transactions_whatever_their_schema():
     """The books of the synchronisation are in the schema dbo, and so are tables with sales."""
     engine = _engine.speaker("mssql")
-    sales = [TableName(schema, "RETAILTRANSACTION" + end) for schema, end in (("ax", "TABLE"), ("dbo", ""), ("dbo", "TABLEEX5"))]
+    sales = [
+        TableName(schema, "RETAILTRANSACTION" + end)
+        for schema, end in (("ax", "TABLE"), ("dbo", ""), ("dbo", "TABLEEX5"))
+    ]
     books = sorted(model.BOOKS)
     for wanted, group in (
         (plan.Wanted("channel"), "RetailDataSyncUsers"),

@@ -39,7 +39,9 @@ class Recorder:
 
     def _answer(self, sql):
         self.said.append(sql)
-        found = next((value for words, value in self.answers.items() if words in sql or words.replace("_", " ") in sql), [])
+        found = next(
+            (value for words, value in self.answers.items() if words in sql or words.replace("_", " ") in sql), []
+        )
         if isinstance(found, Exception):
             raise found
         return found
@@ -154,8 +156,8 @@ def test_a_database_that_a_restore_left_half_way_is_dropped_without_a_word_to_it
     """ALTER DATABASE is refused for one that is being restored (5052), so it is said to one that is online alone."""
     alone, drop = mssql.databases.drop("it's")
     assert drop == "DROP DATABASE IF EXISTS [it's]"
-    guard, said = alone.partition(" EXEC ")[0], "EXISTS (SELECT 1 FROM sys.databases WHERE name = N'it''s' AND state = 0 AND HAS_DBACCESS(name) = 1)"
-    assert "; IF %s AND " % said in guard
+    online = "EXISTS (SELECT 1 FROM sys.databases WHERE name = N'it''s' AND state = 0 AND HAS_DBACCESS(name) = 1)"
+    assert "; IF %s AND " % online in alone.partition(" EXEC ")[0]
 
 
 def test_who_connects_again_does_not_become_the_single_user_of_a_database_that_is_dropped():
@@ -196,7 +198,9 @@ def test_a_backup_of_somebody_elses_is_not_taken_for_none(text):
 def test_a_backup_that_was_cut_off_on_sql_server_is_none_but_a_refusal_is_told():
     cut, denied = StatementFailed("damaged", numbers=(3241, 3013)), StatementFailed("no rights", "denied")
     assert mssql.backups.read(Recorder(HEADERONLY=cut), "/b", "first") is None
-    assert mssql.backups.read(Recorder(HEADERONLY=StatementFailed("empty", numbers=(3254, 3013))), "/b", "first") is None
+    assert (
+        mssql.backups.read(Recorder(HEADERONLY=StatementFailed("empty", numbers=(3254, 3013))), "/b", "first") is None
+    )
     with pytest.raises(StatementFailed):
         mssql.backups.read(Recorder(HEADERONLY=denied), "/b", "first")
 
@@ -244,7 +248,7 @@ def test_who_may_not_read_backups_makes_none(may):
     server = Recorder()
     server.answers["HAS_PERMS_BY_NAME(N'master', N'DATABASE', N'CREATE DATABASE')"] = [(may,)]
     if may == 0:
-        with pytest.raises(RetailError, match="may not read backups .* dbcreator"):
+        with pytest.raises(RetailError, match=r"may not read backups .* dbcreator"):
             mssql.backups.check(server)
     else:
         mssql.backups.check(server)

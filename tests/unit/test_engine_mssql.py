@@ -282,13 +282,17 @@ def test_tracking_tables_have_the_columns_that_every_engine_has() -> None:
 
 def test_the_schema_dbo_is_never_made() -> None:
     assert mssql.tables.create_schema("dbo") == []
-    assert mssql.tables.create_schema("ax") == ["IF SCHEMA_ID(N'ax') IS NULL EXEC (N'CREATE SCHEMA [ax] AUTHORIZATION [dbo]')"]
+    assert mssql.tables.create_schema("ax") == [
+        "IF SCHEMA_ID(N'ax') IS NULL EXEC (N'CREATE SCHEMA [ax] AUTHORIZATION [dbo]')"
+    ]
 
 
 def test_a_default_is_put_back_after_a_change_of_type() -> None:
     drop, alter, back = mssql.tables.alter_column(NAME, Column.parse("NAME", "nvarchar(60) not null default ''"))
     assert "sys.default_constraints" in drop
-    assert alter.startswith("DECLARE @statement nvarchar(max) = N'ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [NAME] nvarchar(60)' + ")
+    assert alter.startswith(
+        "DECLARE @statement nvarchar(max) = N'ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [NAME] nvarchar(60)' + "
+    )
     assert alter.endswith(", N'') + N' NOT NULL'; EXEC (@statement)")
     assert back.endswith("DEFAULT '' FOR [NAME]")
 
@@ -325,7 +329,9 @@ class Configured(Recorder):
 def test_a_server_on_which_triggers_fire_no_triggers_is_refused() -> None:
     for nested in (1, None):
         mssql.databases.check_server(Configured(nested))
-    with pytest.raises(RetailError, match=r"'nested triggers' switched off.*sp_configure 'nested triggers', 1; RECONFIGURE"):
+    with pytest.raises(
+        RetailError, match=r"'nested triggers' switched off.*sp_configure 'nested triggers', 1; RECONFIGURE"
+    ):
         mssql.databases.check_server(Configured(0))
 
 
@@ -372,7 +378,7 @@ def test_what_waits_for_others_transactions_waits_no_longer_than_it_may() -> Non
             yield
             self.limit = 0
 
-        def execute(self, sql: str, *parameters: Any) -> int:
+        def execute(self, sql: str, *_parameters: Any) -> int:
             done.append((sql, self.limit))
             return 0
 
@@ -385,7 +391,11 @@ def test_what_waits_for_others_transactions_waits_no_longer_than_it_may() -> Non
 
 
 def test_a_restored_database_whose_files_have_other_names_is_in_order() -> None:
-    restored = {"data_path": "D:\\R_restored_1f2e3d4c_0.mdf", "log_path": "D:\\R_restored_1f2e3d4c_1.ldf", "collation": "A"}
+    restored = {
+        "data_path": "D:\\R_restored_1f2e3d4c_0.mdf",
+        "log_path": "D:\\R_restored_1f2e3d4c_1.ldf",
+        "collation": "A",
+    }
     actual = channel.Actual(exists=True, options=restored)
     wanted = {"data_path": "D:\\R.mdf", "log_path": "D:\\R.ldf"}
     assert not channel._options(mssql, "R", actual, "server", wanted, None).changed
@@ -453,7 +463,9 @@ def test_needs_are_rights_on_tables_and_on_the_books() -> None:
     assert needs(WRITE, "R", ["ax"], [NAME]) == [(table, frozenset({"insert", "update", "delete"}))]
     assert needs(EXECUTE, "R", ["ax"], []) == [(Securable("schema", "ax"), frozenset({"execute"}))]
     # Not on the schema dbo: it has tables with sales.
-    assert needs(SYNCHRONISE, "R", ["ax", "dbo"], [NAME]) == [(table, frozenset({"select", "insert", "update", "delete"}))]
+    assert needs(SYNCHRONISE, "R", ["ax", "dbo"], [NAME]) == [
+        (table, frozenset({"select", "insert", "update", "delete"}))
+    ]
     assert needs(SYNCHRONISE, "R", ["ax", "dbo"], []) == []
 
 

@@ -47,6 +47,7 @@ _KEPT_AS_TEXT = (
     "CREATE LOGIN",
     "CREATE USER",
     "CREATE ROLE",
+    "CREATE SCHEMA",
     "DROP USER",
     "DROP LOGIN",
 )
@@ -163,7 +164,7 @@ def test_what_is_not_t_sql_is_noticed(linter: Linter, wrong: str) -> None:
 _SILENT = ("backups", "connect", "errors", "names", "refusals", "scripts", "types")
 #: Functions that look at what the catalog has answered, which is nothing here, or at texts.
 _READERS = (
-    *("tables.is_table", "tables.of", "tables.table", "tables._column", "tables._type", "access._found"),
+    *("tables.is_table", "tables.of", "tables.table", "tables._column", "tables._type", "access._found", "access.find"),
     *("access.needs", "databases.satisfied", "databases._amount", "databases.check_name", "marks.continues"),
     *("databases.wants_to_be_alone", "databases.waits"),
 )

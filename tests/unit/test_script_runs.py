@@ -73,7 +73,7 @@ def run(text, connection):
 def test_a_script_that_switches_counts_off_is_noted_all_the_same():
     connection = Connection()
     run("SET NOCOUNT ON\nGO\nPRINT 'two'\nGO\nPRINT 'three'\nGO", connection)
-    assert [sql for sql in connection.said if "PRINT" in sql] == ["PRINT 'two'\n", "PRINT 'three'\n"]
+    assert [sql.strip() for sql in connection.said if "PRINT" in sql] == ["PRINT 'two'", "PRINT 'three'"]
     assert connection.notes == {}
 
 

@@ -33,7 +33,8 @@ _COMPRESSES = (
 #: Since 2019; before that the server knows it all the same, and tells it to its own tools in this way, on Linux, too.
 _DIRECTORY = "SELECT CAST(SERVERPROPERTY('InstanceDefaultBackupPath') AS nvarchar(4000))"
 _REGISTERED = (
-    "EXEC master.sys.xp_instance_regread N'HKEY_LOCAL_MACHINE', N'Software\\Microsoft\\MSSQLServer\\MSSQLServer', N'BackupDirectory'"
+    "EXEC master.sys.xp_instance_regread N'HKEY_LOCAL_MACHINE', N'Software\\Microsoft\\MSSQLServer\\MSSQLServer', "
+    "N'BackupDirectory'"
 )
 #: What reading a backup takes.
 _MAY_READ = "SELECT HAS_PERMS_BY_NAME(N'master', N'DATABASE', N'CREATE DATABASE')"

@@ -105,7 +105,6 @@ def check_server(db: Any) -> None:
             "Raise it: ALTER DATABASE %s SET COMPATIBILITY_LEVEL = 130 (or higher)." % names.quote(db.target.database),
         )
 
-
     _check_triggers(db)
 
 

@@ -4,12 +4,9 @@
 
 """Change tracking: a ``<table>_tracking`` table beside each table, kept by triggers.
 
-Set-based triggers on ``inserted`` and ``deleted``. Whoever may write the table need not have rights on its tracking
-table:
-the two have one owner, and SQL Server then asks for rights on the first only. The server option ``nested triggers``
-must be
-1, as it is by default, for writes of other triggers to be tracked; ``databases.check_server`` sees to it. TRUNCATE TABLE fires no trigger on SQL Server, and
-nothing
+Set-based triggers on ``inserted`` and ``deleted``. Whoever may write the table need not have rights on its tracking table: the two have
+one owner, and SQL Server then asks for rights on the first only. The server option ``nested triggers`` must be 1, as it is by default, for
+writes of other triggers to be tracked; ``databases.check_server`` sees to it. TRUNCATE TABLE fires no trigger on SQL Server, and nothing
 can refuse it: an audit finds the difference.
 """
 
