@@ -15,6 +15,7 @@ KILLED = tuple(
     SESSIONS + f"test_a_session_killed_at_any_statement_is_completed_by_the_next[{place}]" for place in range(40, 88, 3)
 )
 PROMISES = "tests/integration/test_session_promises.py::"
+LATER = "tests/integration/test_sessions_later.py::"
 PING_PONG = SESSIONS + "test_triggers_of_the_application_do_not_make_ping_pong"
 
 MUTANTS = (
@@ -209,11 +210,22 @@ MUTANTS = (
         "_sync.rules",
         (
             (
-                '                "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> %d) AND t.version > i.b" % int(peer),',
+                (
+                    '                "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> %d) "\n'
+                    '                "AND (t.version > i.b OR i.e = 1 AND t.version <> i.b)" % int(peer),'
+                ),
                 '                "1 = 0",',
             ),
         ),
         (MATRIX,),
+    ),
+    Mutant(
+        "only-higher-versions-are-newer",
+        "7 Nothing is silently overwritten",
+        "A change at the parent by a transaction that began earlier than the one before it does not count.",
+        "_sync.rules",
+        (('"AND (t.version > i.b OR i.e = 1 AND t.version <> i.b)"', '"AND t.version > i.b"'),),
+        (LATER + "test_an_old_transactions_late_edit_at_the_parent_is_not_silently_overwritten",),
     ),
     Mutant(
         "resurrection",

@@ -11,6 +11,7 @@ A row travels as one JSON object with short keys:
 * ``d``: 1 for a deletion
 * ``c0``, ``c1`` …: the columns in the order of the batch's header
 * ``b`` (uploads): the parent's version that the sender's image derives from
+* ``e`` (uploads): 1 where it is the very version that the row came with, 0 where it is the last one that it can be
 * ``n`` (uploads): 1 for a row born at the sender
 * ``k`` (uploads): 1 for a deletion because the row lives on under another key; it travels where other deletions stay
 * ``m`` (uploads): the transaction in which the row came to its key, if it had another one before

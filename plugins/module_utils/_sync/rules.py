@@ -4,7 +4,7 @@
 
 """The rules: what becomes of an incoming row. Spelled once, in SQL that every engine understands.
 
-Aliases: ``i`` the incoming row (v version, b base version, n born at the sender, d deletion), ``t`` the tracking row here,
+Aliases: ``i`` the incoming row (v version, b base version, e exactly so, n born at the sender, d deletion), ``t`` the tracking row here,
 ``w`` the window's row, if any. The answer is one of: ``seen`` (delivered before), ``same`` (identical image), ``conflict``,
 ``held`` (a change here has yet to go up; the row must come again), ``write``.
 
@@ -24,6 +24,9 @@ def upload(peer: int) -> Decide:
 
     A conflict is a row that changed here, by somebody else, after the version that the child's image derives from; an update
     of a row that is gone here without a trace; or a row born at the child whose key stands here since the baseline.
+
+    On PostgreSQL a version is the number of a transaction, and one that began early may write a row last: where the very version
+    is known that the child's image came with, any other one says that the row has changed here since.
     """
 
     def decide(identical: str, absent: str, pending: str) -> str:
@@ -31,7 +34,8 @@ def upload(peer: int) -> Decide:
             ("w.version IS NOT NULL", "seen"),
             (identical, "same"),
             (
-                "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> %d) AND t.version > i.b" % int(peer),
+                "t.version IS NOT NULL AND (t.origin IS NULL OR t.origin <> %d) "
+                "AND (t.version > i.b OR i.e = 1 AND t.version <> i.b)" % int(peer),
                 "conflict",
             ),
             ("t.version IS NULL AND i.n = 0 AND i.d = 0 AND %s" % absent, "conflict"),

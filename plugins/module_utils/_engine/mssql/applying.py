@@ -22,7 +22,10 @@ from .._wire import ONLY, Outcome, Work
 from . import marks, names, tracking, types
 
 #: What a row brings along beside its columns.
-_OF_THE_ROW = "v bigint '$.v', b bigint '$.b', n smallint '$.n', d smallint '$.d', x bigint '$.x', k smallint '$.k', m bigint '$.m'"
+_OF_THE_ROW = (
+    "v bigint '$.v', b bigint '$.b', n smallint '$.n', e smallint '$.e', d smallint '$.d', x bigint '$.x', k smallint '$.k', "
+    "m bigint '$.m'"
+)
 #: More columns than these are read from JSON in parts, where a function takes no more than 100 arguments (Babelfish).
 _MOST_COLUMNS = 90
 
@@ -81,8 +84,8 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     connection and table. Its texts have the database's collation, which need not be the one of tempdb."""
     columns = ", ".join(_landed(key, column, key in sql.wire_keys) for key, column in sql.columns)
     db.execute(
-        "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, d smallint "
-        "NOT NULL, "
+        "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, e smallint "
+        "NOT NULL, d smallint NOT NULL, "
         "x bigint NULL, k smallint NOT NULL, m bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, "
         "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, %s, "
         "PRIMARY KEY (%s))"
@@ -91,8 +94,8 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     db.execute("DELETE FROM %s" % sql.incoming)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     db.execute(
-        "INSERT INTO {incoming} (v, b, n, d, x, k, m, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
-        "0), "
+        "INSERT INTO {incoming} (v, b, n, e, d, x, k, m, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
+        "0), COALESCE(q.e, 0), "
         "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {values} FROM {rows} AS q{only}".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),

@@ -49,7 +49,7 @@ def query(extract: Extract) -> str:
     if extract.unchanged:
         members += ["b", "n"]
     elif extract.uploads and extract.low is not None:
-        members += ["b", "n", "k", "m"]
+        members += ["b", "n", "e", "k", "m"]
     members += [key_of(position) for position in range(len(extract.columns))]
     return (
         "SELECT q.v, j.body FROM (%s) AS q CROSS APPLY (SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, "
@@ -141,6 +141,7 @@ def _changes(extract: Extract) -> str:
     ]
     if extract.uploads:
         meta += ["%s AS b" % _base(extract), "t.created_here AS n"]
+        meta += ["CASE WHEN t.parent_version IS NULL THEN 0 ELSE 1 END AS e"]
         meta += ["t.moved_in AS m", "CASE WHEN t.sync_row_is_tombstone = 2 THEN 1 END AS k"]
     meta += ["t.%s AS k%d" % (key, position) for position, key in enumerate(keys)]
     return "SELECT %s%s FROM %s AS t LEFT JOIN %s AS r ON %s WHERE %s%s" % (

@@ -59,7 +59,7 @@ def _land(db: Any, work: Work, sql: Phrases) -> None:
     """The batch as a temporary table, typed as the receiver's columns are; made once per connection and table."""
     columns = ", ".join("%s %s" % (key, types.native(column.type)) for key, column in sql.columns)
     db.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, d smallint, x bigint, k smallint, m bigint, "
+        "CREATE TEMPORARY TABLE IF NOT EXISTS %s (v bigint, b bigint, n smallint, e smallint, d smallint, x bigint, k smallint, m bigint, "
         "act varchar(8), here boolean, row_key text, %s) ON COMMIT DELETE ROWS"
         % (sql.incoming.partition(".")[2], columns)
     )
@@ -67,10 +67,10 @@ def _land(db: Any, work: Work, sql: Phrases) -> None:
     read = ", ".join("%s %s" % (key, types.read_as(column)) for key, column in sql.columns)
     values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
     rows = db.execute(
-        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.d, 0), q.x, "
+        "INSERT INTO %s SELECT q.v, coalesce(q.b, -1), coalesce(q.n, 0), coalesce(q.e, 0), coalesce(q.d, 0), q.x, "
         "coalesce(q.k * q.d, 0), q.m, NULL, false, CAST(json_build_array(%s) AS text), %s "
-        "FROM (%s) s CROSS JOIN LATERAL json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, d smallint, x bigint, k smallint, "
-        "m bigint, %s)%s"
+        "FROM (%s) s CROSS JOIN LATERAL json_to_recordset(%s) AS q (v bigint, b bigint, n smallint, e smallint, "
+        "d smallint, x bigint, k smallint, m bigint, %s)%s"
         % (
             sql.incoming, ", ".join("q." + key for key in sql.wire_keys), values, work.bodies, _body(work), read, ONLY[work.only],
         ),

@@ -105,6 +105,7 @@ def _changes(extract: Extract) -> str:
     meta = ["t.version AS v", "%s AS x" % tracking.SOURCE, "CASE WHEN %s THEN 1 ELSE 0 END AS d" % missing]
     if extract.uploads:
         meta += ["%s AS b" % _base(extract), "t.created_here AS n"]
+        meta += ["CASE WHEN t.parent_version IS NULL THEN 0 ELSE 1 END AS e"]
         meta += ["t.moved_in AS m", "CASE WHEN t.sync_row_is_tombstone = 2 THEN 1 END AS k"]
     stays = "" if extract.with_deletes else " AND NOT (%s AND t.sync_row_is_tombstone <> 2)" % missing
     return "SELECT %s, %s FROM %s t LEFT JOIN %s r ON %s WHERE %s%s ORDER BY t.version, %s" % (
