@@ -190,9 +190,9 @@ def _forget(db: Any, memory: _Memory, uses: Iterable[_Use], limit: datetime, cle
             )
             if bound is None:
                 return number
-            _raise_anchors(db, {use.scope for use in uses}, int(bound) + 1)
-            gone = "DELETE FROM %s WHERE %s AND NOT %s" % (place, condition, newer("version", int(bound) + 1, None))
-            number += db.execute(gone, moment)
+            gone = "%s AND NOT %s" % (condition, newer("version", int(bound) + 1, None))
+            _raise_anchors(db, uses, _newest(db, memory, gone, moment, int(bound)))
+            number += db.execute("DELETE FROM %s WHERE %s" % (place, gone), moment)
     cleaned.finished = False
     return number
 
@@ -208,13 +208,28 @@ def _forgettable(db: Any, memory: _Memory, uses: Iterable[_Use]) -> str:
     return " AND ".join([memory.condition, old, *passed])
 
 
-def _raise_anchors(db: Any, scopes: Iterable[str], anchor: int) -> None:
-    """Whoever has taken less than this has not heard of all deletions. A child that is not stale has taken more."""
-    for name in sorted(scopes):
+def _newest(db: Any, memory: _Memory, gone: str, moment: str, bound: int) -> dict[int | None, int]:
+    """The newest version of what goes, by the peer that it came from."""
+    if not memory.has_origin:
+        return {None: bound}
+    sql = "SELECT origin, MAX(CAST(version AS bigint)) FROM %s WHERE %s GROUP BY origin"
+    return {row[0]: int(row[1]) for row in db.query(sql % (db.engine.names.quote(*memory.table), gone), moment)}
+
+
+def _raise_anchors(db: Any, uses: Iterable[_Use], newest: dict[int | None, int]) -> None:
+    """Whoever has taken less than this has not heard of all deletions. A child that is not stale has taken more, but for its own:
+    nothing comes down of those, so its anchor may stay below them."""
+    raised: dict[tuple[str, int], set[int]] = {}
+    for use in uses:
+        others = [version for origin, version in newest.items() if origin != use.peer_id]
+        if use.peer_id != PARENT and others:
+            raised.setdefault((use.scope, max(others) + 1), set()).add(use.peer_id)
+    for (scope, anchor), peers in sorted(raised.items()):
         db.execute(
-            "UPDATE %s SET min_valid_anchor = %d WHERE peer_id <> %d AND sync_scope_name = ? AND direction <> 'upload' "
-            "AND COALESCE(min_valid_anchor, 0) < %d" % (db.engine.names.quote(*SCOPE), anchor, PARENT, anchor),
-            name,
+            "UPDATE %s SET min_valid_anchor = %d WHERE peer_id IN (%s) AND sync_scope_name = ? AND direction <> 'upload' "
+            "AND COALESCE(min_valid_anchor, 0) < %d"
+            % (db.engine.names.quote(*SCOPE), anchor, ", ".join(map(str, sorted(peers))), anchor),
+            scope,
         )
 
 
