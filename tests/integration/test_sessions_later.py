@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from session_world import World, rows
+import pytest
+from session_world import Killed, World, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, cleanup, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
 def _table(name: str) -> Table:
@@ -62,3 +68,93 @@ def test_an_old_transactions_late_edit_at_the_parent_is_not_silently_overwritten
     assert _same(pair) == [(1, "third")], "the parent wins"
     assert "the child's" in pair.parent.value("SELECT incoming_image FROM dbo.sync_conflict")
 
+
+# ---- loads that were cut off
+
+
+def _cut_off(monkeypatch: pytest.MonkeyPatch, world: World, scope: Scope, after: int) -> None:
+    """A session that is killed when ``after`` rows have landed, each in a batch of its own."""
+    original, flushes = transfer._Landing.flush, 0
+
+    def flush(self: Any) -> None:
+        nonlocal flushes
+        if flushes == after:
+            raise Killed
+        flushes += 1
+        original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "BATCH_ROWS", 1)
+        patch.setattr(transfer, "BATCH_SIZE", 1)
+        patch.setattr(transfer._Landing, "flush", flush)
+        with pytest.raises(Killed):
+            world.run(scope)
+
+
+@pytest.mark.parametrize("deed", ["born", "changed", "gone"])
+def test_what_the_child_does_while_a_merged_load_is_cut_off_stays(
+    pair: World, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    """It has gone up before the load goes on, and is not in what had landed."""
+    for number in (1, 2):
+        _put(pair.parent, "CUSTOMER", number, "a")
+        _put(pair.parent, "NOTE", number, "a")
+    pair.settle()
+    anew.reload(Pair(pair.child, pair.parent), BOTH)
+    _cut_off(monkeypatch, pair, BOTH, after=3)
+    landing = json.loads(pair.child.value("SELECT landing FROM dbo.scope_info WHERE sync_scope_name = 'customers'"))
+    assert landing["ax.CUSTOMER"], "the customers have landed, the notes have not"
+    if deed == "born":
+        _put(pair.child, "CUSTOMER", 3, "new")
+    elif deed == "changed":
+        _name(pair.child, "CUSTOMER", 2, "new")
+    else:
+        pair.child.execute('DELETE FROM ax."CUSTOMER" WHERE "ID" = 2')
+    expected = {"born": [(1, "a"), (2, "a"), (3, "new")], "changed": [(1, "a"), (2, "new")], "gone": [(1, "a")]}
+    assert _same(pair) == expected[deed]
+
+
+# ---- cleanup
+
+
+def test_what_a_child_has_deleted_itself_does_not_make_it_load_again_when_it_is_forgotten(pair: World) -> None:
+    """Nothing comes down of it, so the child's anchor stays below it; and the child has heard of it, all the same."""
+    for number in (1, 2):
+        _put(pair.parent, "CUSTOMER", number, "a")
+    pair.settle()
+    pair.child.execute('DELETE FROM ax."CUSTOMER" WHERE "ID" = 1')
+    pair.settle()
+    pair.parent.execute("""UPDATE ax."CUSTOMER_tracking" SET last_change_datetime = '2020-01-01'""")
+    assert cleanup.run(pair.parent, Keep()).deletions == 1
+    assert pair.pending == [], "there is nothing to load"
+    pair.parent.execute('DELETE FROM ax."CUSTOMER" WHERE "ID" = 2')
+    assert _same(pair) == []
+    pair.parent.execute("""UPDATE ax."CUSTOMER_tracking" SET last_change_datetime = '2020-01-01'""")
+    assert cleanup.run(pair.parent, Keep()).deletions == 1
+    marks = pair.parent.value("SELECT min_valid_anchor FROM dbo.scope_info WHERE sync_scope_name = 'customers'")
+    assert marks is not None, "of that one a child that was away would not have heard"
+    assert pair.pending == []
+
+
+def test_a_deletion_that_is_forgotten_while_a_session_begins_is_heard_of(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child comes back in the very moment in which the parent has stopped waiting for it."""
+    for number in (1, 2):
+        _put(pair.parent, "ITEM", number, "a")
+    pair.settle()
+    pair.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" = 1')
+    pair.parent.execute("""UPDATE ax."ITEM_tracking" SET last_change_datetime = '2020-01-01'""")
+    pair.parent.execute("UPDATE dbo.sync_incarnation SET first_heard = '2020-01-01', last_heard = '2020-01-01'")
+    pair.parent.execute("UPDATE dbo.sync_peer SET registered = '2020-01-01'")
+    original = transfer.run
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        assert cleanup.run(pair.parent, Keep()).deletions == 1
+        return original(*arguments)
+
+    monkeypatch.setattr(session.transfer, "run", overtaken)
+    pair.run(DOWN)
+    pair.settle()
+    assert rows(pair.child, "ITEM") == rows(pair.parent, "ITEM") == [(2, "a")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from broken_invariants import KEYS, KILLED, PROMISES, REVIEW, SESSIONS
 from mutant import Mutant
 
+LATER = "tests/integration/test_sessions_later.py::"
 LIFE = "tests/integration/test_life.py::"
 RESTORED = "tests/integration/test_restored.py::"
 PACKAGE = "tests/integration/test_first_load_package.py::"
@@ -248,8 +249,32 @@ MUTANTS = (
         "Register away for long",
         "Deletions are forgotten, and nothing says up to where.",
         "_sync.cleanup",
-        (("            _raise_anchors(db, {use.scope for use in uses}, int(bound) + 1)\n", ""),),
+        (("            _raise_anchors(db, uses, _newest(db, memory, gone, moment, int(bound)))\n", ""),),
         (LIFE + "test_a_child_away_for_longer_than_deletions_are_kept_uploads_and_loads_again",),
+    ),
+    Mutant(
+        "horizon-raised-for-the-deleter",
+        "Register away for long",
+        "A child that has deleted rows itself loads everything again when that is forgotten.",
+        "_sync.cleanup",
+        (("for origin, version in newest.items() if origin != use.peer_id]", "for origin, version in newest.items()]"),),
+        (LATER + "test_what_a_child_has_deleted_itself_does_not_make_it_load_again_when_it_is_forgotten",),
+    ),
+    Mutant(
+        "memory-asked-too-early",
+        "Register away for long",
+        "What a cleanup forgets between a session's beginning and its snapshot is never heard of.",
+        "_sync.transfer",
+        (("        _check_memory(way, state, landing)\n", ""),),
+        (LATER + "test_a_deletion_that_is_forgotten_while_a_session_begins_is_heard_of",),
+    ),
+    Mutant(
+        "load-without-own-rows",
+        "Register away for long",
+        "A merged load that was cut off deletes what the child has sent up since.",
+        "_sync.transfer",
+        (("(state.anchor_in is None or table in landing.packaged)", "table in landing.packaged"),),
+        (LATER + "test_what_the_child_does_while_a_merged_load_is_cut_off_stays",),
     ),
     Mutant(
         "retention-too-early",

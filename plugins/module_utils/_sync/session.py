@@ -16,7 +16,7 @@ from . import anew, identity, log, merge, metadata, package, transfer
 from .merge import Merging
 from .metadata import PARENT, SCOPE, Scope, ScopeState
 from .pair import Pair, Restored
-from .transfer import Anchor, TablesChanged, Transfer, Way
+from .transfer import Anchor, Forgotten, TablesChanged, Transfer, Way
 
 
 @dataclass
@@ -77,10 +77,10 @@ def run(pair: Pair, scope: Scope) -> Session:
 
 
 def _run(pair: Pair, scope: Scope, session: Session) -> None:
-    """Run the steps; once more where a side was upgraded since its tables were read."""
+    """Run the steps; once more where a side was upgraded since its tables were read, or cleaned up since its books were."""
     try:
         _Steps(pair, scope).run(session)
-    except TablesChanged:
+    except (TablesChanged, Forgotten):
         pair.preload([scope])
         _Steps(pair, scope).run(session)
 
@@ -251,7 +251,7 @@ def is_stale(scope: Scope, ours: ScopeState, theirs: ScopeState) -> bool:
     :param ours: the child's row of scope_info; ``theirs``: the parent's.
     """
     oldest = theirs.min_valid_anchor
-    taken = [mark for mark in (ours.anchor_in, *ours.landing.values()) if mark is not None]
+    taken = transfer.taken(ours.anchor_in, ours.landing)
     return scope.downloads and oldest is not None and any(mark < oldest for mark in taken)
 
 

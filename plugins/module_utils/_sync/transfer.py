@@ -41,6 +41,10 @@ class TablesChanged(RetailError):
     """A table of the sender is not what it was when the pair read it."""
 
 
+class Forgotten(RetailError):
+    """The parent has forgotten deletions, since the session began, that the child has not heard of."""
+
+
 @dataclass
 class Transfer:
     """What one way moved. ``anchor``: up to where the receiver has taken the sender's changes now."""
@@ -166,6 +170,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
     :param token: the session's token, committed at the child already; the parent writes it with the anchor.
     :raises Restored: the receiver's anchor lies ahead of the sender.
     :raises TablesChanged: the sender's tables are no longer those of ``way``; nothing was moved.
+    :raises Forgotten: the child has to load the scope again; nothing was moved.
     """
     landing = _Landing(way, state, token)
     landing.forget_stale()
@@ -173,6 +178,7 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
         _land_package(way, way.package, state, landing, acked)
     with way.sender.engine.marks.snapshot(way.sender) as mark:
         _check_anchor(way, state, mark.low)
+        _check_memory(way, state, landing)
         _check_tables(way)
         for batch in _read(way, state, landing, mark.low, base, acked):
             landing.add(batch)
@@ -222,6 +228,27 @@ def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
         )
 
 
+def _check_memory(way: Way, state: ScopeState, landing: _Landing) -> None:
+    """See that the parent remembers, in the snapshot that is read, all deletions of which the child has not heard.
+
+    A cleanup that had given the child up goes on although the child has just come back; it says so with what it forgets.
+    """
+    if way.upload:
+        return
+    sql = "SELECT min_valid_anchor FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % _name(way.sender, SCOPE)
+    oldest = way.sender.value(sql, way.receiver_number, way.scope.name)
+    if oldest is not None and any(mark < oldest for mark in taken(state.anchor_in, landing.low)):
+        raise Forgotten(
+            "%s has forgotten deletions of the scope %r meanwhile." % (way.sender.target.where, way.scope.name),
+            "The next session loads it again.",
+        )
+
+
+def taken(anchor: int | None, landing: dict[str, int | None]) -> list[int]:
+    """Up to where a receiver has taken the sender's changes: of a scope, and of its tables that have landed by themselves."""
+    return [mark for mark in (anchor, *landing.values()) if mark is not None]
+
+
 def _check_tables(way: Way) -> None:
     """See that the sender's tables are, in the snapshot that is read, those that are known.
 
@@ -255,8 +282,7 @@ def _read(
             low=start,
             # A table that came to the scope later starts before the anchor: what the anchor's snapshot saw was not taken then.
             seen=state.anchor_seen if start is None or start >= anchor else None,
-            # Older than what the receiver has sent since, a package would undo it, and a merge would delete what is new.
-            not_origin=NOBODY if name in landing.packaged else way.receiver_number,
+            not_origin=_not_origin(way, state, landing, name),
             with_deletes=not way.upload or way.scope.uploads_deletes,
             base=base(name) if way.upload else None,
             filter=() if way.upload else shared.filter,
@@ -271,6 +297,16 @@ def _read(
                 landing.low[name] = min(last, highest)
             yield batch
         landing.low[name] = low
+
+
+def _not_origin(way: Way, state: ScopeState, landing: _Landing, table: str) -> int:
+    """Of whom nothing is read: what came from the receiver stays with the sender.
+
+    Not where it loads: a package, or what a session that was cut off has let land, is older than what the receiver has sent since.
+    It would undo that, and where it is merged, delete what is new.
+    """
+    loads = not way.upload and (state.anchor_in is None or table in landing.packaged)
+    return NOBODY if loads else way.receiver_number
 
 
 def _has_rows(receiver: Any, shared: SharedTable) -> bool:
