@@ -9,6 +9,7 @@ from broken_invariants import KEYS, KILLED, PROMISES, REVIEW, SESSIONS
 from mutant import Mutant
 
 LATER = "tests/integration/test_sessions_later.py::"
+MOMENTS = "tests/integration/test_lost_moments.py::"
 LIFE = "tests/integration/test_life.py::"
 RESTORED = "tests/integration/test_restored.py::"
 PACKAGE = "tests/integration/test_first_load_package.py::"
@@ -22,8 +23,8 @@ MUTANTS = (
         "_sync.session",
         (
             (
-                '            self.pair.child.execute(\n                "UPDATE %s SET previous_token',
-                '            self.later = lambda: self.pair.child.execute(\n                "UPDATE %s SET previous_token',
+                '            claimed = self.pair.child.execute(\n                "UPDATE %s SET previous_token',
+                '            claimed, self.later = 1, lambda: self.pair.child.execute(\n                "UPDATE %s SET previous_token',
             ),
             (
                 "            self._acknowledge(session)\n",
@@ -31,6 +32,27 @@ MUTANTS = (
             ),
         ),
         KILLED,
+    ),
+    Mutant(
+        "parent-not-told-before-a-download",
+        "A database restored or moved",
+        "A child takes from its parent before the parent has committed which session it is.",
+        "_sync.transfer",
+        (
+            (
+                '    settings["session_token" if way.upload else "previous_token"] = token\n',
+                '    if way.upload:\n        settings["session_token"] = token\n',
+            ),
+        ),
+        (MOMENTS + "test_what_a_parent_does_after_it_lost_its_last_moments_comes_down",),
+    ),
+    Mutant(
+        "anchors-ahead-unnoticed-at-rest",
+        "A database restored or moved",
+        "An anchor beyond what the sender has come to counts only once the sender has something to send.",
+        "_sync.session",
+        (("    return state.anchor_in is not None and state.anchor_in > low\n", "    return False\n"),),
+        (MOMENTS + "test_an_anchor_that_lies_ahead_of_an_idle_sender_is_noticed_before_it_is_passed",),
     ),
     Mutant(
         "tokens-not-compared",
@@ -257,7 +279,12 @@ MUTANTS = (
         "Register away for long",
         "A child that has deleted rows itself loads everything again when that is forgotten.",
         "_sync.cleanup",
-        (("for origin, version in newest.items() if origin != use.peer_id]", "for origin, version in newest.items()]"),),
+        (
+            (
+                "for origin, version in newest.items() if origin != use.peer_id]",
+                "for origin, version in newest.items()]",
+            ),
+        ),
         (LATER + "test_what_a_child_has_deleted_itself_does_not_make_it_load_again_when_it_is_forgotten",),
     ),
     Mutant(

@@ -221,6 +221,9 @@ def _lost(ours: ScopeState, theirs: ScopeState) -> Collection[str]:
         lost.add("child")
     if (ours.acked_out or 0) > (theirs.anchor_in or 0):
         lost.add("parent")
+    if not lost and theirs.acked_out is not None and (ours.anchor_in or 0) > theirs.acked_out:
+        # It took more than the parent was told; and the parent would know the session, had it not lost it.
+        lost.add("parent")
     return lost
 
 

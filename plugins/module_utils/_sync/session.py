@@ -110,7 +110,8 @@ class _Steps:
             session.up = transfer.run(self._way(upload=True), self.parent_state, self._base, acked, self.next_token())
             acked = session.up.anchor
         if self.scope.downloads and self._has_work(upload=False):
-            session.down = transfer.run(self._way(upload=False), self.child_state, self._base, acked, self.next_token())
+            token = self._announce()
+            session.down = transfer.run(self._way(upload=False), self.child_state, self._base, acked, token)
         if self.token:
             self._acknowledge(session)
 
@@ -132,7 +133,8 @@ class _Steps:
         if state.landing or state.anew:
             return True
         db = self.pair.child if upload else self.pair.parent
-        return bool(db.engine.changes.probe(db, extracts_of(self.pair, self.scope, upload, state)))
+        is_ahead = _is_ahead(state, db.engine.marks.low(db))
+        return is_ahead or bool(db.engine.changes.probe(db, extracts_of(self.pair, self.scope, upload, state)))
 
     def _way(self, upload: bool) -> Way:
         pair, number = self.pair, self.pair.downwards.peer_id
@@ -157,23 +159,42 @@ class _Steps:
         return Merging(bool(said["forget"]), merge.spared(self.pair.parent, number, self.scope))
 
     def next_token(self) -> str:
-        """The token of this session; committed at the child before anything can reach the parent."""
+        """The token of this session; committed at the child before anything can reach the parent.
+
+        :raises StatementFailed: another session has been there since this one began.
+        """
         if not self.token:
             self.token = str(uuid.uuid4())
-            self.pair.child.execute(
-                "UPDATE %s SET previous_token = ?, session_token = ? WHERE peer_id = ? AND sync_scope_name = ?"
+            claimed = self.pair.child.execute(
+                "UPDATE %s SET previous_token = ?, session_token = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
                 % self.pair.child.engine.names.quote(*SCOPE),
-                self.parent_state.session_token, self.token, PARENT, self.scope.name,
+                self.parent_state.session_token, self.token, PARENT, self.scope.name, self.child_state.session_token,
             )  # fmt: skip
+            transfer.check_claimed(self.scope, claimed)
         return self.token
+
+    def _announce(self) -> str:
+        """The token, committed at the parent before the child takes anything from it. The child writes with its anchor that it was: a
+        parent that has lost its last moments, and this session with them, then does not pass for one that never heard of it.
+
+        :raises StatementFailed: another session has been there since this one began.
+        """
+        token, pair = self.next_token(), self.pair
+        claimed = pair.parent.execute(
+            "UPDATE %s SET session_token = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token IN (?, ?)"
+            % pair.parent.engine.names.quote(*SCOPE),
+            token, pair.downwards.peer_id, self.scope.name, self.parent_state.session_token, token,
+        )  # fmt: skip
+        transfer.check_claimed(self.scope, claimed)
+        return token
 
     def _acknowledge(self, session: Session) -> None:
         """Tell each side how far the other has come: for cleanup and for people. What counts is each side's own anchor."""
         pair, now = self.pair, log.now().isoformat(timespec="milliseconds")
         identity.hear(pair.parent, pair.guid, pair.instance)
-        for db, peer, anchor, token in (
-            (pair.parent, pair.downwards.peer_id, session.down.anchor.low if session.down else None, True),
-            (pair.child, PARENT, session.up.anchor.low if session.up else None, False),
+        for db, peer, anchor in (
+            (pair.parent, pair.downwards.peer_id, session.down.anchor.low if session.down else None),
+            (pair.child, PARENT, session.up.anchor.low if session.up else None),
         ):
             settings, values = (
                 ["last_session = CAST(? AS %s)" % db.engine.types.native("datetime"), "last_error = NULL"],
@@ -182,10 +203,7 @@ class _Steps:
             if anchor is not None:
                 settings.append("acked_out = ?")
                 values.append(anchor)
-            if token:
-                settings.append("session_token = ?")
-                values.append(self.token)
-            elif session.up and not (self.child_state.anew or {}).get("reload"):
+            if db is pair.child and session.up and not (self.child_state.anew or {}).get("reload"):
                 settings.append("anew = NULL")
             db.execute(
                 "UPDATE %s SET %s WHERE peer_id = ? AND sync_scope_name = ?"
@@ -210,9 +228,10 @@ def _state(db: Any, peer: int, scope: Scope) -> ScopeState:
 
 
 def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
-    """The scopes in which either side has something for the other: two statements to each database.
+    """The scopes in which either side has something for the other: three statements to each database.
 
-    A scope that was never loaded is always among them, and one that a side does not know: its session says so.
+    A scope that was never loaded is always among them, and one that a side does not know: its session says so. So is one of which
+    more was taken than the sender has come to: once it had come further, what it does until then would never travel.
     """
     taken = {upload: _states(pair, upload) for upload in (True, False)}
     found = {
@@ -221,16 +240,18 @@ def pending(pair: Pair, scopes: list[Scope]) -> list[Scope]:
     for upload in (True, False):
         db = pair.child if upload else pair.parent
         states = taken[upload]
+        low = db.engine.marks.low(db)
         extracts, owners = [], []
         for scope in scopes:
             if not (scope.uploads if upload else scope.downloads):
                 continue
-            if scope.name not in states or states[scope.name].landing or states[scope.name].anew:
+            state = states.get(scope.name)
+            if state is None or state.landing or state.anew or _is_ahead(state, low):
                 found.add(scope.name)
-            if scope.name not in states:
+            if state is None:
                 continue
             try:
-                asked = extracts_of(pair, scope, upload, states[scope.name])
+                asked = extracts_of(pair, scope, upload, state)
             except RetailError:  # a side has lost a table: the scope's session says so, and the others go on
                 found.add(scope.name)
                 continue
@@ -253,6 +274,11 @@ def is_stale(scope: Scope, ours: ScopeState, theirs: ScopeState) -> bool:
     oldest = theirs.min_valid_anchor
     taken = transfer.taken(ours.anchor_in, ours.landing)
     return scope.downloads and oldest is not None and any(mark < oldest for mark in taken)
+
+
+def _is_ahead(state: ScopeState, low: int) -> bool:
+    """Whether the receiver has taken more than the sender has come to; its transfer says so."""
+    return state.anchor_in is not None and state.anchor_in > low
 
 
 def _goes_on(scope: Scope, ours: ScopeState | None, theirs: ScopeState | None) -> bool:

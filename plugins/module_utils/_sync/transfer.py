@@ -24,7 +24,7 @@ from . import landed, links, merge, quarantine
 from .anew import Anew
 from .landed import Anchor, Way, going_up
 from .links import Link
-from .metadata import SCOPE, STAGING, WINDOW, ScopeState
+from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
 from .package import NOBODY, Package
 from .pair import Restored, SharedTable
 from .quarantine import Source
@@ -93,7 +93,7 @@ class _Landing:
                 "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?" % _name(receiver, SCOPE),
                 json.dumps(self.low), self.way.sender_number, self.way.scope.name, self.token,
             )  # fmt: skip
-            _check_claimed(self.way, claimed)
+            check_claimed(self.way.scope, claimed)
         self.pending, self.size = [], 0
 
     def forget_stale(self) -> None:
@@ -120,7 +120,7 @@ class _Landing:
         with receiver.transaction():
             claim = "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
             claimed = receiver.execute(claim % _name(receiver, SCOPE), json.dumps(self.low), *key, self.token)
-            _check_claimed(self.way, claimed)
+            check_claimed(self.way.scope, claimed)
             for sequence in stale:
                 receiver.execute(
                     "DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?" % staging,
@@ -219,10 +219,11 @@ def _land_package(way: Way, package: Package, state: ScopeState, landing: _Landi
 
 
 def _check_anchor(way: Way, state: ScopeState, low: int) -> None:
-    if state.anchor_in is not None and state.anchor_in > low:
+    newest = max(taken(state.anchor_in, state.landing), default=0)
+    if newest > low:
         raise Restored(
             "%s has taken changes up to version %d, and %s has only come to %d: it was restored from a backup."
-            % (way.receiver.target.where, state.anchor_in, way.sender.target.where, low),
+            % (way.receiver.target.where, newest, way.sender.target.where, low),
             "The next session begins the scope anew.",
             {"child" if way.upload else "parent"},
         )
@@ -488,12 +489,16 @@ def _claim(way: Way, state: ScopeState, token: str) -> None:
         % (_name(way.receiver, SCOPE), "?" if left else "NULL", same),
         *([json.dumps(left)] if left else []), way.sender_number, way.scope.name, token,
     )  # fmt: skip
-    _check_claimed(way, claimed)
+    check_claimed(way.scope, claimed)
 
 
-def _check_claimed(way: Way, claimed: int) -> None:
+def check_claimed(scope: Scope, claimed: int) -> None:
+    """See that exactly the row of ``scope_info`` was changed that was meant.
+
+    :raises StatementFailed: it is not as this session has read it.
+    """
     if claimed != 1:
-        raise StatementFailed("Another session has moved the scope %r meanwhile." % way.scope.name, "other")
+        raise StatementFailed("Another session has moved the scope %r meanwhile." % scope.name, "other")
 
 
 def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
@@ -508,9 +513,9 @@ def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
         )
     # A held row has to come again although the snapshot saw it, so the snapshot is forgotten then.
     anchor = Anchor(mark.low, mark.seen) if held_at is None else Anchor(min(mark.low, int(held_at)))
-    settings = {"anchor_in": anchor.low, "anchor_seen": anchor.seen}
-    if way.upload:
-        settings["session_token"] = token
+    settings: dict[str, Any] = {"anchor_in": anchor.low, "anchor_seen": anchor.seen}
+    # The parent has the token of a download already: from now on the child knows that it had.
+    settings["session_token" if way.upload else "previous_token"] = token
     if way.anew is not None or way.merge is not None:
         settings["anew"] = None
     receiver.execute(

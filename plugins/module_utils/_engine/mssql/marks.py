@@ -61,9 +61,9 @@ class Mark:
 def snapshot(db: Any) -> Iterator[Mark]:
     """A transaction in which every query sees the same moment; yields a mark that is no later than that moment."""
     # Before the snapshot: a transaction that ends between the two is then above the mark, and not lost.
-    low = int(db.value(_LOW if probes.has_low_mark(db) else _LOW_SUBSTITUTE))
+    mark = Mark(low(db), None)
     with repeatable(db):
-        yield Mark(low, None)
+        yield mark
 
 
 @contextlib.contextmanager
@@ -77,6 +77,11 @@ def repeatable(db: Any) -> Iterator[None]:
     finally:
         with contextlib.suppress(StatementFailed):
             db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def low(db: Any) -> int:
+    """The mark now, by itself; outside a transaction."""
+    return int(db.value(_LOW if probes.has_low_mark(db) else _LOW_SUBSTITUTE))
 
 
 def current(db: Any) -> str:

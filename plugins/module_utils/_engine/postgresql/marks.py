@@ -44,6 +44,11 @@ def repeatable(db: Any) -> Iterator[None]:
         yield
 
 
+def low(db: Any) -> int:
+    """The mark now, by itself."""
+    return int(db.value("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"))
+
+
 def current(db: Any) -> str:
     """A text that differs whenever a transaction began or ended since; equal texts mean that nothing can have changed."""
     return str(db.value("SELECT CAST(pg_current_snapshot() AS text)"))
