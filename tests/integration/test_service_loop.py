@@ -151,6 +151,26 @@ def test_a_failing_scope_does_not_stop_the_others(
         assert metadata.read_errors(register, metadata.PARENT) == {}
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(
+    pair: ProvisionedPair, service: Service, messages: pytest.LogCaptureFixture
+) -> None:
+    """Its numbers have run out, which at headquarters with a thousand stores takes about a year."""
+    with pair.child() as register, pair.parent() as store:
+        sequence = "pg_get_serial_sequence('dbo.\"RETAILOFFLINESYNCLOG\"', 'REPLICATIONCOUNTER')"
+        store.value("SELECT setval(%s, 2147483647)" % sequence)
+        sale(register, "T1")
+        price(store, 1, "1")
+        for _look in range(3):
+            service.cycle()
+        assert (sales(store), prices(register)) == ({"T1"}, {1: "1"})
+        assert metadata.read_errors(register, metadata.PARENT) == {}
+        assert sum("log of the parent" in record.message for record in messages.records) == 1, "said once"
+        store.value("SELECT setval(%s, 1)" % sequence)
+        sale(register, "T2")
+        service.cycle()
+        assert log.read_last(store, 1)[0]["uploaded"] == 1
+
+
 def test_changed_scopes_are_noticed(pair: ProvisionedPair, service: Service) -> None:
     service.cycle()
     with pair.child() as register, pair.parent() as store:

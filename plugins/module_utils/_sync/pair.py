@@ -67,6 +67,8 @@ class Pair:
         self.silence = SILENCE
         #: The folder of a package for first loads, "" for none, see ``package.py``.
         self.package = ""
+        #: Why the parent's log could not be written last, "" where it could.
+        self.unlogged = ""
         self.scopes = metadata.read_scopes(child, PARENT)
         self._shared: dict[str, list[SharedTable]] = {}
 

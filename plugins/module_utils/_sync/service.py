@@ -308,7 +308,7 @@ class Service:
         ]
         if not silent:
             return
-        with pair.parent.transaction():
+        with session.logged(pair), pair.parent.transaction():
             for scope in silent:
                 log.write(pair.parent, scope, terminal_of(pair), started, None, None)
         identity.beat(pair.parent, pair.guid, pair.instance)

@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .._engine._errors import RetailError
+from .._engine._errors import RetailError, StatementFailed
 from .._engine._wire import Extract
 from . import anew, identity, log, merge, metadata, package, transfer
 from .merge import Merging
+from .messages import LOGGER
 from .metadata import PARENT, SCOPE, Scope, ScopeState
 from .pair import Pair, Restored
 from .transfer import Anchor, Forgotten, TablesChanged, Transfer, Way
@@ -65,15 +68,24 @@ def run(pair: Pair, scope: Scope) -> Session:
             anew.settle(pair, scope, found.lost)
             _run(pair, scope, session)
         if session.noteworthy:
-            log.write(
-                pair.parent,
-                scope,
-                pair.downwards.register_id or pair.downwards.store_id,
-                started,
-                session.down,
-                session.up,
-            )
+            with logged(pair):
+                terminal = pair.downwards.register_id or pair.downwards.store_id
+                log.write(pair.parent, scope, terminal, started, session.down, session.up)
     return session
+
+
+@contextlib.contextmanager
+def logged(pair: Pair) -> Iterator[None]:
+    """A log that cannot be written stops nothing: said once, and left. Its numbers may have run out, or a column come to it."""
+    try:
+        yield
+        pair.unlogged = ""
+    except StatementFailed as error:
+        if error.kind == "lost":
+            raise
+        if pair.unlogged != error.message:
+            LOGGER.warning("%s: the log of the parent cannot be written: %s", pair.name, error.message)
+        pair.unlogged = error.message
 
 
 def _run(pair: Pair, scope: Scope, session: Session) -> None:
