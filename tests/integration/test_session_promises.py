@@ -14,6 +14,7 @@ from session_world import Killed, World, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import heads
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import landed, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
@@ -105,6 +106,26 @@ def test_a_deadlock_with_the_pos_is_tried_again(pair: World, other_client: Calla
     worker.join(30)
     assert [found.moved for found in done] == [2]
     assert rows(pair.child, "CUSTOMER") == [(1, "parent"), (2, "parent")]
+
+
+# ---- what a connection keeps
+
+
+def test_a_connection_keeps_few_questions_whatever_scopes_are_due_together(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives for months, and scopes with turns of their own are due in ever new companies."""
+    monkeypatch.setattr(heads, "MOST_TABLES", 40)
+    tables = ['ax."%s_tracking"' % table.name.name for table in TABLES]
+    for first in range(20):
+        company = [(name, first) for name in tables[: 1 + first % 3]] * (1 + first // 3)
+        heads.reached(pair.parent, company)
+        heads.reached(pair.parent, [(tables[0], 0)])
+    kept = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'axops%'"
+    assert 1 < pair.parent.value(kept) <= 8, "of 20 there were"
+    before = pair.parent.statements
+    heads.reached(pair.parent, [(tables[0], 0)])
+    assert pair.parent.statements == before + 1, "what is asked again and again stays"
 
 
 # ---- short statements

@@ -75,8 +75,8 @@ class Database:
         self.engine = engine
         self.statements = 0
         self.closed = False
-        #: What the engine's speaker has prepared on this connection, by name.
-        self.prepared: set[str] = set()
+        #: What the engine's speaker has prepared on this connection: names with sizes; what was used last stands last.
+        self.prepared: dict[str, int] = {}
         self._connection = engine.connect.open_connection(target)
         self._in_transaction = False
 

@@ -21,6 +21,19 @@ from . import names
 _HEAD = "(SELECT version FROM %s ORDER BY version DESC LIMIT 1)"
 
 
+#: Questions about so many tables in all are kept. Scopes with turns of their own are due in ever new companies, each of which is
+#: another question; and one about hundreds of tables takes megabytes at the server as long as it is kept.
+MOST_TABLES = 2_000
+
+
+def _make_room(db: Any, tables: int) -> None:
+    """Forget what was asked longest ago."""
+    while db.prepared and sum(db.prepared.values()) + tables > MOST_TABLES:
+        oldest = next(iter(db.prepared))
+        db.execute("DEALLOCATE %s" % oldest)
+        del db.prepared[oldest]
+
+
 def reached(db: Any, tables: Sequence[tuple[str, int]]) -> list[int]:
     """Positions of those tracking tables that hold a version of at least the given one.
 
@@ -31,8 +44,10 @@ def reached(db: Any, tables: Sequence[tuple[str, int]]) -> list[int]:
     question = "SELECT CAST(ARRAY[%s] AS text)" % ", ".join(_HEAD % name for name, _low in tables)
     name = names.quote("axops_heads_%s" % hashlib.sha256(question.encode()).hexdigest()[:16])
     if name not in db.prepared:
+        _make_room(db, len(tables))
         db.execute("PREPARE %s AS %s" % (name, question))
-        db.prepared.add(name)
+    # What was asked last stands last.
+    db.prepared[name] = db.prepared.pop(name, len(tables))
     heads = db.value("EXECUTE %s" % name).strip("{}").split(",")
     return [
         position
