@@ -24,7 +24,7 @@ options:
     required: true
   log_rows:
     description:
-      - How many rows of the log to return, newest first.
+      - How many rows of the log to return, newest first; 0 for none.
     type: int
     default: 10
   backlog:
@@ -355,6 +355,7 @@ advice:
 
 from typing import Any
 
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._module import RetailModule
 from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
 from ansible_collections.axops.retail.plugins.module_utils._sync import config as configuration
@@ -368,6 +369,12 @@ SPEC = {
 }
 
 
+def _check(params: dict[str, Any]) -> None:
+    """:raises RetailError: a number cannot be."""
+    if params["log_rows"] < 0:
+        raise RetailError("There are no fewer rows of the log than none.", "Set log_rows to 0 or more.")
+
+
 def _compared(path: str | None) -> dict[str, Any] | None:
     if path is None:
         return None
@@ -378,6 +385,7 @@ def _compared(path: str | None) -> dict[str, Any] | None:
 def main() -> None:
     """Read and report."""
     with RetailModule(SPEC) as module:
+        _check(module.params)
         db = module.connect(module.target())
         found = overview.read(db, module.params["log_rows"], module.params["backlog"])
         module.finish(Plan(), **found, comparison=_compared(module.params["compare"]))

@@ -129,6 +129,17 @@ def test_whose_transaction_holds_others_back(pair: ProvisionedPair) -> None:
         assert "10000 s (session %d of" % session in problem
 
 
+def test_no_rows_of_the_log_are_none_and_fewer_are_refused(pair: ProvisionedPair) -> None:
+    with pair.parent() as store:
+        price(store, 1, "1")
+        move(pair)
+    place = connection(pair.parent_facts)
+    (some, none, fewer) = (run_module("retail_sync_info", log_rows=rows, **place) for rows in (1, 0, -1))
+    assert (len(some["log"]), none["log"]) == (1, [])
+    assert none["peers"][0]["last_log"] == some["log"][0], "what the roles look at"
+    assert fewer["failed"] and "log_rows to 0 or more" in fewer["msg"]
+
+
 def test_the_module_compares_the_rows_of_a_pair(pair: ProvisionedPair, tmp_path: Path) -> None:
     with pair.parent() as store, pair.child() as register:
         price(store, 1, "1")

@@ -70,12 +70,15 @@ _SHOWN = {
 def read_last(db: Any, limit: int, terminal: str | None = None) -> list[dict[str, Any]]:
     """The newest rows, newest first, as plain values; times as ISO 8601 in UTC.
 
+    :param limit: how many at the most; the database is not asked for none, since SQL Server refuses to fetch so few (10744).
     :param terminal: only the rows of this register.
     """
+    if limit <= 0:
+        return []
     quote = db.engine.names.quote
     sql = "SELECT %s FROM %s %s ORDER BY %s DESC OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY" % (
         ", ".join(quote(name) for name in _SHOWN), quote(*LOG),
-        "" if terminal is None else "WHERE %s = ?" % quote("TERMINAL"), quote("REPLICATIONCOUNTER"), int(limit),
+        "" if terminal is None else "WHERE %s = ?" % quote("TERMINAL"), quote("REPLICATIONCOUNTER"), limit,
     )  # fmt: skip
     rows = db.query(sql, *([] if terminal is None else [terminal[:10]]))
     return [{name: _plain(value) for name, value in zip(_SHOWN.values(), row)} for row in rows]
