@@ -7,7 +7,7 @@
 
 An engine that runs is used. Else one is started, as root, and stopped again after `test`; the other commands leave it
 running with the hosts. The image is the one that RETAIL_MOLECULE_IMAGE names, or is made of molecule/Dockerfile; where no
-registry can be reached, debootstrap makes the same one. The exit code is 77 where there is no engine.
+registry can be reached, debootstrap makes the same one. The exit code is 77 where there is no engine, or no way to the image.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import docker
 import tree
 from docker.errors import DockerException
 
-CANNOT = 77
+CANNOT = 77  # as in ./dev
 IMAGE = "RETAIL_MOLECULE_IMAGE"
 DOCKERFILE = tree.ROOT / "molecule" / "Dockerfile"
 RELEASE = "bookworm"
@@ -37,8 +37,8 @@ LOG = tree.CACHE / "log" / "dockerd.log"
 PATIENCE = 30
 
 
-class NoEngine(Exception):
-    """There is no Docker engine, and none can be started; the message says why."""
+class Cannot(Exception):
+    """No scenario can be run on this machine, since there is no Docker engine or no image; the message says why."""
 
 
 def say(text: str) -> None:
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
             stdin = None if arguments[0] == "login" else subprocess.DEVNULL
             done = subprocess.run(command, cwd=tree.TREE, env=environment, stdin=stdin, check=False)
             return done.returncode
-    except NoEngine as reason:
+    except Cannot as reason:
         say(f"no scenario was run: {reason}")
         return CANNOT
 
@@ -77,7 +77,7 @@ def engine(stop: bool) -> Iterator[docker.DockerClient]:
     """A client of an engine that runs.
 
     :param stop: whether one that was started for this is stopped at the end.
-    :raises NoEngine: there is none.
+    :raises Cannot: there is none.
     """
     process = None
     client = connect()
@@ -85,7 +85,7 @@ def engine(stop: bool) -> Iterator[docker.DockerClient]:
         process = start()
         client = connect()
     if client is None:
-        raise NoEngine(f"the Docker engine does not answer; see {LOG}")
+        raise Cannot(f"the Docker engine does not answer; see {LOG}")
     try:
         yield client
     finally:
@@ -108,12 +108,14 @@ def connect() -> docker.DockerClient | None:
 def start() -> subprocess.Popen[bytes]:
     """Start an engine, and wait until it answers.
 
-    :raises NoEngine: it cannot be started.
+    :raises Cannot: it cannot be started.
     """
+    if os.environ.get("DOCKER_HOST"):
+        raise Cannot(f"no Docker engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
     if shutil.which("dockerd") is None:
-        raise NoEngine("no Docker engine runs, and dockerd is not installed")
+        raise Cannot("no Docker engine runs, and dockerd is not installed")
     if os.geteuid() != 0:
-        raise NoEngine("no Docker engine runs, and only root can start one")
+        raise Cannot("no Docker engine runs, and only root can start one")
     LOG.parent.mkdir(parents=True, exist_ok=True)
     say("starting a Docker engine")
     with LOG.open("wb") as log:
@@ -125,7 +127,7 @@ def start() -> subprocess.Popen[bytes]:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             last = LOG.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            raise NoEngine("dockerd does not start here: " + "".join(last))
+            raise Cannot("dockerd does not start here: " + "".join(last))
         time.sleep(0.5)
     return process
 
@@ -134,7 +136,10 @@ def start() -> subprocess.Popen[bytes]:
 
 
 def image(client: docker.DockerClient) -> str:
-    """The image of a host, made where it is missing. Its tag changes with the Dockerfile."""
+    """The image of a host, made where it is missing. Its tag changes with the Dockerfile.
+
+    :raises Cannot: it cannot be made.
+    """
     digest = hashlib.sha256(DOCKERFILE.read_bytes()).hexdigest()[:12]
     name = f"axops-retail-host:{digest}"
     if client.images.list(name=name):
@@ -149,7 +154,18 @@ def image(client: docker.DockerClient) -> str:
 
 
 def bootstrap(client: docker.DockerClient, name: str) -> None:
-    """The same image from Debian's packages alone."""
+    """The same image from Debian's packages alone.
+
+    :raises Cannot: debootstrap is not there and cannot be installed, or may not do its work.
+    """
+    if os.geteuid() != 0:
+        raise Cannot("the image of the hosts could not be built, and debootstrap takes root")
+    if shutil.which("debootstrap") is None:
+        done = subprocess.run(
+            [str(tree.ROOT / "dev"), "packages", "debootstrap"], stdin=subprocess.DEVNULL, check=False
+        )
+        if done.returncode:
+            raise Cannot("the image of the hosts could not be built, and debootstrap could not be installed")
     repository, _colon, tag = name.partition(":")
     with tempfile.TemporaryDirectory(prefix="axops-image-", dir="/var/tmp") as folder:
         root = Path(folder, "root")
