@@ -85,6 +85,31 @@ ACCESS: dict[str, dict[str, Any]] = {
 }
 
 
+_FILE: dict[str, Any] = {
+    "type": "dict",
+    "options": {name: {"type": "str"} for name in ("path", "size", "max_size", "growth")},
+}
+
+#: Options of modules that make a database: its own options, and its files.
+SETTINGS: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "allow_snapshot_isolation": {"type": "bool"},
+        "read_committed_snapshot": {"type": "bool"},
+        "recovery": {"type": "str", "choices": ["simple", "full", "bulk_logged"]},
+        "page_verify": {"type": "str", "choices": ["checksum", "torn_page_detection", "none"]},
+        "auto_close": {"type": "bool"},
+        "auto_shrink": {"type": "bool"},
+        "compatibility_level": {"type": "int"},
+        "collation": {"type": "str"},
+        "owner": {"type": "str"},
+        "tablespace": {"type": "str"},
+        "connection_limit": {"type": "int"},
+    },
+}
+FILES: dict[str, Any] = {"type": "dict", "options": {"data": _FILE, "log": _FILE}}
+
+
 def connection_spec(prefix: str = "", **changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The options that declare one connection, each name behind ``prefix``.
 

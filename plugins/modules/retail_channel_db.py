@@ -124,7 +124,10 @@ options:
         description: Shrink files when they have room. SQL Server only.
         type: bool
       compatibility_level:
-        description: The compatibility level, V(130) or higher. SQL Server only.
+        description:
+          - The compatibility level, V(130) or higher, and at most the server's own. SQL Server only.
+          - A database that an earlier SQL Server has made keeps its level when the server is upgraded or when it is restored on a newer
+            one; below V(130) nothing can be synchronised with it.
         type: int
       collation:
         description:
@@ -355,16 +358,11 @@ from typing import Any
 from ..module_utils import _engine
 from ..module_utils._access import plan as access
 from ..module_utils._engine import Database, RetailError, Target
-from ..module_utils._module import ACCESS, RetailModule
+from ..module_utils._module import ACCESS, FILES, SETTINGS, RetailModule
 from ..module_utils._offline import channel_removal as removal
 from ..module_utils._offline import taking_over
 from ..module_utils._plan import Plan, Step
 from ..module_utils._schema import channel, package, settings, upgrade, upgrade_plan
-
-_FILE: dict[str, Any] = {
-    "type": "dict",
-    "options": {name: {"type": "str"} for name in ("path", "size", "max_size", "growth")},
-}
 
 SPEC: dict[str, Any] = {
     "database": {"type": "str", "required": True, "aliases": ["name"]},
@@ -375,24 +373,9 @@ SPEC: dict[str, Any] = {
     "extensions": {"type": "list", "elements": "path", "default": []},
     "package": {"type": "path"},
     "customizations": {"type": "path"},
-    "settings": {
-        "type": "dict",
-        "options": {
-            "allow_snapshot_isolation": {"type": "bool"},
-            "read_committed_snapshot": {"type": "bool"},
-            "recovery": {"type": "str", "choices": ["simple", "full", "bulk_logged"]},
-            "page_verify": {"type": "str", "choices": ["checksum", "torn_page_detection", "none"]},
-            "auto_close": {"type": "bool"},
-            "auto_shrink": {"type": "bool"},
-            "compatibility_level": {"type": "int"},
-            "collation": {"type": "str"},
-            "owner": {"type": "str"},
-            "tablespace": {"type": "str"},
-            "connection_limit": {"type": "int"},
-        },
-    },
+    "settings": SETTINGS,
     "disconnect_after": {"type": "int"},
-    "files": {"type": "dict", "options": {"data": _FILE, "log": _FILE}},
+    "files": FILES,
     **ACCESS,
     "_schema_package": {"type": "path"},
     "_upgrade_package": {"type": "path"},

@@ -69,6 +69,87 @@ options:
   offline_database:
     description: The name of the offline database. It is needed, unless each of O(targets) has its own.
     type: str
+  offline_settings:
+    description:
+      - Options of the offline database, as O(axops.retail.retail_channel_db#module:settings) are those of the channel database. What
+        is not declared is set as the vendor's utility sets it, or left as it is.
+      - They are the same for all of O(targets).
+    type: dict
+    suboptions:
+      allow_snapshot_isolation:
+        description: As O(axops.retail.retail_channel_db#module:settings.allow_snapshot_isolation).
+        type: bool
+      read_committed_snapshot:
+        description: As O(axops.retail.retail_channel_db#module:settings.read_committed_snapshot).
+        type: bool
+      recovery:
+        description: As O(axops.retail.retail_channel_db#module:settings.recovery).
+        type: str
+        choices: [simple, full, bulk_logged]
+      page_verify:
+        description: As O(axops.retail.retail_channel_db#module:settings.page_verify).
+        type: str
+        choices: [checksum, torn_page_detection, none]
+      auto_close:
+        description: As O(axops.retail.retail_channel_db#module:settings.auto_close).
+        type: bool
+      auto_shrink:
+        description: As O(axops.retail.retail_channel_db#module:settings.auto_shrink).
+        type: bool
+      compatibility_level:
+        description: As O(axops.retail.retail_channel_db#module:settings.compatibility_level).
+        type: int
+      collation:
+        description: As O(axops.retail.retail_channel_db#module:settings.collation).
+        type: str
+      owner:
+        description: As O(axops.retail.retail_channel_db#module:settings.owner).
+        type: str
+      tablespace:
+        description: As O(axops.retail.retail_channel_db#module:settings.tablespace).
+        type: str
+      connection_limit:
+        description: As O(axops.retail.retail_channel_db#module:settings.connection_limit).
+        type: int
+  offline_files:
+    description:
+      - The first data file and the log of the offline database, as O(axops.retail.retail_channel_db#module:files) are those of the
+        channel database. SQL Server only.
+      - They are the same for all of O(targets).
+    type: dict
+    suboptions:
+      data:
+        description: The data file.
+        type: dict
+        suboptions:
+          path:
+            description: As O(axops.retail.retail_channel_db#module:files.data.path).
+            type: str
+          size:
+            description: As O(axops.retail.retail_channel_db#module:files.data.size).
+            type: str
+          max_size:
+            description: As O(axops.retail.retail_channel_db#module:files.data.max_size).
+            type: str
+          growth:
+            description: As O(axops.retail.retail_channel_db#module:files.data.growth).
+            type: str
+      log:
+        description: The transaction log.
+        type: dict
+        suboptions:
+          path:
+            description: As O(axops.retail.retail_channel_db#module:files.log.path).
+            type: str
+          size:
+            description: As O(axops.retail.retail_channel_db#module:files.log.size).
+            type: str
+          max_size:
+            description: As O(axops.retail.retail_channel_db#module:files.log.max_size).
+            type: str
+          growth:
+            description: As O(axops.retail.retail_channel_db#module:files.log.growth).
+            type: str
   reprovision:
     description:
       - Whether the pair begins anew.
@@ -187,6 +268,8 @@ options:
     default: 300
 notes:
   - A run that is cut off is completed by the next one.
+  - On SQL Server both databases need the compatibility level 130 or higher. That of the offline database is raised where
+    O(offline_settings.compatibility_level) says so; before it is, check mode can foretell nothing else.
   - A database that Microsoft Sync Framework has provisioned is refused and left untouched, unless O(take_over=true).
   - Tables that leave the profile stay in the offline database, with their rows; they are no longer synchronised.
   - In check mode, while the channel database does not exist yet, only the creation of the offline database can be
@@ -403,7 +486,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..module_utils._engine import RetailError
-from ..module_utils._module import ACCESS, RetailModule, connection_spec
+from ..module_utils._module import ACCESS, FILES, SETTINGS, RetailModule, connection_spec
 from ..module_utils._offline import offline_db, registers
 from ..module_utils._offline.registers import Register, Report
 
@@ -426,6 +509,8 @@ SPEC: dict[str, Any] = {
     "reprovision": {"type": "str", "choices": list(offline_db.REPROVISION), "default": offline_db.NEVER},
     "force": {"type": "bool", "default": False},
     "take_over": {"type": "bool", "default": False},
+    "offline_settings": SETTINGS,
+    "offline_files": FILES,
     "targets": {"type": "list", "elements": "dict", "options": TARGET},
     "workers": {"type": "int", "default": 4},
     "lock_timeout": {"type": "int", "default": 300},
@@ -470,6 +555,8 @@ def declared(module: RetailModule, given: Mapping[str, Any]) -> Register:
         reprovision=params["reprovision"],
         force=params["force"],
         take_over=params["take_over"],
+        settings=params["offline_settings"],
+        files=params["offline_files"],
         lock_timeout=params["lock_timeout"],
     )
 

@@ -156,6 +156,7 @@ def read_statements() -> list[str]:
     mssql.databases.options(db)
     mssql.databases.check_server(db)
     mssql.databases.has_options(db)
+    mssql.databases.highest_level(db)
     mssql.databases.knows_collation(db, "Latin1_General_CI_AS")
     mssql.access.read(db, db, ["POSUsers"], {"pos": "secret"})
     mssql.access._compare(db, {"pos": "secret"})

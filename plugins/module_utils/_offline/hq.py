@@ -34,13 +34,17 @@ def place(
 
     :param connect: opens a target.
     :raises ConnectFailed: it cannot be reached.
+    :raises RetailError: the server is too old, or the database behaves like one of such a server.
     """
     engine = _engine.speaker(target.engine)
     if check_mode:
         server = connect(target.on(engine.connect.MAINTENANCE_DATABASE))
         if not engine.databases.exists(server, target.database):
+            engine.databases.check_server(server)
             return Place(key, title, engine)
-    return Place(key, title, engine, connect(target))
+    db = connect(target)
+    engine.databases.check_server(db)
+    return Place(key, title, engine, db)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -49,6 +49,7 @@ class Request:
     :param force: give up rows that the channel database has not acknowledged, where they would be lost.
     :param take_over: what Microsoft Sync Framework has left in both databases goes.
     :param shared: the channel database, where several registers are looked after at once.
+    :param options: the offline database's own options; None: those that the vendor's script sets.
     """
 
     identity: Identity
@@ -63,6 +64,7 @@ class Request:
     force: bool = False
     take_over: bool = False
     shared: Shared | None = None
+    options: Mapping[str, str] | None = None
 
 
 @dataclass
@@ -122,6 +124,25 @@ def creation(engine: ModuleType, name: str) -> Step:
     """The step that makes the database."""
     title, path = "Create database %s" % name, ("offline", "database", "name")
     return Step(title, path, None, name, "server", engine.databases.create(name), atomic=False)
+
+
+def made_readable(offline: Any, options: Mapping[str, str]) -> Plan:
+    """What has to be done before anything else can be planned: the level of a database that behaves like an older server's is
+    raised, where a higher one is declared.
+
+    :raises RetailError: it behaves so, and nothing else is declared.
+    """
+    databases = offline.engine.databases
+    try:
+        databases.check_server(offline)
+    except RetailError:
+        level = {name: value for name, value in options.items() if name == "compatibility_level"}
+        actual = channel.Actual(exists=True, options=databases.options(offline))
+        plan = channel.options_plan(offline.engine, offline.target.database, actual, "server", level)
+        if not plan.changed:
+            raise
+        return _under("offline", plan)
+    return Plan()
 
 
 @contextlib.contextmanager
@@ -213,7 +234,7 @@ def _database_plan(request: Request, actual: channel.Actual) -> Plan:
     """The database itself, its options, and its release, which is the channel database's."""
     package = request.shared.once("release", lambda: _release(request)) if request.shared else _release(request)
     engine = request.server.engine
-    options = settings.wanted(engine, request.server, None, None)
+    options = settings.wanted(engine, request.server, None, None) if request.options is None else request.options
     plan = channel.database_plan(engine, request.name, actual, package, "server", "offline", options)
     return _under("offline", Plan([_alone(request, step) for step in plan.steps]))
 

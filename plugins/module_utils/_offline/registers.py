@@ -17,6 +17,7 @@ from .. import _engine
 from .._access.plan import Wanted
 from .._engine import Database, RetailError, Target
 from .._plan import Plan
+from .._schema import settings
 from . import offline_db, removal, taking_over
 from .offline_db import Identity
 from .shared import Shared
@@ -41,6 +42,7 @@ class Register:
     :param side: which side to clear, where ``present`` is False; one of ``SIDES``.
     :param access: who may use the database, where it is present.
     :param take_over: what Microsoft Sync Framework has left in both databases goes.
+    :param settings: options of the offline database; ``files``: its files; as ``_schema/settings.py`` has them.
     :param lock_timeout: seconds to wait for another run, and for a session.
     """
 
@@ -54,6 +56,8 @@ class Register:
     reprovision: str = offline_db.NEVER
     force: bool = False
     take_over: bool = False
+    settings: Mapping[str, Any] | None = None
+    files: Mapping[str, Any] | None = None
     lock_timeout: float = 300.0
 
 
@@ -101,18 +105,28 @@ class Connections:
         )
 
     def __call__(self, key: str) -> Database:
-        """The connection ``key``.
+        """The connection ``key``; to a server, and a channel database, that are fit for use.
 
-        :raises RetailError: it cannot be opened; the message says which side it is.
+        :raises RetailError: it cannot be opened, or is not fit; the message says which side it is.
         """
         if key in self._open and self._open[key].closed:
             self.forget(key)  # it ended with its database, and there is another one of that name now
         if key not in self._open:
             try:
-                self._open[key] = _engine.connect(self.targets[key])
+                self._open[key] = self._fit(key)
             except RetailError as error:
                 raise type(error)("%s: %s" % (_TITLES[key], error.message), error.advice) from None
         return self._open[key]
+
+    def _fit(self, key: str) -> Database:
+        db = _engine.connect(self.targets[key])
+        try:
+            if key != OFFLINE:  # whose level may be about to be raised
+                db.engine.databases.check_server(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def forget(self, key: str) -> None:
         """The database is going to be another one."""
@@ -181,6 +195,16 @@ def _present(
 ) -> Iterator[None]:
     name = register.offline.database
     server, offline = _offline(connections, name)
+    options = settings.wanted(server.engine, server, register.settings, register.files)
+    if offline is not None:
+        report.plan = offline_db.made_readable(offline, options)
+        if check_mode and report.plan.changed:
+            report.warnings.append(
+                "What else would be changed can be told once the database behaves like a newer server's."
+            )
+            yield
+            return
+        offline = _apply_first(connections, offline, report)
     if check_mode and not _channel_exists(connections):
         _foretell(report, server, name, offline is not None)
         yield
@@ -198,9 +222,11 @@ def _present(
         force=register.force,
         take_over=register.take_over,
         shared=shared,
+        options=options,
     )
     with offline_db.planned(request, check_mode, register.lock_timeout) as result:
-        report.plan, report.facts = result.plan, result.facts(check_mode)
+        # What was done first is said again with the rest, where it changes nothing.
+        report.plan, report.facts = Plan([*report.plan.steps, *result.plan.steps]), result.facts(check_mode)
         if shared is not None:
             shared.note(result.pair.tables.values(), result.pair.gone)
         elif result.pair.taken_over:
@@ -209,14 +235,21 @@ def _present(
 
 
 def _offline(connections: Connections, name: str) -> tuple[Database, Database | None]:
-    """The server of the offline database, and the database, if it is there; both fit for use."""
+    """The server of the offline database, and the database, if it is there; it may still behave like an older server's."""
     server = connections("server")
-    server.engine.databases.check_server(server)
-    if not server.engine.databases.exists(server, name):
-        return server, None
+    return server, connections("offline") if server.engine.databases.exists(server, name) else None
+
+
+def _apply_first(connections: Connections, offline: Database, report: Report) -> Database:
+    """Do what the rest cannot be planned without, and connect anew: what a connection knows of its database is old then."""
+    if not report.plan.changed:
+        return offline
+    report.begun = True
+    connections.forget("offline")
+    report.plan.apply(connections)
     offline = connections("offline")
-    server.engine.databases.check_server(offline)  # it may behave like an older server's
-    return server, offline
+    offline.engine.databases.check_server(offline)
+    return offline
 
 
 def _channel_exists(connections: Connections) -> bool:
@@ -241,6 +274,8 @@ def _absent(
     name = register.offline.database
     if register.side != CHANNEL:
         server, offline = _offline(connections, name)
+    if offline is not None:
+        offline.engine.databases.check_server(offline)
     if register.side != OFFLINE and _channel_exists(connections):
         channel = connections("channel")
     request = removal.Request(

@@ -110,6 +110,11 @@ def database_plan(
     return result
 
 
+def options_plan(engine: Any, name: str, actual: Actual, server: str, options: Mapping[str, str]) -> Plan:
+    """The steps that give a database that is there these options, and none besides."""
+    return _options(engine, name, actual, server, options, None)
+
+
 def default_options(engine: Any) -> dict[str, str]:
     """What the vendor's script sets, of the options that the engine has."""
     return {name: value for name, value in OPTIONS.items() if name in engine.databases.OPTIONS}

@@ -36,6 +36,7 @@ def wanted(
         if name in databases.OPTIONS:
             databases.set_options("x", {name: value})  # says so where it is no value of the option
     _check_collation(databases, server, declared.get("collation"))
+    _check_level(databases, server, declared.get("compatibility_level"))
     if not databases.has_options(server):
         return declared
     return {**channel.default_options(engine), **declared}
@@ -46,6 +47,15 @@ def _check_collation(databases: Any, server: Any, collation: str | None) -> None
         raise RetailError(
             "The server %s has no collation %s." % (server.target.where, collation),
             "Declare one that it has; by default a database gets the one that fits the product.",
+        )
+
+
+def _check_level(databases: Any, server: Any, level: str | None) -> None:
+    highest = databases.highest_level(server) if level is not None else None
+    if highest is not None and int(level or 0) > highest:
+        raise RetailError(
+            "The server %s has no compatibility level %s." % (server.target.where, level),
+            "Declare at most %d; by default a new database gets the server's own." % highest,
         )
 
 

@@ -68,7 +68,9 @@ def wait(
     :param timeout: seconds to wait at most; 0 to look once.
     :param pause: seconds between two looks.
     :returns: what waits at the end, the seconds that it took, and whether everything from before has arrived.
+    :raises RetailError: the server is too old, or the database behaves like one of such a server.
     """
+    db.engine.databases.check_server(db)
     began = clock()
     while True:
         waited = clock() - began

@@ -62,14 +62,21 @@ class Link:
         """One side, whatever becomes of the other.
 
         :raises ConnectFailed: the message says which side it is.
+        :raises RetailError: the server is too old, or the database behaves like one of such a server.
         """
         if side not in self._open:
             target = self.targets[side]
             try:
-                self._open[side] = Watched(target, _engine.speaker(target.engine), self._check)
+                db = Watched(target, _engine.speaker(target.engine), self._check)
             except ConnectFailed as error:
                 text = "The %s cannot be reached. %s" % (side, error.message)
                 raise ConnectFailed(text, error.advice, error.away) from None
+            try:
+                db.engine.databases.check_server(db)
+            except BaseException:
+                db.close()
+                raise
+            self._open[side] = db
         return self._open[side]
 
     def pair(self) -> Pair:

@@ -16,6 +16,8 @@ from . import names, probes
 from .connect import MAINTENANCE_DATABASE
 
 OLDEST_VERSION = 2016
+#: That of SQL Server 2016; below it there is no OPENJSON.
+LOWEST_LEVEL = 130
 #: The options that a database can be given at any time: first those that the vendor's script sets.
 OPTIONS = (
     "allow_snapshot_isolation",
@@ -101,8 +103,10 @@ def check_server(db: Any) -> None:
     # master may keep an old level for ever, and nothing of ours is done there.
     if (db.target.database or MAINTENANCE_DATABASE) != MAINTENANCE_DATABASE and not probes.works(db, _COMPATIBLE):
         raise RetailError(
-            "The database %s has a compatibility level below 130." % db.target.where,
-            "Raise it: ALTER DATABASE %s SET COMPATIBILITY_LEVEL = 130 (or higher)." % names.quote(db.target.database),
+            "The database %s has a compatibility level below %d." % (db.target.where, LOWEST_LEVEL),
+            "Raise it, with compatibility_level: %d (or higher) in the option settings of retail_channel_db, or in offline_settings "
+            "of retail_offline_db; or by hand: ALTER DATABASE %s SET COMPATIBILITY_LEVEL = %d."
+            % (LOWEST_LEVEL, names.quote(db.target.database), LOWEST_LEVEL),
         )
 
     _check_triggers(db)
@@ -123,6 +127,16 @@ def _check_triggers(db: Any) -> None:
             "Switch it on, as it is by default: EXEC sp_configure 'nested triggers', 1; RECONFIGURE. What triggers wrote meanwhile is "
             "found by retail-sync verify --digest, and sent by --repair.",
         )
+
+
+def highest_level(db: Any) -> int | None:
+    """The highest compatibility level that a database of this server can have; None where that cannot be told.
+
+    A level is ten times the version that brought it. What is no SQL Server of one's own, such as a managed instance, counts its
+    versions otherwise: it says 12 for ever.
+    """
+    level = int(db.value("SELECT CAST(SERVERPROPERTY('ProductMajorVersion') AS int)") or 0) * 10
+    return level if level >= LOWEST_LEVEL else None
 
 
 def check_name(name: str) -> None:

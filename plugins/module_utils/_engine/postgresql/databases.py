@@ -43,6 +43,11 @@ def check_server(db: Any) -> None:
         )
 
 
+def highest_level(db: Any) -> int | None:
+    """None: a database here behaves as its server does."""
+    return None
+
+
 def check_name(name: str) -> None:
     """See that a database of the product can have this name.
 
