@@ -312,7 +312,7 @@ scripts:
       messages: [Adding columns]
 script:
   description: The script that failed, the number of its batch, the line on which that begins, what the server said, and what the
-    script had printed.
+    script had printed; on SQL Server also what the batch that failed had printed before, which PostgreSQL's driver does not tell.
   returned: when a script failed
   type: dict
   sample: {file: Upgrade6.3.0.1.sql, batch: 7, line: 120, message: "Invalid object name 'ax.X'.", messages: []}

@@ -40,7 +40,7 @@ BEGIN TRY INSERT INTO [ax].[FRU IT] VALUES (NULL); END TRY
 BEGIN CATCH INSERT INTO [ax].[FRU IT] VALUES (N'mended'); END CATCH;
 COMMIT TRANSACTION;
 GO
-INSERT INTO [ax].[NO SUCH] VALUES (1);
+PRINT 'on its way'; INSERT INTO [ax].[NO SUCH] VALUES (1);
 GO
 CREATE PROCEDURE [dbo].[COUNTFRUIT] AS SELECT COUNT(*) FROM [ax].[FRU IT];
 GO
@@ -90,8 +90,8 @@ def test_a_database_is_made_upgraded_by_scripts_and_removed(options, tmp_path: P
     failed = playbook.task(MODULE, **declared)
     assert "up.sql, batch 7 of 8, line 22: the database refused: " in failed["msg"]
     assert "no such" in failed["script"]["message"].lower()
-    assert failed["script"]["messages"] == ["Grüße"]
-    mended = SCRIPT.replace("INSERT INTO [ax].[NO SUCH] VALUES (1);", "PRINT 'mended';")
+    assert failed["script"]["messages"] == ["Grüße", "on its way"], "what the batch that failed had printed, too"
+    mended = SCRIPT.replace("PRINT 'on its way'; INSERT INTO [ax].[NO SUCH] VALUES (1);", "PRINT 'mended';")
     (folder / "up.sql").write_text(mended, encoding="utf-8")
     done = playbook.succeed(MODULE, **declared)
     assert (done["previous_release"], done["release"]) == ("6.3.158.0", "6.3.200.0")

@@ -110,7 +110,10 @@ class Database:
         return None if row is None else row[0]
 
     def run_batch(self, sql: str) -> list[str]:
-        """Run a batch of somebody else's script, as it stands; returns what it printed."""
+        """Run a batch of somebody else's script, as it stands; returns what it printed.
+
+        :raises StatementFailed: the database refused; what the batch had printed before stands in ``said``.
+        """
         self.statements += 1
         said: list[str] = []
         try:
@@ -125,7 +128,10 @@ class Database:
             finally:
                 cursor.close()
         except Exception as error:
-            raise self.failure(error) from error
+            failure = self.failure(error)
+            if isinstance(failure, StatementFailed):
+                failure.said = tuple(said)
+            raise failure from error
 
     def stream(self, sql: str, *parameters: Any) -> Iterator[Any]:
         """The rows of one query, read forward while the server sends them. Nothing else may run here until the last

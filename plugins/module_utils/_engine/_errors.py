@@ -74,6 +74,7 @@ class StatementFailed(RetailError):
     * ``other``: anything else (disk full, missing object, syntax)
 
     ``numbers``: the server's own error numbers, where its engine has them: of all its messages, in order.
+    ``said``: what a batch of somebody else's script had printed before it was refused, line by line.
     """
 
     def __init__(
@@ -83,3 +84,4 @@ class StatementFailed(RetailError):
         self.kind = kind
         self.state = state
         self.numbers = numbers
+        self.said: tuple[str, ...] = ()

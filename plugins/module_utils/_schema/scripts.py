@@ -126,9 +126,12 @@ class Run:
 
     def _send(self, db: Any, batch: Batch) -> None:
         try:
-            said = db.run_batch(batch.text)
+            self._hear(db.run_batch(batch.text))
         except StatementFailed as error:
+            self._hear(error.said)
             raise self._failure(batch, error) from error
+
+    def _hear(self, said: Iterable[str]) -> None:
         self.messages.extend(line[:_LINE_LENGTH] for line in said)
 
     def _note(self, note: _Note, runs: int, checksum: str, batch: Batch) -> None:
