@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests"), str(ROOT / "tests" / "unit")]
 
 #: The variable that names a SQL Server for the tests that need one: an ODBC connection string.
 MSSQL = "RETAIL_TEST_MSSQL"

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import namedtuple
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import _canonical, mssql
+from ansible_collections.axops.retail.plugins.module_utils._engine._backup import Backup
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition, Member, Moves
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
@@ -356,6 +359,76 @@ def framework_statements() -> list[str]:
     )
     mssql.digests.images(said, digest, [])
     return [*said.said, *framework.drop_table(tracked), *framework.drop_books(remains)]
+
+
+Header = namedtuple("Header", "IsDamaged HasIncompleteMetaData BackupDescription DatabaseName")
+File = namedtuple("File", "LogicalName Type")
+
+
+class Shelf(Recorder):
+    """A server with a backup, and with every database that it is asked for."""
+
+    ANSWERS: Mapping[str, list[Any]] = MappingProxyType({
+        "HEADERONLY": [Header(0, 0, '{"axops.retail": {"release": "6.3.158.0", "made": "2026-01-31T22:00:00Z"}}', "Ret'ail]")],
+        "FILELISTONLY": [File("da'ta", "D"), File("log", "L")],
+        "xp_fileexist": [(1, 1, 1)],
+        "backupset": [("D:\\Backups\\before'6.bak",)],
+        "InstanceDefaultDataPath": [("D:\\Data\\", "D:\\Log\\")],
+        "InstanceDefaultBackupPath": [("D:\\Backups",)],
+        "extended_properties": [("first 2026-01-31T22:00:00Z",)],
+        "FROM sys.databases WHERE name": [(1,)],
+        "EngineEdition": [(1,)],
+    })  # fmt: skip
+
+    def query(self, sql: str, *parameters: Any) -> list[Any]:
+        self.execute(sql, *parameters)
+        return next((rows for words, rows in self.ANSWERS.items() if words in sql), [])
+
+    def row(self, sql: str, *parameters: Any) -> Any:
+        return next(iter(self.query(sql, *parameters)), None)
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        row = self.row(sql, *parameters)
+        return row[0] if row else None
+
+
+class EmptyShelf(Shelf):
+    """A server without anything."""
+
+    ANSWERS: Mapping[str, list[Any]] = MappingProxyType({"xp_fileexist": [(0, 0, 0)]})
+
+
+def backup_statements() -> list[str]:
+    backups, backup, folder = (
+        mssql.backups,
+        Backup("before'6", "Ret'ail]", "6.3.158.0", "2026-01-31T22:00:00Z"),
+        "D:\\Backups",
+    )
+    said = []
+    for server in (Shelf(), EmptyShelf()):
+        said.append(server)
+        backups.check(server)
+        backups.read(server, folder, backup.name)
+        backups.list(server, folder, backup.database)
+        backups.prepare(server, folder)
+        backups.make(server, folder, backup, with_content=True)
+        backups.content(server)
+        backups.remove(server, folder, backup.name)
+        backups.note(server, backup.database, "it's")
+        backups.noted(server, backup.database)
+    backups.directory(said[0])
+    backups.prepared(said[0], folder)
+    backups.verify(said[0], folder, backup)
+    backups.restore(said[0], folder, backup, "Copy]")
+    backups.mark_tested(said[0], folder, backup)
+    backups.put_in_place(said[0], backup.database, backups.beside(backup.database, "restored"))
+    return [sql for server in said for sql in server.said]
+
+
+def unparsed_statements() -> list[str]:
+    """What sqlglot and sqlfluff have no rules for; ScriptDom reads it."""
+    made = {"data_path": "D:\\it's.mdf", "log_path": "D:\\log.ldf", "collation": "Latin1_General_CI_AS"}
+    return [*backup_statements(), *mssql.databases.create("R]", made), mssql.connect._STATE]
 
 
 def everything() -> list[str]:
