@@ -341,6 +341,9 @@ def test_a_refusal_that_comes_at_the_commit_puts_the_guilty_aside(pair: World) -
         """CREATE FUNCTION dbo.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
            IF length(NEW."TEXT") > 10 THEN RAISE EXCEPTION 'too much' USING ERRCODE = '45000'; END IF; RETURN NEW; END $$;
            CREATE TRIGGER refuse BEFORE INSERT ON ax."LINE" FOR EACH ROW EXECUTE FUNCTION dbo.refuse()""",
+        """CREATE FUNCTION dbo.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           CASE length(NEW."TEXT") WHEN 4 THEN NULL; END CASE; RETURN NEW; END $$;
+           CREATE TRIGGER refuse BEFORE INSERT ON ax."LINE" FOR EACH ROW EXECUTE FUNCTION dbo.refuse()""",
     ],
 )
 def test_one_row_that_is_refused_in_an_unusual_way_does_not_stop_the_others(pair: World, defect: str) -> None:

@@ -161,14 +161,13 @@ def _member(key: str, column: Column) -> str:
 
 
 def _lock(db: Any, sql: _Phrases) -> None:
-    # One look into the index a key, in the order of the keys: any other plan would lock far more than these rows. A
-    # column
-    # of the row is asked for, since a join that nothing is taken from is left out, and an index alone locks no row.
-    asked = "r.%s" % (names.quote(sql.plain[-1][1].name) if sql.plain else sql.keys[0])
+    # One look into the index a key, in the order of the keys: any other plan would lock far more than these rows. All
+    # columns of the row are asked for, since a join that nothing is taken from is left out, and an index that has all
+    # that is asked for, as one with included columns may, locks its entries alone: who changes others would pass.
+    asked = " AND ".join("r.%s IS NULL" % names.quote(column.name) for _key, column in sql.plain)
     db.value(
-        "SELECT SUM(CASE WHEN %s IS NULL THEN 0 ELSE 1 END) FROM %s AS i LEFT JOIN %s AS r WITH (UPDLOCK, HOLDLOCK) "
-        "ON %s "
-        "OPTION (FORCE ORDER, LOOP JOIN)" % (asked, sql.incoming, sql.base, sql.match("r"))
+        "SELECT SUM(CASE WHEN %s THEN 0 ELSE 1 END) FROM %s AS i LEFT JOIN %s AS r WITH (UPDLOCK, HOLDLOCK) ON %s "
+        "OPTION (FORCE ORDER, LOOP JOIN)" % (asked or sql.absent("r"), sql.incoming, sql.base, sql.match("r"))
     )
 
 

@@ -48,9 +48,9 @@ _SYSTEMS = {
     "alpine": ("alpine",),
 }
 
-#: One error ends the whole transaction: nothing of it is ever committed by mistake. And how many rows a statement touched is told,
-#: whatever the server's ``user options`` say.
-_SETTINGS = "SET XACT_ABORT ON; SET NOCOUNT OFF"
+#: One error ends the whole transaction: nothing of it is ever committed by mistake. How many rows a statement touched is told,
+#: whatever the server's ``user options`` say. In a deadlock it is not the POS that gives way.
+_SETTINGS = "SET XACT_ABORT ON; SET NOCOUNT OFF; SET DEADLOCK_PRIORITY LOW"
 
 _OLD_DRIVER = re.compile(r"(ODBC Driver |msodbcsql[-.]?)(13|17)", re.IGNORECASE)
 #: Those that take a name and a password; a managed identity may have a name, and nobody else has one.

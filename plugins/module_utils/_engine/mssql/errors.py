@@ -34,7 +34,8 @@ _TRANSIENT = {
 #: The connection, its server, or the whole database for a while: offline, restored, recovered, taken by one user.
 _LOST = {64, 233, 596, 922, 924, 927, 942, 976, 983, 6005, 10053, 10054, 10060, 11001, 17142, 40197, 40613}
 _DENIED = {229, 230, 262, 297, 300, 371, 378, 916, 15151, 15247, 15517, 18452, 18456}
-#: Too long, not null, duplicate key, constraint, not convertible, overflow, out of range; 3609: a trigger ended it.
+#: Too long, too long for an index or a page, not null, duplicate key, constraint, not convertible, overflow, out of range; 3609,
+#: 3930, 3998: a trigger ended it, or caught an error of its own.
 _DATA = {
     220,
     232,
@@ -48,6 +49,7 @@ _DATA = {
     260,
     295,
     296,
+    511,
     512,
     513,
     515,
@@ -58,21 +60,25 @@ _DATA = {
     550,
     1505,
     1908,
+    1946,
     2601,
     2627,
     2628,
     3609,
     3616,
+    3930,
+    3998,
     6522,
     8114,
     8115,
     8134,
     8152,
     8169,
-    9420,
     13608,
     13609,
 }
+#: A text that is no XML.
+_XML_ERRORS = range(9400, 9500)
 #: From here on numbers are a user's own (RAISERROR, THROW): a trigger refused the row.
 _USER_ERRORS = range(50000, 33_000_000)
 
@@ -122,7 +128,8 @@ def numbers(message: str) -> tuple[int, ...]:
 
 
 def _is_data(state: str, found: set[int]) -> bool:
-    return state[:2] in ("22", "23") or bool(found & _DATA) or any(number in _USER_ERRORS for number in found)
+    own = any(number in _XML_ERRORS or number in _USER_ERRORS for number in found)
+    return state[:2] in ("22", "23") or bool(found & _DATA) or own
 
 
 def plain_message(error: Exception) -> str:

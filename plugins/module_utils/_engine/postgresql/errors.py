@@ -13,9 +13,10 @@ _LOST = {"08S01", "08001", "08003", "08006", "08007", "57P01", "57P02", "57P03",
 #: What psqlodbc and libpq say under a state that tells nothing.
 _LOST_TEXTS = ("server closed the connection", "no connection to the server", "The connection has been lost")
 _DENIED = {"42501", "28000", "28P01"}
-_DATA_CLASSES = ("22", "23", "45", "P0")
-#: An index entry that is too large.
-_DATA = {"54000"}
+#: The last ones: what a trigger of the application stumbles over, such as a CASE without a case for this row.
+_DATA_CLASSES = ("22", "23", "44", "45", "P0", "20", "21", "2F", "38", "39")
+#: An index entry that is too large; a constraint that the transaction as a whole violates.
+_DATA = {"54000", "40002"}
 #: Classes beginning with these are left to whoever raises an error; the server itself uses a few of them.
 _FREE, _TAKEN = "56789IJKLMNOPQRSTUVWXYZ", ("53", "54", "55", "57", "58", "72", "IM", "XX")
 
