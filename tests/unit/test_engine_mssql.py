@@ -119,12 +119,12 @@ def test_who_may_not_see_which_database_it_is_is_told_and_given_no_other_name() 
     class Blind(Recorder):
         def value(self, sql: str, *parameters: Any) -> Any:
             answer = super().value(sql, *parameters)
-            return None if "database_recovery_status" in sql else answer or "5:2026-01-01:SERVER"
+            return None if sql == mssql.marks._FORK else answer or "5:2026-01-01:SERVER"
 
     class Without(Recorder):
         def value(self, sql: str, *parameters: Any) -> Any:
-            if "database_recovery_status" in sql:
-                raise StatementFailed("Invalid object name", "other")
+            if sql == mssql.marks._HAS_FORKS:
+                raise StatementFailed("Divide by zero error encountered.", "data", numbers=(8134,))
             return super().value(sql, *parameters) or "5:2026-01-01:SERVER"
 
     with pytest.raises(RetailError, match=r"may not see .* GRANT VIEW ANY DATABASE TO"):

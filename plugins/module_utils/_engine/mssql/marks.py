@@ -44,6 +44,8 @@ _HOLDER = (
     "WHERE d.database_id = DB_ID() AND d.database_transaction_begin_time IS NOT NULL AND s.session_id <> @@SPID "
     "ORDER BY d.database_transaction_begin_time"
 )
+#: Everybody sees the row of master; where there is none, the server has no such thing (Babelfish).
+_HAS_FORKS = "SELECT 1 / COUNT(*) FROM sys.database_recovery_status"
 _FORK = "SELECT CAST(recovery_fork_guid AS nvarchar(36)) FROM sys.database_recovery_status WHERE database_id = DB_ID()"
 _BIRTH = (
     "SELECT CAST(database_id AS nvarchar(11)) + N':' + CONVERT(nvarchar(33), create_date, 126) + N':' + "
@@ -138,7 +140,7 @@ def incarnation(db: Any) -> str:
 
     :raises RetailError: this login may not see it. Anything else that it may see would be another name for the same database.
     """
-    if not probes.works(db, _FORK):
+    if not probes.works(db, _HAS_FORKS):
         return "mssql:%s" % db.value(_BIRTH)
     fork = db.value(_FORK)
     if not fork:
