@@ -43,8 +43,9 @@ extends_documentation_fragment:
   - axops.retail.attributes.info
   - axops.retail.connection
 notes:
-  - The login has to read all tables of the database, as members of C(RetailOfflineSyncUsers) do. RV(oldest_transaction) takes
-    C(VIEW SERVER STATE) on SQL Server, and C(pg_read_all_stats) on PostgreSQL.
+  - The login has to read all tables of the database, as members of C(RetailOfflineSyncUsers) do. For all of RV(oldest_transaction) it
+    takes C(VIEW SERVER STATE) on SQL Server, and C(pg_read_all_stats) on PostgreSQL. Without them RV(oldest_transaction_seconds) is what
+    the services have counted, which look every ten minutes.
 seealso:
   - module: axops.retail.retail_offline_db
   - module: axops.retail.retail_sync_service
@@ -156,19 +157,20 @@ tracking:
       type: dict
 oldest_transaction_seconds:
   description:
-    - For how long the oldest writing transaction has been open. What is written meanwhile may be sent again at each
-      session.
+    - For how long the oldest writing transaction has been open at least, 0 where none is. What is written meanwhile may be sent again
+      at each session.
+    - Null where there is one that the login may not see, and that no service has met yet.
   returned: success
   type: float
   sample: 0.2
 oldest_transaction:
   description:
-    - Whose transaction that is, null where none is open or the login may not see other sessions.
+    - Whose transaction that is, null where none is open or the login may not see other sessions. What it may not see of one is null.
   returned: success
   type: dict
   contains:
     session:
-      description: The session, on PostgreSQL its process ID.
+      description: The session, on PostgreSQL its process ID; null for a prepared transaction.
       type: int
     user:
       description: Its login.

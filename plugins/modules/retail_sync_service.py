@@ -66,7 +66,8 @@ options:
   moved_after:
     description:
       - The least number of seconds for which the register that the store server knows must not have been heard of, before
-        another database at another place may go on as that register by itself. Sooner it is taken for a clone, and refused.
+        another database at another place, which asks meanwhile, may go on as that register by itself. Sooner it is taken for a
+        clone, and refused.
       - A database that was restored in its place, or whose server was, goes on at once. C(retail-sync rebaseline --moved) says
         that another one is the register from now on, whatever was heard of.
     type: float
@@ -79,6 +80,8 @@ options:
   keep:
     description:
       - For how many days each of the two databases keeps what nobody needs for ever. The service deletes it a few times a day.
+      - Days are counted while services look, and not read off a clock, so that one that is wrong deletes nothing. What was switched off
+        does not age.
     type: dict
     default: {}
     suboptions:

@@ -1,10 +1,13 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clocks that jump an hour back and a year forward while the service and its clients work: nobody compares them."""
+"""Clocks that jump an hour back and a year forward while the service and its clients work: nobody compares them, and nothing is
+deleted since one of them said that it is old."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import struct
 import subprocess
@@ -18,6 +21,7 @@ from typing import Any
 import pgserver
 import pytest
 from fault_shop import Service, Shop, repeated, trading, waits
+from integration import service_hosts as hosts
 
 HOUR = 3600
 HOUR_BACK, YEAR_ON = -1, 365 * 24
@@ -52,21 +56,72 @@ def clock() -> Iterator[Clock]:
 
 
 def jump(shop: Shop, service: Service, clock: Clock, now: Callable[[], float]) -> None:
-    """Trade while the clock jumps to and fro, and see that it did."""
+    """Trade while the clock jumps to and fro, and see that it did; meanwhile what is old is deleted, by the service and by hand."""
+    shop.write_configuration(service.config, retention={"Sales": {"days": 90, "unit": ["TRANSACTIONID"]}})
     service.start()
-    seen = []
+    waits(shop.arrived, "the first load")
+    with shop.child() as below, shop.parent() as above:
+        for db in (below, above):
+            db.execute(CONFLICT)
+    seen, before = [], conflicts(shop)
     with trading(shop) as clients:
         waits(lambda: clients[0].done > 3, "sales")
         for hours in (HOUR_BACK, YEAR_ON, 0, YEAR_ON, HOUR_BACK)[: repeated(2, 5)] * repeated(1, 3):
             clock.set(hours)
-            before = clients[0].done
-            waits(lambda before=before: clients[0].done > before + 3, "sales")
+            done = clients[0].done
+            waits(lambda done=done: clients[0].done > done + 3, "sales")
             known = set(shop.books.sales)
             waits(lambda known=known: known <= set(sales_above(shop)), "sales at the parent")
             seen.append(round((now() - time.time()) / HOUR))
+            service.restart()
+            assert clean(service) == NOTHING
+            before |= conflicts(shop)
     waits(shop.arrived, "everything")
     assert {HOUR_BACK, YEAR_ON} <= set(seen), f"the clock was off by {seen} hours"
+    clock.set(0)
+    service.restart()
+    assert clean(service) == NOTHING
+    assert before <= conflicts(shop), "conflicts are kept"
+    # That the till has all of its sales is counted, too.
     shop.count()
+
+
+CONFLICT = (
+    "INSERT INTO dbo.sync_conflict (peer_id, sync_scope_name, table_name, row_key, kind, winner) "
+    "VALUES (0, 'Customers', 'ax.CUSTTABLE', '[0]', 'update/update', 'parent')"
+)
+
+
+def conflicts(shop: Shop) -> set[tuple[str, int]]:
+    with shop.child() as below, shop.parent() as above:
+        sides = {"child": below, "parent": above}
+        return {
+            (side, row[0])
+            for side, db in sides.items()
+            for row in db.query("SELECT conflict_id FROM dbo.sync_conflict")
+        }
+
+
+#: The sales of the till, and on both sides deletions, log rows and conflicts that go.
+NOTHING = [{"Sales": 0}, *[0] * 6]
+
+
+def clean(service: Service) -> list[Any]:
+    """What ``retail-sync cleanup`` deletes, on a host with the service's clock."""
+    command = hosts.command(service.archive, "cleanup", "--config", service.config, "--json")
+
+    def cleaned() -> Any:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **service.environment}
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = json.loads(done.stdout)
+        # None: the service is at it just then.
+        return said if said["child"] and said["parent"] else None
+
+    said = waits(cleaned, "nobody else cleans up")
+    kinds = ("deletions", "log", "conflicts")
+    return [said["retained"], *(said[side][kind] for side in ("child", "parent") for kind in kinds)]
 
 
 def sales_above(shop: Shop) -> list[str]:

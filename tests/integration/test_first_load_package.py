@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from elapsed import let_pass
 from offline_world import Couple, Identity
 from session_world import Killed, World, rows
 
@@ -224,7 +226,10 @@ def test_a_package_is_removed_when_it_has_expired_and_nobody_is_making_one(store
     assert not package.remove_expired(pair), "there is none"
     package.make(pair, pair.package)
     assert not package.remove_expired(pair), "it is fresh"
-    package.make(pair, pair.package, hours=0)
+    let_pass(store.parent, 1)
+    assert not package.remove_expired(pair), "the store has not run for three days since"
+    let_pass(store.parent, 2)
+    assert package.refusal(package.read(pair.package), pair) == "it has expired"
     manifest = tmp_path / "package" / package.MANIFEST
     theirs = manifest.read_text(encoding="utf-8")
     manifest.write_text(theirs.replace('"store": "HOUSTON"', '"store": "DALLAS"'), encoding="utf-8")
@@ -237,3 +242,18 @@ def test_a_package_is_removed_when_it_has_expired_and_nobody_is_making_one(store
             package.make(pair, pair.package)
     assert package.remove_expired(pair)
     assert os.listdir(pair.package) == []
+
+
+@pytest.mark.parametrize("made", ["2020-01-01T00:00:00.000", "2090-01-01T00:00:00.000"], ids=["forward", "back"])
+def test_a_package_outlives_a_clock_that_jumps_and_not_its_time(store: World, tmp_path: Path, made: str) -> None:
+    """By the clock it was made long ago, or is not made yet."""
+    pair = Pair(store.child, store.parent)
+    pair.package = str(tmp_path / "package")
+    package.make(pair, pair.package)
+    manifest = tmp_path / "package" / package.MANIFEST
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps({**facts, "made": made}), encoding="utf-8")
+    assert not package.remove_expired(pair)
+    let_pass(store.parent, 4)
+    assert package.refusal(package.read(pair.package), pair) == "it has expired"
+    assert package.remove_expired(pair)

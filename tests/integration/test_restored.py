@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -323,6 +324,48 @@ def test_the_clone_of_a_living_till_is_refused_and_the_till_goes_on(store: Store
         store.sync("clone", silence=0)
     known = identity.read(store["parent"], anew.open_pair(store["child"], store["parent"]).guid)
     assert sorted(one.state for one in known) == ["accepted", "refused"]
+    store.sell(3)
+    store.sync()
+    assert store.sales() == {1: 1, 2: 1, 3: 1}
+
+
+def _shift(store: Store, hours: float) -> None:
+    """The parent's clock jumps by so many hours: all that it noted lies that far back from then on."""
+    for name in ("first_heard", "last_heard"):
+        store["parent"].execute(
+            "UPDATE dbo.sync_incarnation SET %s = %s - make_interval(secs => ?)" % (name, name), hours * 3600
+        )
+
+
+def test_a_moved_till_is_not_taken_for_a_clone_for_good_since_the_clock_went_back(store: Store) -> None:
+    """The accepted one was heard of while the parent's clock was a year ahead, and never again."""
+    _shift(store, -365 * 24)
+    store.clone("child")
+    store["clone"].execute('INSERT INTO ax."SALE" VALUES (2, 1)')
+    for hours in (0.0, -1.0, 0.0):
+        _shift(store, hours)
+        with pytest.raises(Cloned, match="may be a clone"):
+            store.sync("clone")
+    for question in range(3):
+        _shift(store, 1.0)
+        with pytest.raises(Cloned, match="may be a clone") if question < 2 else contextlib.nullcontext():
+            store.sync("clone")
+    assert store.sales() == {1: 1, 2: 1}
+
+
+def test_no_clone_takes_over_since_the_clock_went_forward(store: Store) -> None:
+    store.clone("child")
+    _shift(store, 365 * 24)
+    with pytest.raises(Cloned, match="may be a clone"):
+        store.sync("clone")
+    _shift(store, 365 * 24)
+    with pytest.raises(Cloned, match=r"may be a clone.*300 s have passed"):
+        store.sync("clone")
+    store.sell(2)
+    store.sync()
+    _shift(store, 365 * 24)
+    with pytest.raises(Cloned, match="is another one"):
+        store.sync("clone")
     store.sell(3)
     store.sync()
     assert store.sales() == {1: 1, 2: 1, 3: 1}

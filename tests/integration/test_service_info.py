@@ -122,8 +122,8 @@ def test_whose_transaction_holds_others_back(pair: ProvisionedPair) -> None:
         assert status.look(config)["parent"]["oldest_transaction"]["session"] == session
         assert holder["user"] == store.target.user and holder["seconds"] >= 0
         old = {
-            "child": {"oldest_transaction_seconds": 0},
-            "parent": {"oldest_transaction_seconds": 1e4, "oldest_transaction": holder},
+            "child": {"reachable": True, "oldest_transaction_seconds": 0},
+            "parent": {"reachable": True, "oldest_transaction_seconds": 1e4, "oldest_transaction": holder},
         }
         (problem,) = status._held_back(old)
         assert "10000 s (session %d of" % session in problem

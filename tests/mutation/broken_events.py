@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from broken_invariants import KEYS, KILLED, PROMISES, REVIEW, SESSIONS
+from broken_invariants import KEYS, KILLED, PROMISES, RESTORED, REVIEW, SESSIONS
 from mutant import Mutant
 
 LATER = "tests/integration/test_sessions_later.py::"
 MOMENTS = "tests/integration/test_lost_moments.py::"
 LIFE = "tests/integration/test_life.py::"
-RESTORED = "tests/integration/test_restored.py::"
 PACKAGE = "tests/integration/test_first_load_package.py::"
 FILTERS = "tests/integration/test_row_filters.py::"
 
@@ -160,7 +159,12 @@ MUTANTS = (
         "First synchronisation",
         "A package is used although it has expired.",
         "_sync.package",
-        (("    if cleanup.clock(pair.parent) >= package.expires:", "    if False:"),),
+        (
+            (
+                "    if ages.clock(pair.parent) >= package.expires or package.has_aged(ages.look(pair.parent)):",
+                "    if False:",
+            ),
+        ),
         (PACKAGE + "test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used",),
     ),
     Mutant(
@@ -265,8 +269,8 @@ MUTANTS = (
         "_sync.cleanup",
         (
             (
-                "cleaned.moves += _forget(db, memory, concerned, horizon, cleaned)",
-                "cleaned.moves += _forget(db, memory, [], horizon, cleaned)",
+                "cleaned.moves += _forget(db, _Memory(moves.name), concerned, horizon, cleaned)",
+                "cleaned.moves += _forget(db, _Memory(moves.name), [], horizon, cleaned)",
             ),
         ),
         (FILTERS + "test_a_move_is_forgotten_when_it_is_old_and_every_live_channel_has_taken_it",),
@@ -313,7 +317,7 @@ MUTANTS = (
         "Old data on a small register",
         "Old sales are purged although the parent does not have them.",
         "_sync.retention",
-        (('tombstone = 0 AND NOT %s AND %s" % (alias, newer, old)', 'tombstone = 0 AND %s" % (alias, old)'),),
+        (("min(state.anchor_in, horizon.version)", "horizon.version"),),
         (LIFE + "test_old_sales_that_the_parent_has_go_from_the_register_whole",),
     ),
     Mutant(

@@ -14,6 +14,8 @@ MATRIX = "tests/integration/test_conflict_matrix.py::test_cell"
 KILLED = tuple(
     SESSIONS + f"test_a_session_killed_at_any_statement_is_completed_by_the_next[{place}]" for place in range(40, 88, 3)
 )
+AGES = "tests/integration/test_ages.py::"
+RESTORED = "tests/integration/test_restored.py::"
 PROMISES = "tests/integration/test_session_promises.py::"
 LATER = "tests/integration/test_sessions_later.py::"
 PING_PONG = SESSIONS + "test_triggers_of_the_application_do_not_make_ping_pong"
@@ -350,5 +352,45 @@ MUTANTS = (
             ),
         ),
         (PROMISES + "test_a_clock_that_was_wrong_loses_nothing",),
+    ),
+    Mutant(
+        "age-off-a-clock",
+        "10 Clocks are never compared",
+        "Whatever a clock says has passed counts as passed.",
+        "_sync.ages",
+        (("(passed if 0 < passed <= _BELIEVED else 0.0)", "max(0.0, passed)"),),
+        (AGES + "test_a_clock_that_jumps_deletes_nothing_and_keeps_nothing_for_ever",),
+    ),
+    Mutant(
+        "silence-off-a-clock",
+        "10 Clocks are never compared",
+        "One that waits to be the child has waited for as long as the parent's clock says.",
+        "_sync.identity",
+        (("timedelta(seconds=max(0.0, me.silent - believed))", "timedelta(0)"),),
+        (RESTORED + "test_no_clone_takes_over_since_the_clock_went_forward",),
+    ),
+    Mutant(
+        "heard-in-the-future",
+        "10 Clocks are never compared",
+        "A till that was heard of in the future counts as heard of since.",
+        "_sync.identity",
+        (("    _forget_the_future(parent, guid)\n", ""),),
+        (RESTORED + "test_a_moved_till_is_not_taken_for_a_clone_for_good_since_the_clock_went_back",),
+    ),
+    Mutant(
+        "age-of-another-server",
+        "A database restored or moved",
+        "What lies below a version that another server gave counts as old.",
+        "_sync.ages",
+        (("    goes_on = known is not None and known.incarnation == here", "    goes_on = known is not None"),),
+        (AGES + "test_a_database_put_on_another_server_has_no_age_there",),
+    ),
+    Mutant(
+        "unseen-is-fine",
+        "A long-open transaction raises an alarm",
+        "A transaction that the service's account may not see is none.",
+        "_sync.status",
+        (("    if mark is not None and said is None and counted is None:", "    if False:"),),
+        (AGES + "test_the_services_own_account_tells_for_how_long_a_transaction_has_been_open",),
     ),
 )

@@ -7,13 +7,14 @@
 A deletion is forgotten once it is older than the horizon and every live peer of its scopes has taken it; so is a move, by which
 rows came under a filter or out of it. A child that has not been heard of for longer than the horizon holds nothing back: what is
 forgotten without it raises the scope's
-``min_valid_anchor``, and such a child loads the scope again when it comes back (it is *stale*). Ages are by the database's own
-clock. All is deleted in small transactions of their own, each with the anchor that it makes necessary.
+``min_valid_anchor``, and such a child loads the scope again when it comes back (it is *stale*). Ages are counted, see ``ages.py``: a
+clock that jumps makes nothing old. All is deleted in small transactions of their own, each with the anchor that it makes necessary.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from typing import Any
 
 from .._engine._filter import Moves, all_moves, load
 from .._engine._model import TableName
+from . import ages
+from .ages import Note
 from .metadata import CONFLICT, INCARNATION, LOG, PARENT, PEER, SCOPE, UPKEEP
 
 BATCH = 1_000
@@ -28,6 +31,8 @@ BATCH = 1_000
 _BATCHES = 50
 _LOCK = "axops.retail:cleanup"
 _DONE = "cleanup"
+#: When the children were heard of last.
+HEARD = "heard"
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,10 @@ class _Use:
 
 @dataclass(frozen=True)
 class _Memory:
-    """A table of versions; ``moment``: the column that says when; ``condition``: which of its rows may be forgotten;
-    ``has_origin``: whether a row says which peer it came from, who need not take it back."""
+    """A table of versions; ``condition``: which of its rows may be forgotten; ``has_origin``: whether a row says which peer it came
+    from, who need not take it back."""
 
     table: TableName
-    moment: str
     condition: str = "1 = 1"
     has_origin: bool = False
 
@@ -83,28 +87,35 @@ def run(db: Any, keep: Keep, every: float = 0.0) -> Cleaned | None:
     if not {PEER, SCOPE, UPKEEP, INCARNATION} <= set(db.engine.tables.read(db, [PEER, SCOPE, UPKEEP, INCARNATION])):
         return None
     with db.engine.locks.held(db, _LOCK) as taken:
-        now, done = clock(db), last(db)
-        if not taken or (every and done is not None and now - done[0] < timedelta(hours=every)):
+        if not taken:
+            return None
+        count = ages.look(db)
+        if every and not _is_due(db, count, every):
             return None
         cleaned = Cleaned()
-        stale = _stale(db, now - timedelta(days=keep.tombstones))
+        stale = _stale(db, count, keep.tombstones)
         cleaned.stale = sorted(stale.values())
-        horizon, uses = now - timedelta(days=keep.tombstones), _uses(db, set(stale))
-        for table, concerned in sorted(_of_tables(db, uses).items()):
-            memory = _Memory(
-                db.engine.tracking.tracking_name(table), "last_change_datetime", "sync_row_is_tombstone <> 0", True
-            )
-            cleaned.deletions += _forget(db, memory, concerned, horizon, cleaned)
-        for moves, concerned in _of_logs(db, uses).items():
-            memory = _Memory(moves.name, "entering" if moves.entering else "leaving")
-            cleaned.moves += _forget(db, memory, concerned, horizon, cleaned)
-        cleaned.log = _age_out(db, LOG, "REPLICATIONCOUNTER", "LOGTIME", now - timedelta(days=keep.log), cleaned)
-        cleaned.conflicts = _age_out(
-            db, CONFLICT, "conflict_id", "occurred", now - timedelta(days=keep.conflicts), cleaned
-        )
+        horizon, uses = ages.older_than(db, keep.tombstones), _uses(db, set(stale))
+        if horizon is not None:
+            _forget_all(db, uses, horizon, cleaned)
+        cleaned.log = _age_out(db, LOG, "REPLICATIONCOUNTER", "LOGTIME", keep.log, cleaned)
+        cleaned.conflicts = _age_out(db, CONFLICT, "conflict_id", "occurred", keep.conflicts, cleaned)
         if cleaned.finished:
-            _note(db, cleaned, keep)
+            _note(db, cleaned, keep, count)
         return cleaned
+
+
+def _is_due(db: Any, count: float, every: float) -> bool:
+    done = last(db)
+    return done is None or count - done[1].get("count", -math.inf) >= every * 3600
+
+
+def _forget_all(db: Any, uses: list[_Use], horizon: Note, cleaned: Cleaned) -> None:
+    for table, concerned in sorted(_of_tables(db, uses).items()):
+        memory = _Memory(db.engine.tracking.tracking_name(table), "sync_row_is_tombstone <> 0", True)
+        cleaned.deletions += _forget(db, memory, concerned, horizon, cleaned)
+    for moves, concerned in _of_logs(db, uses).items():
+        cleaned.moves += _forget(db, _Memory(moves.name), concerned, horizon, cleaned)
 
 
 def last(db: Any) -> tuple[datetime, dict[str, Any]] | None:
@@ -113,28 +124,37 @@ def last(db: Any) -> tuple[datetime, dict[str, Any]] | None:
     return None if row is None else (row[0], json.loads(row[1]))
 
 
-def clock(db: Any) -> datetime:
-    """The database's own time, UTC."""
-    return db.value("SELECT CAST(%s AS %s)" % (db.engine.tracking.NOW, db.engine.types.native("datetime")))
-
-
-def _note(db: Any, cleaned: Cleaned, keep: Keep) -> None:
+def _note(db: Any, cleaned: Cleaned, keep: Keep, count: float) -> None:
     said = {name: value for name, value in vars(cleaned).items() if name != "finished"}
-    said["horizon_days"] = keep.tombstones
-    place, now = db.engine.names.quote(*UPKEEP), db.engine.tracking.NOW
     with db.transaction():
-        db.execute("DELETE FROM %s WHERE task = ?" % place, _DONE)
-        db.execute("INSERT INTO %s (task, done, said) VALUES (?, %s, ?)" % (place, now), _DONE, json.dumps(said))
+        ages.put(db, _DONE, {**said, "horizon_days": keep.tombstones, "count": count})
 
 
-def _stale(db: Any, limit: datetime) -> dict[int, str]:
-    """The children that have not been heard of since then, by number."""
-    heard = db.query(
-        "SELECT p.peer_id, p.peer_name, p.registered, MAX(i.last_heard) FROM %s p LEFT JOIN %s i ON i.peer_guid = p.peer_guid "
-        "AND i.state = 'accepted' WHERE p.peer_id <> %d GROUP BY p.peer_id, p.peer_name, p.registered"
+def _stale(db: Any, count: float, days: float) -> dict[int, str]:
+    """The children that have not been heard of for so many days, by number.
+
+    When one was heard of its row says another time than before: which one does not matter, and neither does the clock of that time.
+    """
+    peers = db.query(
+        "SELECT p.peer_id, p.peer_name, p.peer_guid, MAX(i.last_heard) FROM %s p LEFT JOIN %s i ON i.peer_guid = p.peer_guid "
+        "AND i.state = 'accepted' WHERE p.peer_id <> %d AND p.peer_guid <> '' GROUP BY p.peer_id, p.peer_name, p.peer_guid"
         % (db.engine.names.quote(*PEER), db.engine.names.quote(*INCARNATION), PARENT)
     )
-    return {int(row[0]): row[1] for row in heard if max(moment for moment in row[2:] if moment is not None) < limit}
+    known = heard(db)
+    now: dict[str, list[Any]] = {}
+    for _number, _name, guid, moment in peers:
+        before, since = known.get(guid, (None, count))
+        now[guid] = [str(moment), since if before == str(moment) else count]
+    if now != known:
+        with db.transaction():
+            ages.put(db, HEARD, now)
+    return {int(number): name for number, name, guid, _moment in peers if count - now[guid][1] > days * ages.DAY}
+
+
+def heard(db: Any) -> dict[str, list[Any]]:
+    """The time that each child's row said at the last cleanup, and what was counted when it was seen first; by GUID."""
+    said = db.value("SELECT said FROM %s WHERE task = ?" % db.engine.names.quote(*UPKEEP), HEARD)
+    return {} if said is None else json.loads(said)
 
 
 def _uses(db: Any, stale: set[int]) -> list[_Use]:
@@ -177,43 +197,42 @@ def _of_logs(db: Any, uses: Iterable[_Use]) -> dict[Moves, list[_Use]]:
     return found
 
 
-def _forget(db: Any, memory: _Memory, uses: Iterable[_Use], limit: datetime, cleaned: Cleaned) -> int:
-    """Forget what is older than ``limit`` and nobody holds back."""
-    place, condition = db.engine.names.quote(*memory.table), _forgettable(db, memory, uses)
-    newer, moment, number = db.engine.marks.newer_than, limit.isoformat(timespec="milliseconds"), 0
+def _forget(db: Any, memory: _Memory, uses: Iterable[_Use], horizon: Note, cleaned: Cleaned) -> int:
+    """Forget what is beyond the horizon and nobody holds back."""
+    place, condition = db.engine.names.quote(*memory.table), _forgettable(db, memory, uses, horizon)
+    newer, number = db.engine.marks.newer_than, 0
     for _batch in range(_BATCHES):
         with db.transaction():
             bound = db.value(
                 "SELECT MAX(v) FROM (SELECT CAST(version AS bigint) AS v FROM %s WHERE %s ORDER BY version "
-                "OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY) q" % (place, condition, BATCH),
-                moment,
+                "OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY) q" % (place, condition, BATCH)
             )
             if bound is None:
                 return number
             gone = "%s AND NOT %s" % (condition, newer("version", int(bound) + 1, None))
-            _raise_anchors(db, uses, _newest(db, memory, gone, moment, int(bound)))
-            number += db.execute("DELETE FROM %s WHERE %s" % (place, gone), moment)
+            _raise_anchors(db, uses, _newest(db, memory, gone, int(bound)))
+            number += db.execute("DELETE FROM %s WHERE %s" % (place, gone))
     cleaned.finished = False
     return number
 
 
-def _forgettable(db: Any, memory: _Memory, uses: Iterable[_Use]) -> str:
-    """SQL: what may go, the moment being bound."""
+def _forgettable(db: Any, memory: _Memory, uses: Iterable[_Use], horizon: Note) -> str:
+    """SQL: what may go."""
     holders = {(use.peer_id, use.acked or 0) for use in uses if use.holds}
     passed = []
     for peer, acked in sorted(holders):
         taken = "NOT %s" % db.engine.marks.newer_than("version", acked, None)
         passed.append("(origin = %d OR %s)" % (peer, taken) if memory.has_origin else taken)
-    old = "%s < CAST(? AS %s)" % (memory.moment, db.engine.types.native("datetime"))
+    old = "NOT %s" % db.engine.marks.newer_than("version", horizon.version, None)
     return " AND ".join([memory.condition, old, *passed])
 
 
-def _newest(db: Any, memory: _Memory, gone: str, moment: str, bound: int) -> dict[int | None, int]:
+def _newest(db: Any, memory: _Memory, gone: str, bound: int) -> dict[int | None, int]:
     """The newest version of what goes, by the peer that it came from."""
     if not memory.has_origin:
         return {None: bound}
     sql = "SELECT origin, MAX(CAST(version AS bigint)) FROM %s WHERE %s GROUP BY origin"
-    return {row[0]: int(row[1]) for row in db.query(sql % (db.engine.names.quote(*memory.table), gone), moment)}
+    return {row[0]: int(row[1]) for row in db.query(sql % (db.engine.names.quote(*memory.table), gone))}
 
 
 def _raise_anchors(db: Any, uses: Iterable[_Use], newest: dict[int | None, int]) -> None:
@@ -233,19 +252,29 @@ def _raise_anchors(db: Any, uses: Iterable[_Use], newest: dict[int | None, int])
         )
 
 
-def _age_out(db: Any, table: TableName, key: str, moment: str, limit: datetime, cleaned: Cleaned) -> int:
-    """Delete the rows of a table that are older than ``limit``."""
-    quote, number = db.engine.names.quote, 0
-    old = "%s < CAST(? AS %s)" % (quote(moment), db.engine.types.native("datetime"))
-    value = limit.isoformat(timespec="milliseconds")
+def _age_out(db: Any, table: TableName, key: str, moment: str, days: float, cleaned: Cleaned) -> int:
+    """Delete the rows of a table that are older than so many days.
+
+    They are where their numbers are below the note; numbers may have been begun anew by hand, so a row that is young by its own
+    time stays, too. A time in the future says nothing.
+    """
+    note = ages.older_than(db, days)
+    if note is None:
+        return 0
+    quote, number, now = db.engine.names.quote, 0, db.engine.tracking.NOW
+    newest = note.conflict if table == CONFLICT else note.log
+    old = "{0} <= {1} AND ({2} < CAST(? AS {3}) OR {2} > {4})".format(
+        quote(key), newest, quote(moment), db.engine.types.native("datetime"), now
+    )
+    limit = (ages.clock(db) - timedelta(days=days)).isoformat(timespec="milliseconds")
     for _batch in range(_BATCHES):
         bound = db.value(
             "SELECT MAX(k) FROM (SELECT %s AS k FROM %s WHERE %s ORDER BY %s OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY) q"
             % (quote(key), quote(*table), old, quote(key), BATCH),
-            value,
+            limit,
         )
         if bound is None:
             return number
-        number += db.execute("DELETE FROM %s WHERE %s AND %s <= %d" % (quote(*table), old, quote(key), bound), value)
+        number += db.execute("DELETE FROM %s WHERE %s AND %s <= %d" % (quote(*table), old, quote(key), bound), limit)
     cleaned.finished = False
     return number

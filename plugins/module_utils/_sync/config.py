@@ -52,11 +52,11 @@ class ServiceConfig:
 
     ``frequency_floor``: the least time between two turns of a scope, whatever frequency its profile gives it.
     ``state_file``: where the service writes at its start what it runs with, for whoever installed it.
-    ``moved_after``: seconds for which the child that the parent knows must have been silent before another database, at another
-    place, goes on as that child by itself.
+    ``moved_after``: seconds for which the child that the parent knows must have been silent, while it is asked for, before another
+    database, at another place, goes on as that child by itself.
     ``package``: the folder of a package from which a new register loads, while it is fresh enough; else it loads from the parent.
     ``retention``: by upload scope, how long rows that the parent has stay at the child, see ``retention.py``.
-    ``keep``: for how many days each database keeps deletions, log rows and conflicts.
+    ``keep``: for how many days, as ``ages.py`` counts them, each database keeps deletions, log rows and conflicts.
     """
 
     name: str

@@ -12,14 +12,18 @@ but another incarnation. One of them is ``accepted``: it alone moves rows. Anoth
 * **restored** where it has the place of the accepted one: two databases cannot be reached in the same way, so the accepted one
   is no more. It takes over at once.
 * **moved or cloned** at any other place; nothing in the databases can tell which. A moved one's original is silent from then
-  on, a clone's is not. So it has to wait (``waiting``) until the accepted one has not been heard of for a while, by the parent's
-  clock alone. If the accepted one is heard of after the other has come, there are two, and the one that came later is a
-  clone for good (``refused``): it must not take over in the night when the original is switched off.
+  on, a clone's is not. So it has to wait (``waiting``) until the accepted one has not been heard of for a while, in which this
+  one asked again and again: silence counts only while the parent could have heard. If the accepted one is heard of after
+  the other has come, there are two, and the one that came later is a clone for good (``refused``): it must not take over in
+  the night when the original is switched off.
 * **formerly accepted** (``former``): it comes back after another one has taken over, with whatever it has sold meanwhile.
 
 A clone that took over since its original was switched off loses nothing either: the original is refused when it comes back,
 its rows stay where they are, and its name stands in the status of both. What no machine can decide the operator does:
 ``retail-sync rebaseline --moved``, run where the database is that is to be the child from now on.
+
+The parent's clock may jump meanwhile. Times that lie in the future are set back to now before they are compared, and between two
+questions of one that waits no more than a third of the silence is believed.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ import functools
 import platform
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from .._engine._errors import RetailError
@@ -126,24 +131,52 @@ def accept(parent: Any, guid: str, instance: Instance) -> None:
 def admit(parent: Any, guid: str, instance: Instance, silence: float) -> None:
     """Let a database begin anew that does not continue what the parent knows, see above.
 
-    :param silence: seconds for which the accepted one must not have been heard of.
+    :param silence: seconds for which the accepted one must not have been heard of while this one asks.
     :raises Cloned: this one is a clone, or may be one; the message names both.
     """
+    _forget_the_future(parent, guid)
     known = read(parent, guid)
     accepted = next((one for one in known if one.state == ACCEPTED), None)
     if accepted is None or accepted.instance.place == instance.place:
         accept(parent, guid, instance)
         return
     me = next((one for one in known if one.instance == instance), None)
+    waited = 0.0
     if me is None:
         _write(parent, guid, instance, WAITING)
     elif me.state in (REFUSED, FORMER) or accepted.last_heard > me.first_heard:
         _update(parent, guid, instance, "state = 'refused'", " AND state = 'waiting'")
         raise Cloned(_says(instance, accepted, "is another one"), ADVICE)
-    if accepted.silent < silence:
-        text = "may be a clone: the other was heard of %d s ago, and has to be silent for %d s"
-        raise Cloned(_says(instance, accepted, text % (accepted.silent, silence)), ADVICE)
+    else:
+        waited = _wait(parent, guid, me, silence / 3)
+    if waited < silence:
+        text = "may be a clone: the other has to be silent for %d s, of which %d s have passed"
+        raise Cloned(_says(instance, accepted, text % (silence, waited)), ADVICE)
     accept(parent, guid, instance)
+
+
+def _forget_the_future(parent: Any, guid: str) -> None:
+    """The parent's clock was ahead when these were heard of."""
+    now = parent.engine.tracking.NOW
+    # In this order: what was heard of last must not come to lie after what came first.
+    for name in ("last_heard", "first_heard"):
+        parent.execute(
+            "UPDATE {0} SET {1} = {2} WHERE peer_guid = ? AND {1} > {2}".format(
+                parent.engine.names.quote(*INCARNATION), name, now
+            ),
+            guid,
+        )
+
+
+def _wait(parent: Any, guid: str, me: Known, believed: float) -> float:
+    """Seconds for which one that waits has been asking; what is not believed of the time since it asked last is taken off."""
+    first = me.first_heard + timedelta(seconds=max(0.0, me.silent - believed))
+    settings = "last_heard = %s, first_heard = CAST(? AS %s)" % (
+        parent.engine.tracking.NOW,
+        parent.engine.types.native("datetime"),
+    )
+    _update(parent, guid, me.instance, settings, "", first.isoformat(timespec="milliseconds"))
+    return float((me.now - first).total_seconds())
 
 
 def _says(instance: Instance, accepted: Known, text: str) -> str:
@@ -162,10 +195,11 @@ def _write(parent: Any, guid: str, instance: Instance, state: str) -> None:
         )  # fmt: skip
 
 
-def _update(parent: Any, guid: str, instance: Instance, settings: str, condition: str) -> int:
+def _update(parent: Any, guid: str, instance: Instance, settings: str, condition: str, *values: Any) -> int:
     sql = "UPDATE %s SET %s WHERE peer_guid = ? AND incarnation = ? AND place = ?%s"
     return parent.execute(
         sql % (parent.engine.names.quote(*INCARNATION), settings, condition),
+        *values,
         guid,
         instance.incarnation,
         instance.place,

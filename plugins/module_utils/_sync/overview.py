@@ -17,7 +17,7 @@ from .._engine._model import Table, TableName
 from .._engine._wire import Extract
 from . import log, metadata
 from .metadata import CONFLICT, LOG, PARENT, PEER, QUARANTINE, SCOPE, Peer, Scope, ScopeState
-from .status import Document, total, version
+from .status import Document, open_seconds, total, version
 
 OURS, MICROSOFT = "axops.retail", "microsoft_sync_framework"
 
@@ -38,7 +38,7 @@ def read(db: Any, log_rows: int, backlog: bool) -> Document:
         "provisioned_by": None,
         "tracking": _tracking(db),
         "sync_framework": None,
-        "oldest_transaction_seconds": round(db.engine.marks.low_age(db), 1),
+        "oldest_transaction_seconds": open_seconds(db),
         "oldest_transaction": db.engine.marks.holder(db),
         "parent": None,
         "peers": [],

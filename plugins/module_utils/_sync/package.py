@@ -8,7 +8,8 @@ A folder of mode 0700, since customers are in it: chunks of rows as they would t
 manifest that says from which parent they are and, for each table, up to where it was read (all from one snapshot; a run
 that was cut off is completed from another). Loading puts the chunks where batches from the parent would land; the session
 goes on from there, and reads from the parent what has changed since. So a package need not be new, but it must not be
-older than the parent's memory of deletions: it expires before, and is removed then.
+older than the parent's memory of deletions: it expires before, by the parent's clock or by what ``ages.py`` counts there. It is removed
+by the latter alone, since a clock may be wrong.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
-from . import cleanup
+from . import ages
 from .messages import LOGGER
 from .metadata import PARENT, SCOPE, Scope
 from .pair import Pair, SharedTable
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 #: Hours for which a package may be used, unless somebody says otherwise.
 HOURS = 72.0
@@ -74,6 +75,10 @@ class Package:
     def expires(self) -> datetime:
         """By the parent's clock, UTC."""
         return self.made + timedelta(hours=self.facts["hours"])
+
+    def has_aged(self, count: float) -> bool:
+        """Whether its parent was seen to run for long enough since it was made; ``count``: see :func:`ages.look`."""
+        return count - self.facts["count"] >= self.facts["hours"] * 3600
 
     def part_for(self, shared: SharedTable) -> Part | None:
         """The table, if it can be loaded as it is here; an empty one is read from the parent, which costs nothing."""
@@ -150,7 +155,7 @@ def refusal(package: Package, pair: Pair) -> str:
         return "it is not finished"
     if not _is_of(package, pair):
         return "it is another parent's, or another store's"
-    if cleanup.clock(pair.parent) >= package.expires:
+    if ages.clock(pair.parent) >= package.expires or package.has_aged(ages.look(pair.parent)):
         return "it has expired"
     return ""
 
@@ -194,15 +199,15 @@ def _make(pair: Pair, folder: str, hours: float) -> Package:
 
 def _begin(pair: Pair, folder: str, hours: float) -> dict[str, Any]:
     """The manifest to go on with: of a package that was cut off and can still be completed, or a new one."""
-    now = cleanup.clock(pair.parent)
+    now, count = ages.clock(pair.parent), ages.look(pair.parent)
     with contextlib.suppress(PackageError):
         there = read(folder)
-        if _is_of(there, pair) and not there.facts["complete"] and now < there.expires:
+        if _is_of(there, pair) and not there.facts["complete"] and not (now >= there.expires or there.has_aged(count)):
             return there.facts
     _empty(folder)
     os.chmod(folder, 0o700)
     facts = {"format": FORMAT, "parent": pair.upwards.incarnation, "store": pair.downwards.store_id, "hours": hours}
-    return {**facts, "made": now.isoformat(timespec="milliseconds"), "complete": False, "tables": []}
+    return {**facts, "made": now.isoformat(timespec="milliseconds"), "count": count, "complete": False, "tables": []}
 
 
 def remove_expired(pair: Pair) -> bool:
@@ -212,7 +217,7 @@ def remove_expired(pair: Pair) -> bool:
     """
     try:
         found = read(pair.package)
-        if not _is_of(found, pair) or cleanup.clock(pair.parent) < found.expires:
+        if not _is_of(found, pair) or not found.has_aged(ages.look(pair.parent)):
             return False
         with _alone(pair.package) as taken:
             # Meanwhile somebody may have made a new one.

@@ -6,7 +6,7 @@
 
 A rule says, for an upload scope, how many days its rows stay and which columns make a sale of them, such as TRANSACTIONID,
 STORE and TERMINAL. A sale goes when every row of it, in every table of the scope that has these columns, has been taken by
-the parent and has not changed for so long, by the register's own clock. Its deletion does not travel, as none does in such a
+the parent and has not changed for so long, as ``ages.py`` counts it. Its deletion does not travel, as none does in such a
 scope. Tables without these columns keep their rows. To the audit a row that only the parent has is no difference there.
 """
 
@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import Table
-from . import cleanup, metadata
+from . import ages, metadata
 from .metadata import QUARANTINE, Scope
 from .pair import Pair
 
@@ -48,8 +47,11 @@ def run(pair: Pair, name: str, rule: Rule) -> int:
     if state is None or not state.anchor_in or state.landing or state.anew or aside:
         return 0
     tables = _tables(pair, scope, rule)
-    limit = cleanup.clock(pair.child) - timedelta(days=rule.days)
-    purge = _Purge(pair.child, tables, rule, state.anchor_in, limit.isoformat(timespec="milliseconds"))
+    ages.look(pair.child)
+    horizon = ages.older_than(pair.child, rule.days)
+    if horizon is None:
+        return 0
+    purge = _Purge(pair.child, tables, rule, min(state.anchor_in, horizon.version))
     gone = 0
     for _batch in range(_BATCHES):
         try:
@@ -90,14 +92,13 @@ def _tables(pair: Pair, scope: Scope, rule: Rule) -> list[Table]:
 
 
 class _Purge:
-    """The statements for one scope."""
+    """The statements for one scope. ``below``: versions that the parent has taken, and that are old enough."""
 
-    def __init__(self, db: Any, tables: Sequence[Table], rule: Rule, taken: int, limit: str) -> None:
+    def __init__(self, db: Any, tables: Sequence[Table], rule: Rule, below: int) -> None:
         self.db = db
         self.tables = tables
         self.unit = [db.engine.names.quote(name) for name in rule.unit]
-        self.taken = taken
-        self.limit = limit
+        self.below = below
         self.types = [db.engine.types.native(tables[0].column(name).type) for name in rule.unit]  # type: ignore[union-attr]
 
     def batch(self) -> int:
@@ -110,9 +111,8 @@ class _Purge:
         return sum(self._delete(table, units) for table in self.tables) if units else 0
 
     def _settled(self, alias: str) -> str:
-        newer = self.db.engine.marks.newer_than("%s.version" % alias, self.taken, None)
-        old = "%s.last_change_datetime < CAST(? AS %s)" % (alias, self.db.engine.types.native("datetime"))
-        return "%s.sync_row_is_tombstone = 0 AND NOT %s AND %s" % (alias, newer, old)
+        newer = self.db.engine.marks.newer_than("%s.version" % alias, self.below, None)
+        return "%s.sync_row_is_tombstone = 0 AND NOT %s" % (alias, newer)
 
     def _units(self, table: Table) -> list[tuple[Any, ...]]:
         """Sales of which all rows may go."""
@@ -121,7 +121,7 @@ class _Purge:
         sql = "SELECT DISTINCT %s FROM %s WHERE %s AND %s ORDER BY %s OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY" % (
             columns, self._tracked(table, "r", "t", "JOIN"), self._settled("t"), living, columns, BATCH,
         )  # fmt: skip
-        return [tuple(row) for row in self.db.query(sql, *[self.limit] * (1 + len(self.tables)))]
+        return [tuple(row) for row in self.db.query(sql)]
 
     def _unsettled(self, table: Table) -> str:
         same = " AND ".join("o.%s = r.%s" % (name, name) for name in self.unit)

@@ -45,6 +45,7 @@ class Service:
         self._clocks: dict[str, Clock] = {}
         self._rhythm = _rhythm(config)
         self._keep_up_at = 0.0
+        self._count_at = 0.0
         self._absence = Absence()
         self._connected = False
         self._doubtful = False
@@ -196,6 +197,7 @@ class Service:
             self._clock(scope).settled(now, self._rhythm.turn(scope.frequency), marks)
         pending = self._pending(pair, [scope for scope in due if scope not in quiet], marks)
         self._beat(pair)
+        self._count(pair)
         if pending:
             # A side may have been upgraded since the tables were read: new columns have to travel from now on.
             pair.preload(pending)
@@ -204,6 +206,17 @@ class Service:
         if not pending:
             self._keep_up(pair)
         self._summarize(pair)
+
+    def _count(self, pair: Pair) -> None:
+        """Now and then, however busy the pair is, the time for which its databases run is counted."""
+        if time.monotonic() < self._count_at:
+            return
+        self._count_at = time.monotonic() + upkeep.LOOK * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
+        try:
+            upkeep.look(pair, self.config.name)
+        except RetailError as error:
+            self._only_if_sound(error)
+            LOGGER.warning("%s: counting the time: %s", self.config.name, error)
 
     def _keep_up(self, pair: Pair) -> None:
         """Now and then, when nothing else is to be done, what a database need not keep is deleted."""

@@ -9,12 +9,13 @@ Works with one side down.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
 from .._schema import versions
-from . import identity, log, metadata, package, session, upkeep
+from . import ages, identity, log, metadata, package, session, upkeep
 from .config import ServiceConfig
 from .link import SIDES, Link, reach
 from .metadata import CONFLICT, PARENT, QUARANTINE, Scope, ScopeState
@@ -22,8 +23,8 @@ from .pair import Pair
 
 Document = dict[str, Any]
 
-#: A transaction that is open for longer than this holds back what others have written since: worth an alarm.
-OLDEST_OPEN_TRANSACTION = 900.0
+#: Seconds after which a transaction that nobody has met before is looked at again: most are over by then.
+_MOMENT = 1.0
 
 
 class _Side:
@@ -101,9 +102,20 @@ def _database(config: ServiceConfig, side: str, there: dict[str, Any], missing: 
         db = there[side]
         found["version"] = version(db)
         found["cleaned"] = upkeep.last(db)
-        found["oldest_transaction_seconds"] = round(db.engine.marks.low_age(db), 1)
+        found["oldest_transaction_seconds"] = open_seconds(db)
         found["oldest_transaction"] = db.engine.marks.holder(db)
     return found
+
+
+def open_seconds(db: Any) -> float | None:
+    """For how long the oldest writing transaction has been open at least, by the server's word or by what the service's looks have
+    counted; 0: none is; None: one is, and neither says for how long."""
+    mark = db.engine.marks.oldest_open(db)
+    said, counted = db.engine.marks.low_age(db), ages.open_for(db)
+    if mark is not None and said is None and counted is None:
+        time.sleep(_MOMENT)
+        return None if db.engine.marks.oldest_open(db) == mark else 0.0
+    return round(max(said or 0.0, counted or 0.0), 1)
 
 
 def _package(config: ServiceConfig, pair: Pair | None, problems: list[str]) -> Document | None:
@@ -144,17 +156,33 @@ def version(db: Any) -> str | None:
 
 def _held_back(document: Document) -> list[str]:
     return [
-        "A transaction has been open at the %s for %d s%s: what is written meanwhile may come again at each session."
-        % (side, document[side]["oldest_transaction_seconds"], _whose(document[side]["oldest_transaction"]))
-        for side in SIDES
-        if (document[side]["oldest_transaction_seconds"] or 0) > OLDEST_OPEN_TRANSACTION
+        "A transaction has been open at the %s for %s%s: what is written meanwhile may come again at each session."
+        % (side, seconds, _whose(document[side]["oldest_transaction"]))
+        for side, seconds in ((side, _too_long(document[side])) for side in SIDES)
+        if seconds
     ]
+
+
+def _too_long(facts: Document) -> str:
+    """For how long a transaction has been open, where that has to be said."""
+    seconds = facts["oldest_transaction_seconds"]
+    if seconds is None and facts["reachable"]:
+        # Never taken for fine: the next looks of the service tell.
+        return "a time that this login may not see, and no service has counted yet"
+    return "%d s" % seconds if (seconds or 0) > ages.LONG_OPEN else ""
 
 
 def _whose(holder: Document | None) -> str:
     if holder is None:
         return ""
-    return " (session %(session)s of %(user)s on %(host)s, %(program)s)" % holder
+    words = (
+        ("session", "session %s"),
+        ("user", "of %s"),
+        ("host", "on %s"),
+        ("database", "in %s"),
+        ("program", "by %s"),
+    )
+    return " (%s)" % " ".join(text % holder[name] for name, text in words if holder[name])
 
 
 def _scopes(pair: Pair | None, sides: dict[str, _Side], problems: list[str]) -> list[Document]:

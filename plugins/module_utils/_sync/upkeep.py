@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import cleanup, log, package, retention
+from . import ages, cleanup, log, package, retention
 from .config import ServiceConfig
 from .link import SIDES, Link
 from .messages import LOGGER
@@ -20,6 +20,19 @@ Document = dict[str, Any]
 LOOK = 600.0
 #: Hours between two cleanups of a database, whoever serves it.
 EVERY = 6.0
+
+
+def look(pair: Pair, name: str) -> None:
+    """Count at both databases for how long they have been seen to run, whatever else there is to do; and say so where a transaction
+    stays open meanwhile.
+
+    :param name: the service's.
+    """
+    for side, db in zip(SIDES, (pair.child, pair.parent)):
+        ages.look(db)
+        seconds = ages.open_for(db) or 0.0
+        if seconds > ages.LONG_OPEN:
+            LOGGER.warning("%s: a transaction has been open at the %s for %d s or more", name, side, seconds)
 
 
 def keep_up(pair: Pair, config: ServiceConfig) -> bool:
@@ -82,7 +95,9 @@ def last(db: Any) -> Document | None:
     if not db.engine.tables.read(db, [cleanup.UPKEEP]):
         return None
     found = cleanup.last(db)
-    return None if found is None else {"time": log.utc(found[0]), **found[1]}
+    if found is None:
+        return None
+    return {"time": log.utc(found[0]), **{name: value for name, value in found[1].items() if name != "count"}}
 
 
 def _add(total: Document | None, done: cleanup.Cleaned) -> Document:

@@ -250,6 +250,11 @@ def _silence(pair: Pair, config: ServiceConfig) -> list[str]:
     if not last:
         return ["RETAILOFFLINESYNCLOG has no row of %s: the service has never run." % terminal_of(pair)]
     silent = (log.now() - datetime.fromisoformat(last[0]["stopped"].rstrip("Z"))).total_seconds()
+    if silent < -config.heartbeat:
+        return [
+            "The last row of %s in RETAILOFFLINESYNCLOG lies %d s in the future: this host's clock is wrong, or was then."
+            % (terminal_of(pair), -silent)
+        ]
     if silent > 3 * config.heartbeat + config.interval:
         return [
             "RETAILOFFLINESYNCLOG has had no row of %s for %d s: the service does not run."

@@ -31,14 +31,14 @@ _CURRENT_SUBSTITUTE = "SELECT CAST(pg_catalog.pg_current_snapshot() AS varchar(8
 _BOOKS_SECONDS = 60
 
 _LOW_AGE = (
-    "SELECT MAX(DATEDIFF(second, d.database_transaction_begin_time, GETDATE())) "
+    "SELECT MAX(DATEDIFF_BIG(millisecond, d.database_transaction_begin_time, GETDATE())) / 1000.0 "
     "FROM sys.dm_tran_database_transactions d JOIN sys.dm_tran_session_transactions s ON s.transaction_id = "
     "d.transaction_id "
     "WHERE d.database_id = DB_ID() AND d.database_transaction_begin_time IS NOT NULL AND s.session_id <> @@SPID"
 )
 _HOLDER = (
     "SELECT TOP (1) s.session_id, e.login_name, e.host_name, e.program_name, DB_NAME(), "
-    "DATEDIFF(second, d.database_transaction_begin_time, GETDATE()) "
+    "DATEDIFF_BIG(millisecond, d.database_transaction_begin_time, GETDATE()) / 1000.0 "
     "FROM sys.dm_tran_database_transactions d JOIN sys.dm_tran_session_transactions s ON s.transaction_id = "
     "d.transaction_id JOIN sys.dm_exec_sessions e ON e.session_id = s.session_id "
     "WHERE d.database_id = DB_ID() AND d.database_transaction_begin_time IS NOT NULL AND s.session_id <> @@SPID "
@@ -102,17 +102,30 @@ def current(db: Any) -> str:
     return "%d:%d:%d" % (highest, lowest, time.monotonic() // _BOOKS_SECONDS)
 
 
-def low_age(db: Any) -> float:
+def oldest_open(db: Any) -> int | None:
+    """The low-water mark while an open writing transaction holds it back, None where none does. As long as it is the same number it is
+    the same transaction. Every login sees this."""
+    if probes.has_low_mark(db):
+        highest, low = db.row(_CURRENT)
+        return int(low) if low <= highest else None
+    low, high = str(db.value(_CURRENT_SUBSTITUTE)).split(":")[:2]
+    return int(low) if int(low) < int(high) else None
+
+
+def low_age(db: Any) -> float | None:
     """Seconds for which the oldest open writing transaction has held the low-water mark back; 0 where there is none.
 
-    Also 0 where this login may not see other sessions (VIEW SERVER STATE).
+    None where there is one that this login may not see (VIEW SERVER STATE).
     """
     try:
-        return float(db.value(_LOW_AGE) or 0)
+        age = db.value(_LOW_AGE)
     except StatementFailed as error:
         if error.kind in ("lost", "transient"):
             raise
-        return 0.0
+        age = None
+    if age is None:
+        return 0.0 if oldest_open(db) is None else None
+    return float(age)
 
 
 def holder(db: Any) -> dict[str, Any] | None:

@@ -54,32 +54,43 @@ def current(db: Any) -> str:
     return str(db.value("SELECT CAST(pg_current_snapshot() AS text)"))
 
 
-def low_age(db: Any) -> float:
-    """Seconds for which the oldest open writing transaction has held the low-water mark back; 0 where there is none."""
-    age = db.value(
-        "SELECT CAST(coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) AS double precision) "
-        "FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
-    )
-    return float(age or 0)
+def oldest_open(db: Any) -> int | None:
+    """The low-water mark while an open writing transaction holds it back, None where none does. As long as it is the same number it is
+    the same transaction, in whichever database of the cluster, prepared or not. Every login sees this."""
+    low, high = str(db.value("SELECT CAST(pg_current_snapshot() AS text)")).split(":")[:2]
+    return int(low) if int(low) < int(high) else None
+
+
+def low_age(db: Any) -> float | None:
+    """Seconds for which the oldest open writing transaction has held the low-water mark back; 0 where there is none.
+
+    None where it is another login's, and this one no member of pg_read_all_stats.
+    """
+    found = holder(db)
+    return 0.0 if found is None else found["seconds"]
 
 
 def holder(db: Any) -> dict[str, Any] | None:
     """The session whose open transaction holds the low-water mark back, None where there is none.
 
     ``session`` (its process ID), ``user``, ``host``, ``program``, ``database``, and ``seconds`` for which it has been open. A login
-    that is no member of pg_read_all_stats sees other users' sessions without host and time, and so not at all here.
+    that is no member of pg_read_all_stats sees other users' sessions without host and seconds: these are None then, and so is the
+    session of a prepared transaction.
     """
     row = db.row(
-        "SELECT pid, usename, coalesce(client_hostname, host(client_addr), 'localhost'), application_name, datname, "
-        "CAST(extract(epoch FROM clock_timestamp() - xact_start) AS double precision) FROM pg_stat_activity "
-        "WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() AND xact_start IS NOT NULL ORDER BY xact_start LIMIT 1"
+        "SELECT pid, usename, CASE WHEN xact_start IS NOT NULL THEN coalesce(client_hostname, host(client_addr), 'localhost') END, "
+        "application_name, datname, CAST(extract(epoch FROM clock_timestamp() - xact_start) AS double precision), "
+        "age(backend_xid) AS behind FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() "
+        "UNION ALL SELECT NULL, owner, NULL, 'prepared transaction ' || gid, database, "
+        "CAST(extract(epoch FROM clock_timestamp() - prepared) AS double precision), age(transaction) FROM pg_prepared_xacts "
+        "ORDER BY behind DESC LIMIT 1"
     )
     return None if row is None else _held_by(row)
 
 
 def _held_by(row: Any) -> dict[str, Any]:
     names = ("session", "user", "host", "program", "database")
-    return {**dict(zip(names, row)), "seconds": round(float(row[5]), 1)}
+    return {**dict(zip(names, row)), "seconds": None if row[5] is None else round(float(row[5]), 1)}
 
 
 def incarnation(db: Any) -> str:

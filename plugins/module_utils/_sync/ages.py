@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How long ago something was, without believing a clock.
+
+Clocks are wrong now and then: an hour off, a year ahead, in 1970 since the battery is empty. What was forgotten by a clock's word
+would be gone. So each database counts the time for which it was seen to run, in ``sync_upkeep``: a look adds what has passed
+by the database's own clock since the look before, unless that is backwards or more than a day, which adds nothing. Once a day
+of that count it is noted up to where versions and numbers had come. What lies below a note made n days ago, as counted, is
+older than n days, whatever a clock says or said. A database that nobody looks at does not age: everything is kept for longer, never
+for less.
+
+The same looks tell for how long a transaction has been open, which not every login may see: as long as its mark is the lowest
+one that is undecided.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from .metadata import CONFLICT, LOG, UPKEEP
+
+DAY = 86_400.0
+#: Seconds after which a transaction that stays open is worth an alarm: it holds back what others have written since.
+LONG_OPEN = 900.0
+#: Seconds between two looks that are believed, at most.
+_BELIEVED = DAY
+#: A look that follows sooner writes nothing.
+_SOON = 300.0
+_LOCK = "axops.retail:age"
+_COUNT, _NOTE = "age", "age %012d"
+
+
+@dataclass(frozen=True)
+class Count:
+    """``seconds``: for which the database was seen to run; ``seen``: its clock at the last look. ``incarnation``: whose versions are
+    noted. ``mark``: that of the oldest open transaction, which was met first when ``since`` had been counted."""
+
+    seen: datetime
+    seconds: float
+    incarnation: str
+    mark: int | None
+    since: float
+
+    def until(self, now: datetime) -> float:
+        """The count at a later moment of the database's clock."""
+        passed = (now - self.seen).total_seconds()
+        return self.seconds + (passed if 0 < passed <= _BELIEVED else 0.0)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is older than the note: versions below ``version``, conflicts and rows of the log up to these numbers."""
+
+    version: int
+    conflict: int
+    log: int
+
+
+def clock(db: Any) -> datetime:
+    """The database's own time, UTC; wrong for all we know."""
+    return db.value("SELECT CAST(%s AS %s)" % (db.engine.tracking.NOW, db.engine.types.native("datetime")))
+
+
+def look(db: Any) -> float:
+    """Count what has passed, and note how far the database has come, where that is due; returns the seconds counted so far."""
+    if not db.engine.tables.read(db, [UPKEEP]):
+        return 0.0
+    known = read(db)
+    if known is not None and 0 <= (clock(db) - known.seen).total_seconds() < _SOON:
+        return known.seconds
+    with db.engine.locks.held(db, _LOCK) as taken:
+        if taken:
+            return _count(db)
+    return known.seconds if known else 0.0
+
+
+def read(db: Any) -> Count | None:
+    """What was counted when somebody looked last; None: nobody ever has."""
+    row = db.row("SELECT done, said FROM %s WHERE task = ?" % db.engine.names.quote(*UPKEEP), _COUNT)
+    return None if row is None else Count(row[0], **json.loads(row[1]))
+
+
+def older_than(db: Any, days: float) -> Note | None:
+    """The youngest note that is older than so many days; None: nothing is known to be."""
+    count = read(db)
+    limit = -1.0 if count is None else count.seconds - days * DAY
+    if limit < 0:
+        return None
+    place = db.engine.names.quote(*UPKEEP)
+    said = db.value(
+        "SELECT said FROM %s WHERE task = (SELECT MAX(task) FROM %s WHERE task LIKE 'age 0%%' AND task <= ?)"
+        % (place, place),
+        _NOTE % int(limit),
+    )
+    return None if said is None else Note(**json.loads(said))
+
+
+def open_for(db: Any) -> float | None:
+    """Seconds for which the oldest open transaction has been open at least, as looks have met it; 0: none is open; None: one is, and
+    no look has met it yet."""
+    mark = db.engine.marks.oldest_open(db)
+    if mark is None:
+        return 0.0
+    count = read(db) if db.engine.tables.read(db, [UPKEEP]) else None
+    return count.until(clock(db)) - count.since if count is not None and count.mark == mark else None
+
+
+def _count(db: Any) -> float:
+    known, now = read(db), clock(db)
+    seconds = known.until(now) if known else 0.0
+    here, mark = db.engine.marks.incarnation(db), db.engine.marks.oldest_open(db)
+    since = known.since if known and known.mark == mark else seconds
+    # Versions of another incarnation say nothing here; the count goes on.
+    goes_on = known is not None and known.incarnation == here
+    note = None if goes_on and seconds - _last_note(db) < DAY else _note(db)
+    with db.transaction():
+        if not goes_on:
+            db.execute("DELETE FROM %s WHERE task LIKE 'age 0%%'" % db.engine.names.quote(*UPKEEP))
+        if note is not None:
+            put(db, _NOTE % math.ceil(seconds), asdict(note))
+        put(db, _COUNT, {"seconds": seconds, "incarnation": here, "mark": mark, "since": since})
+    return seconds
+
+
+def _last_note(db: Any) -> float:
+    task = db.value("SELECT MAX(task) FROM %s WHERE task LIKE 'age 0%%'" % db.engine.names.quote(*UPKEEP))
+    return -math.inf if task is None else float(task.split()[1])
+
+
+def _note(db: Any) -> Note:
+    with db.engine.marks.snapshot(db) as mark:
+        conflict, log = (
+            db.value("SELECT MAX(%s) FROM %s" % (db.engine.names.quote(key), db.engine.names.quote(*table)))
+            for table, key in ((CONFLICT, "conflict_id"), (LOG, "REPLICATIONCOUNTER"))
+        )
+        return Note(mark.low, int(conflict or 0), int(log or 0))
+
+
+def put(db: Any, task: str, said: dict[str, Any]) -> None:
+    """Write a row of ``sync_upkeep`` anew; in the caller's transaction."""
+    place, now = db.engine.names.quote(*UPKEEP), db.engine.tracking.NOW
+    db.execute("DELETE FROM %s WHERE task = ?" % place, task)
+    db.execute("INSERT INTO %s (task, done, said) VALUES (?, %s, ?)" % (place, now), task, json.dumps(said))
