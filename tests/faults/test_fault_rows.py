@@ -6,12 +6,19 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from fault_books import sales_of
+import pgserver
+import pytest
+from fault_books import prices_of, sales_of
 from fault_shop import Service, Shop, trading, waits
 from integration import service_hosts as hosts
+from integration.service_pairs import target
 
+from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 
 MB = 1_000_000
@@ -107,21 +114,93 @@ def heads(db: Database) -> set[str]:
     return {row[0] for row in db.query('SELECT "TRANSACTIONID" FROM ax."RETAILTRANSACTIONTABLE"')}
 
 
-def test_a_transaction_that_stays_open_holds_up_nobody_but_itself(shop: Shop, service: Service, archive: Path) -> None:
-    with shop.child() as idler, shop.parent() as above:
-        with trading(shop) as clients:
-            with idler.transaction():
-                idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONTABLE\" VALUES ('open', 1, 5, 'EUR')")
-                service.start()
-                waits(lambda: clients[0].done > 10, "sales beside it")
-                wanted = set(shop.books.sales)
-                waits(lambda: wanted <= heads(above), "others' sales")
-                assert "open" not in heads(above)
-                held = json.loads(hosts.run(archive, "status", "--config", service.config, "--json").stdout)
-                assert held["child"]["oldest_transaction"]["seconds"] > 0
-                idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONSALESTRANS\" VALUES ('open', 1, 5, '')")
-                idler.execute("INSERT INTO ax.\"RETAILTRANSACTIONPAYMENTTRANS\" VALUES ('open', 1, 5, '1')")
-            note(shop, "open")
-            waits(lambda: "open" in heads(above), "the sale of the open transaction")
+class Idler:
+    """A transaction that is open for the length of a test, in a database of one side's server, or in another one there."""
+
+    def __init__(self, shop: Shop, side: str, elsewhere: dict[str, Any] | None) -> None:
+        self.shop, self.side, self.elsewhere = shop, side, elsewhere
+        self.db = (
+            _engine.connect(target(elsewhere)) if elsewhere else shop.child() if side == "child" else shop.parent()
+        )
+        if elsewhere:
+            self.db.execute("CREATE TABLE somebody_elses (number int)")
+
+    def begin(self) -> None:
+        """Write half of it."""
+        if self.elsewhere:
+            self.db.execute("INSERT INTO somebody_elses VALUES (1)")
+        elif self.side == "child":
+            self.db.execute("INSERT INTO ax.\"RETAILTRANSACTIONTABLE\" VALUES ('open', 1, 5, 'EUR')")
+        else:
+            self.db.execute('INSERT INTO ax."PRICEDISCTABLE" VALUES (-1, 0)')
+
+    def end(self) -> None:
+        """Write the other half."""
+        if self.elsewhere:
+            self.db.execute("INSERT INTO somebody_elses VALUES (2)")
+        elif self.side == "child":
+            self.db.execute("INSERT INTO ax.\"RETAILTRANSACTIONSALESTRANS\" VALUES ('open', 1, 5, '')")
+            self.db.execute("INSERT INTO ax.\"RETAILTRANSACTIONPAYMENTTRANS\" VALUES ('open', 1, 5, '1')")
+        else:
+            self.db.execute('UPDATE ax."PRICEDISCTABLE" SET "AMOUNT" = 7 WHERE "RECID" = -1')
+
+    def note(self) -> None:
+        """It was committed."""
+        if not self.elsewhere and self.side == "child":
+            note(self.shop, "open")
+        elif not self.elsewhere:
+            self.shop.books.prices[-1] = 7
+
+    def has_travelled(self) -> bool:
+        """Whether the other side has anything of it."""
+        with self.shop.child() as below, self.shop.parent() as above:
+            return "open" in heads(above) or -1 in prices_of(below)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["there", "in another database of the server"])
+@pytest.mark.parametrize("side", ["child", "parent"])
+def test_a_transaction_that_stays_open_holds_up_nobody_but_itself(
+    shop: Shop,
+    service: Service,
+    archive: Path,
+    servers: dict[str, pgserver.PgServer],
+    new_database: Callable[[pgserver.PgServer], dict[str, Any]],
+    side: str,
+    elsewhere: bool,
+) -> None:
+    """It is open from before the first session until all that was written beside it has arrived, both ways."""
+    idler = Idler(shop, side, new_database(servers[side]) if elsewhere else None)
+    with idler.db:
+        with idler.db.transaction():
+            idler.begin()
+            service.start()
+            with trading(shop) as clients:
+                waits(lambda: min(client.done for client in clients) > 10, "work beside it")
+                sales, prices = set(shop.books.sales), dict(shop.books.prices)
+                waits(lambda: sales <= set(sales_of_parent(shop)), "others' sales")
+                waits(lambda: has_come_to(shop, prices), "others' prices")
+            waits(shop.arrived, "everything but it")
+            assert not idler.has_travelled()
+            status = json.loads(hosts.run(archive, "status", "--config", service.config, "--json").stdout)[side]
+            assert status["oldest_transaction_seconds"] > 0
+            assert status["oldest_transaction"]["database"] == idler.db.target.database
+            settled = service.said.count("\n")
+            time.sleep(3)
+            assert service.said.count("\n") == settled, "nothing moves again and again meanwhile"
+            idler.end()
+        idler.note()
+        waits(lambda: elsewhere or idler.has_travelled(), "the open transaction")
         waits(shop.arrived, "everything")
     shop.count()
+
+
+def sales_of_parent(shop: Shop) -> set[str]:
+    with shop.parent() as above:
+        return heads(above)
+
+
+def has_come_to(shop: Shop, prices: dict[int, int]) -> bool:
+    """Whether the child has these prices, or later ones: their amounts grow."""
+    with shop.child() as below:
+        found = prices_of(below)
+    return all(found.get(item, 0) >= amount for item, amount in prices.items())
