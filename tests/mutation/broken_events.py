@@ -69,7 +69,7 @@ MUTANTS = (
         "A database restored or moved",
         "An anchor beyond what the sender has come to is taken as it is.",
         "_sync.transfer",
-        (("    if state.anchor_in is not None and state.anchor_in > low:", "    if False:"),),
+        (("    if newest > low:", "    if False:"),),
         (SESSIONS + "test_an_anchor_ahead_of_the_sender_begins_the_scope_anew",),
     ),
     Mutant(
@@ -280,7 +280,7 @@ MUTANTS = (
         "Register away for long",
         "Deletions are forgotten, and nothing says up to where.",
         "_sync.cleanup",
-        (("            _raise_anchors(db, uses, _newest(db, memory, gone, moment, int(bound)))\n", ""),),
+        (("            _raise_anchors(db, uses, _newest(db, memory, gone, int(bound)))\n", ""),),
         (LIFE + "test_a_child_away_for_longer_than_deletions_are_kept_uploads_and_loads_again",),
     ),
     Mutant(

@@ -51,7 +51,12 @@ MUTANTS = (
         "2 A low-water mark, never a maximum",
         "The next anchor is the highest version there is, not the lowest that is undecided.",
         "_engine.postgresql.marks",
-        (("pg_snapshot_xmin(pg_current_snapshot())", "pg_snapshot_xmax(pg_current_snapshot())"),),
+        (
+            (
+                "pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), CAST(",
+                "pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint), CAST(",
+            ),
+        ),
         (SESSIONS + "test_a_transaction_that_was_open_is_not_passed_over",),
     ),
     Mutant(
