@@ -97,7 +97,7 @@ environment = _Environment()
 
 
 def kerberos(keytab: str) -> dict[str, str]:
-    """The variables with which MIT Kerberos and Heimdal get tickets by a keytab, and keep them in this process's memory."""
+    """The variables with which MIT Kerberos gets tickets by a keytab, and keeps them in this process's memory."""
     return {"KRB5_CLIENT_KTNAME": "FILE:" + keytab, "KRB5CCNAME": "MEMORY:axops.retail:" + keytab} if keytab else {}
 
 
