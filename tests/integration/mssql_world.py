@@ -31,7 +31,7 @@ ENGINE = _engine.speaker("mssql")
 SCHEMAS = ("ax", "crt", "dbo")
 #: ``./dev test-mssql`` runs what has this mark; without a server it is skipped.
 needs_server = pytest.mark.mssql
-_NAMED = re.compile(r"\{([A-Za-z_.]+)\}")
+_NAMED = re.compile(r"\{([A-Za-z_.][A-Za-z0-9_.]*)\}")
 
 
 def table(name: str, key: str, **columns: str) -> Table:
