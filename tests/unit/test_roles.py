@@ -21,7 +21,7 @@ from playbook_world import ansible_playbook
 ROLES = ("hq", "store_server", "pos_register")
 INTERFACES = (*ROLES, "prerequisites", "windows")
 VIEWS = {
-    "hq": ["hq_server", "hq_channel_databases", "hq_logins"],
+    "hq": ["hq_server", "hq_channel_databases", "hq_logins", "hq_package", "hq_customizations", "hq_force"],
     "store_server": [
         "server",
         "database",
@@ -30,6 +30,9 @@ VIEWS = {
         "on_control_node",
         "groups",
         "hq_sync_login_password",
+        "package",
+        "customizations",
+        "force",
     ],
     "pos_register": [
         "server",
@@ -63,10 +66,11 @@ all:
     hq:
       hosts:
         hq01: {ansible_host: 192.0.2.1, retail_engine: postgresql, retail_sync_login_password: of-hq}
-      vars: {retail_sync_login_user: sync}
+      vars: {retail_sync_login_user: sync, retail_upgrade_package: /srv/package}
     store_servers:
       hosts:
-        houston-db: {retail_store_id: HOUSTON, retail_channel_server: "houston.example.com", retail_engine: postgresql}
+        houston-db: {retail_store_id: HOUSTON, retail_channel_server: "houston.example.com", retail_engine: postgresql,
+                     retail_customizations: /srv/scripts, retail_upgrade_force: true}
         boston-db: {retail_store_id: BOSTON, ansible_host: 192.0.2.2, retail_channel_database: Boston}
         austin-db: {retail_store_id: AUSTIN, ansible_connection: psrp, retail_sync_provider: microsoft}
       vars: {retail_sync_login_user: sync, retail_sync_login_password: of-store, retail_pos_users: [till]}
@@ -267,6 +271,13 @@ def test_a_store_server_finds_headquarters(seen: dict[str, dict[str, Any]]) -> N
     assert (austin["on_control_node"], austin["has_hq"]) == (True, False), (
         "Microsoft's service feeds it, so none of ours"
     )
+
+
+def test_packages_and_scripts_are_for_headquarters_and_stores(seen: dict[str, dict[str, Any]]) -> None:
+    hq, houston, boston = seen["hq01"], seen["houston-db"], seen["boston-db"]
+    assert (hq["hq_package"], hq["hq_customizations"], hq["hq_force"]) == ("/srv/package", None, False)
+    assert (houston["package"], houston["customizations"], houston["force"]) == (None, "/srv/scripts", True)
+    assert (boston["package"], boston["customizations"], boston["force"]) == (None, None, False)
 
 
 def test_only_groups_that_somebody_is_declared_for_are_converged(seen: dict[str, dict[str, Any]]) -> None:
