@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,3 +149,22 @@ def descendants(pid: int) -> list[int]:
             children.setdefault(parent, []).append(int(entry.name))
     found = children.get(pid, [])
     return found + [one for child in found for one in descendants(child)]
+
+
+def signal_all(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> list[int]:
+    """Send a signal to a playbook and everything that it has started, all at once; returns who they are."""
+    processes = [process.pid, *descendants(process.pid)]
+    for pid in processes:
+        # Ansible's other helpers come and go
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return processes
+
+
+def wait_for_the_end(process: subprocess.Popen[str], processes: list[int]) -> None:
+    """Wait until a playbook and what it had started have ended."""
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in processes):
+        assert time.monotonic() < deadline, "not all have ended"
+        time.sleep(0.1)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
@@ -16,7 +14,7 @@ from typing import Any
 import pgserver
 import pytest
 from offline_world import connection
-from playbook_world import Playbook, descendants
+from playbook_world import Playbook, signal_all, wait_for_the_end
 from service_hosts import until
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
@@ -89,8 +87,11 @@ def test_a_library_that_is_missing_is_named_with_its_package(options, tmp_path):
     assert "apt install python3-pyodbc" in failed["advice"]
 
 
-def test_a_driver_that_is_missing_is_named_with_its_package(options, tmp_path):
-    # Microsoft's driver and FreeTDS may be installed here: hide them, whether they are found by name or by their files.
+@pytest.mark.parametrize(
+    ("engine", "package"), [("mssql", "msodbcsql18"), ("postgresql", "apt install odbc-postgresql")]
+)
+def test_a_driver_that_is_missing_is_named_with_its_package(options, tmp_path, engine, package):
+    # The drivers are installed here, or some of them: hide them, whether they are found by name or by their files.
     (tmp_path / "mssql_python_odbc").mkdir()
     (tmp_path / "mssql_python_odbc" / "__init__.py").touch()
     (tmp_path / "sitecustomize.py").write_text(
@@ -101,9 +102,9 @@ def test_a_driver_that_is_missing_is_named_with_its_package(options, tmp_path):
         encoding="utf-8",
     )
     hidden = {"PYTHONPATH": str(tmp_path), "ODBCSYSINI": str(tmp_path), "ODBCINSTINI": "none.ini"}
-    failed = Playbook(tmp_path, hidden).fail(MODULE, **{**options, "engine": "mssql"})
+    failed = Playbook(tmp_path, hidden).fail(MODULE, **{**options, "engine": engine})
     assert "No ODBC driver for this engine was found" in failed["error"]
-    assert "package msodbcsql18" in failed["advice"]
+    assert package in failed["advice"]
 
 
 def test_any_name_that_the_engine_holds_works_from_end_to_end(pg_server, named, playbook):
@@ -167,6 +168,11 @@ def test_what_would_be_lost_is_named_before_a_database_is_removed(pg_server, opt
         assert "set force" in failed["advice"]
     # Without scripts an upgrade only adds, and registers go on synchronising what both know.
     assert not playbook.succeed(MODULE, **options)["changed"]
+    forced = playbook.succeed(MODULE, force=True, customizations=str(custom), **options)
+    assert [one["file"] for one in forced["scripts"]] == ["a.sql"]
+    with _engine.connect(target) as db:
+        assert db.value("SELECT to_regclass('ax.\"CUSTTABLE\"')") is None
+        assert db.value("SELECT count(*) FROM dbo.sync_quarantine") == 2, "what was put aside is still there"
     assert playbook.succeed(MODULE, force=True, **gone)["changed"]
     assert options["database"] not in databases(pg_server)
 
@@ -186,13 +192,7 @@ def test_a_run_that_is_cut_off_within_a_script_is_completed_by_the_next(
     declared = {**options, "customizations": str(custom)}
     process = playbook.start(MODULE, **declared)
     until(lambda: batches_noted(pg_server, options["database"]) == 2, "two batches are noted", 90)
-    processes = [process.pid, *descendants(process.pid)]
-    for pid in processes:
-        # Ansible's other helpers come and go
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-    process.communicate(timeout=60)
-    until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in processes), "all have ended", 60)
+    wait_for_the_end(process, signal_all(process, number))
 
     done = playbook.succeed(MODULE, **declared)
     assert [one["resumed_at"] for one in done["scripts"]] == [resumed_at]

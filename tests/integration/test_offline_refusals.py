@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 import signal
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import offline_world as world
 import pytest
 from offline_world import insert_into
-from playbook_world import Playbook, descendants
+from playbook_world import Playbook, signal_all, wait_for_the_end
 from register_world import FIRST, offline, succeed
 from service_hosts import until
 
@@ -183,13 +181,8 @@ def test_a_run_that_is_cut_off_is_completed_by_the_next(channel, options, playbo
         holder.execute('LOCK TABLE ax."RETAILPOSBATCHTABLE" IN ROW EXCLUSIVE MODE')
         process = playbook.start(MODULE, **options)
         until(lambda: channel.value(waits), "the run waits for the table", 60)
-        processes = [process.pid, *descendants(process.pid)]
-        for pid in processes:
-            # Ansible's other helpers come and go
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-    process.communicate(timeout=60)
-    until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in processes), "all have ended", 60)
+        processes = signal_all(process, number)
+    wait_for_the_end(process, processes)
 
     # Interrupted, the module itself may have come to the end, while Ansible had gone already.
     assert playbook.succeed(MODULE, **options)["changed"] or number == signal.SIGINT
