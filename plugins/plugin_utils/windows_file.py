@@ -17,8 +17,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
-from typing import Any, Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ansible import constants
 

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 _CONNECTIONS = ("winrm", "psrp")
 _SHELLS = ("cmd", "powershell")
