@@ -142,7 +142,8 @@ options:
     default: /etc/retail-offline-sync
   log_dir:
     description:
-      - The folder of the log files, for O(service_manager=process). Under systemd the messages go to the journal.
+      - The folder of the log files, for O(service_manager=process). A file is begun anew at 5 MB, and five older ones are kept.
+        Under systemd the messages go to the journal.
     type: path
     default: /var/log/retail-offline-sync
   state_dir:
