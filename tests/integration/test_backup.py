@@ -14,7 +14,9 @@ import offline_world as world
 import pgserver
 import pytest
 from offline_world import insert_into, run_module
+from playbook_world import Playbook, signal_all, wait_for_the_end
 from register_world import succeed
+from service_hosts import until
 
 RESTORE = {"verify": "restore"}
 
@@ -121,6 +123,31 @@ def test_a_backup_that_restores_to_something_else_is_refused(shop, tmp_path, pg_
     result = backup(options, **RESTORE)
     assert result["failed"] and "ax.NOTHING: missing; ax.RETAILTRANSACTIONTABLE: 50 of 51 rows" in result["msg"], result
     assert facts["database"] + "_restore_test" not in names(pg_server)
+
+
+def test_a_restore_that_is_killed_leaves_the_database_as_it_was_and_the_next_one_restores(shop, pg_server, tmp_path):
+    """Its last step, the content of a materialized view, takes long as long as there is a certain role."""
+    facts, options = shop
+    slow = facts["database"] + "_slow"
+    with world.connect(facts) as db:
+        sleep = f"pg_sleep(CASE WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{slow}') THEN 60 ELSE 0 END)"
+        db.execute(f"CREATE MATERIALIZED VIEW dbo.slow AS SELECT CAST({sleep} AS text) AS slept")
+        good(options)
+        sell(db, "later")
+    running = "SELECT count(*) FROM pg_stat_activity WHERE datname = ? AND query LIKE 'REFRESH MATERIALIZED VIEW%'"
+    with world.connect(pg_server.facts()) as server:
+        server.execute(f'CREATE ROLE "{slow}"')
+        try:
+            process = Playbook(tmp_path).start("retail_backup", **options, name="first", state="restored")
+            until(lambda: server.value(running, facts["database"] + "_restored"), "most is restored", 60)
+            wait_for_the_end(process, signal_all(process))
+        finally:
+            server.execute(f'DROP ROLE "{slow}"')
+    assert count(facts) == 51
+    assert good(options, state="restored")["changed"]
+    assert count(facts) == 50
+    assert {name for name in names(pg_server) if name.startswith(facts["database"])} == {facts["database"]}
+    assert not good(options, state="restored")["changed"]
 
 
 def test_a_restored_database_keeps_its_owner_and_rights_and_loses_its_clients(shop, pg_server):

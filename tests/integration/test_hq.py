@@ -12,6 +12,8 @@ from typing import Any
 import offline_world as world
 import pytest
 from offline_world import insert_into
+from playbook_world import Playbook, signal_all, wait_for_the_end
+from service_hosts import until
 
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import read_profile
 
@@ -268,6 +270,27 @@ def test_a_failed_job_stands_in_the_history(hq, channel):
     channel.execute("CREATE VIEW dbo.sync_staging AS SELECT 1 AS one")
     assert "The job 1020 Prices" in distribute(hq, channel, fails=True)
     assert hq.row('SELECT "STATUS", "MESSAGE" FROM ax."RETAILCDXSESSION"')[0] == 2
+
+
+def test_a_distribution_that_is_killed_within_a_job_is_completed_by_the_next(hq, channel, tmp_path):
+    """Through ansible-playbook; the job stands at a table that somebody holds."""
+    group(hq, jobs=JOBS[:1])
+    distribute(hq, channel)
+    insert_into(hq, "PRICEDISCTABLE", {"RECID": 1}, {"RECID": 2})
+    insert_into(hq, "INVENTTABLE", {"RECID": 1})
+    places = {**world.connection(hq.facts, "hq_"), **world.connection(channel.facts, "channel_"), "name": "Houston"}
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with world.connect(channel.facts) as holder, holder.transaction():
+        holder.execute('LOCK TABLE ax."INVENTTABLE" IN EXCLUSIVE MODE')
+        process = Playbook(tmp_path).start("retail_distribution", **places)
+        until(lambda: channel.value(waits), "the job waits for the table", 60)
+        wait_for_the_end(process, signal_all(process))
+        assert channel.value('SELECT count(*) FROM ax."PRICEDISCTABLE"') == 0, "what is not whole is not seen"
+    done = distribute(hq, channel, history=1)
+    assert [(run["job"], run["status"]) for run in done["history"]] == [("1020", "applied")]
+    counted = 'SELECT (SELECT count(*) FROM ax."PRICEDISCTABLE"), (SELECT count(*) FROM ax."INVENTTABLE")'
+    assert tuple(channel.row(counted)) == (2, 1)
+    assert not distribute(hq, channel)["changed"]
 
 
 def test_an_undeclared_channel_database_is_refused(hq, channel):
