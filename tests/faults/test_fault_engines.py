@@ -20,7 +20,7 @@ from offline_world import target
 from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import StatementFailed
-from ansible_collections.axops.retail.plugins.module_utils._sync import kept, retry, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import kept, retry, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -159,3 +159,17 @@ def test_an_open_transaction_holds_up_nobody_but_itself(databases: tuple[Databas
             world.run(idler, "insert into {ax.RETAILTRANSACTIONSALESTRANS} values ('open', 1, 5, '')")
         settled(pair)
     assert sales(parent) == {"open", *("beside %d" % number for number in range(5))}
+
+
+def test_a_body_that_is_sent_in_pieces_arrives_as_it_was(
+    databases: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, parent = databases
+    pair = world.paired(child, parent, [SALES])
+    monkeypatch.setattr(transfer, "PIECE", 7)
+    comments = ["", "a ", "Tüte 🎁🎁🎁", "'; \\ \" {}?", "long " * 50]
+    for number, comment in enumerate(comments):
+        world.run(child, "insert into {ax.RETAILTRANSACTIONSALESTRANS} values ('1', ?, 5, ?)", number, comment)
+    settled(pair)
+    found = world.rows(parent, "select {COMMENT} from {ax.RETAILTRANSACTIONSALESTRANS} order by {LINENUM}")
+    assert [row[0] for row in found] == comments

@@ -105,8 +105,9 @@ def test_a_row_of_fifty_megabytes_goes_up_and_another_comes_down(shop: Shop, ser
         f"{down / MB:.0f} MB with the one that came down, {service.resident / MB:.0f} MB afterwards; "
         f"a client waited {max(client.slowest for client in clients):.1f} s at most"
     )
-    # The driver and the interpreter hold the text in several encodings at once.
-    assert down - before < 20 * SIZE
+    # The driver holds what it reads in several encodings at once; what is sent goes in pieces. Seen: 201 MB and 507 MB.
+    assert up - before < 5 * SIZE
+    assert down - before < 12.5 * SIZE
     shop.count()
 
 

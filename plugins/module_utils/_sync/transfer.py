@@ -33,6 +33,8 @@ from .recall import Recalled, Shape, recall, release
 #: A batch is closed at this many characters or rows, whichever comes first; one larger row travels alone.
 BATCH_SIZE = 1_000_000
 BATCH_ROWS = 2_000
+#: Characters of a body that are handed to the driver at once, which holds what it sends several times over.
+PIECE = 8_000_000
 
 _TRIES = 6
 
@@ -143,10 +145,7 @@ class _Landing:
         # What has landed is counted from 1.
         batches += [(-number, *batch) for number, batch in enumerate(before.batches if before else ())]
         for number, header, body in batches:
-            receiver.execute(
-                "INSERT INTO %s (peer_id, sync_scope_name, sequence, header, body) VALUES (?, ?, ?, ?, ?)" % staging,
-                *key, number, header, body,
-            )  # fmt: skip
+            self._put(number, header, body)
 
     def put_first(self, batches: list[tuple[str, str]]) -> None:
         """Put batches before all that have landed; in the caller's transaction."""
@@ -155,9 +154,20 @@ class _Landing:
         sql = "SELECT min(sequence) FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging
         first = int(receiver.value(sql, *key) or 0)
         for number, (header, body) in enumerate(batches, 1):
+            self._put(first - number, header, body)
+
+    def _put(self, number: int, header: str, body: str) -> None:
+        receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
+        staging = _name(receiver, STAGING)
+        receiver.execute(
+            "INSERT INTO %s (peer_id, sync_scope_name, sequence, header, body) VALUES (?, ?, ?, ?, ?)" % staging,
+            *key, number, header, body[:PIECE],
+        )  # fmt: skip
+        more = "CONCAT(body, CAST(? AS %s))" % receiver.engine.types.native("nvarchar(max)")
+        for start in range(PIECE, len(body), PIECE):
             receiver.execute(
-                "INSERT INTO %s (peer_id, sync_scope_name, sequence, header, body) VALUES (?, ?, ?, ?, ?)" % staging,
-                *key, first - number, header, body,
+                "UPDATE %s SET body = %s WHERE peer_id = ? AND sync_scope_name = ? AND sequence = ?" % (staging, more),
+                body[start : start + PIECE], *key, number,
             )  # fmt: skip
 
 
