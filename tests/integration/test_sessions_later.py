@@ -15,7 +15,7 @@ from session_world import Killed, World, rows
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import anew, cleanup, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, cleanup, kept, retry, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
@@ -158,3 +158,37 @@ def test_a_deletion_that_is_forgotten_while_a_session_begins_is_heard_of(
     pair.run(DOWN)
     pair.settle()
     assert rows(pair.child, "ITEM") == rows(pair.parent, "ITEM") == [(2, "a")]
+
+
+# ---- what the child has put aside
+
+
+def _refused(pair: World) -> None:
+    """A customer that was born at the child, and changed at the parent to what the child refuses."""
+    _put(pair.child, "CUSTOMER", 1, "born")
+    pair.settle()
+    pair.child.execute("""ALTER TABLE ax."CUSTOMER" ADD CONSTRAINT no_bad CHECK ("NAME" <> 'bad')""")
+    _name(pair.parent, "CUSTOMER", 1, "bad")
+    pair.settle()
+    assert pair.child.value("SELECT count(*) FROM dbo.sync_quarantine") == 1
+
+
+def test_an_edit_of_the_parents_that_the_child_has_put_aside_is_not_silently_overwritten(pair: World) -> None:
+    _refused(pair)
+    _name(pair.child, "CUSTOMER", 1, "the child's")
+    pair.settle()
+    assert rows(pair.parent, "CUSTOMER") == [(1, "bad")], "the parent wins"
+    assert "the child's" in pair.parent.value("SELECT incoming_image FROM dbo.sync_conflict")
+
+
+def test_a_retry_does_not_undo_what_the_child_has_sent_up_since(pair: World) -> None:
+    _refused(pair)
+    pair.parent.execute("UPDATE dbo.scope_info SET config_data = replace(config_data, '\"parent\"', '\"child\"')")
+    pair.child.execute("UPDATE dbo.scope_info SET config_data = replace(config_data, '\"parent\"', '\"child\"')")
+    _name(pair.child, "CUSTOMER", 1, "the child's")
+    pair.settle()
+    assert rows(pair.parent, "CUSTOMER") == [(1, "the child's")]
+    pair.child.execute('ALTER TABLE ax."CUSTOMER" DROP CONSTRAINT no_bad')
+    opened = Pair(pair.child, pair.parent)
+    assert [one["result"] for one in retry.retry(opened, kept.quarantined(opened))] == [retry.STORED]
+    assert _same(pair) == [(1, "the child's")]

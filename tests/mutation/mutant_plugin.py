@@ -26,9 +26,18 @@ _name = os.environ.get("RETAIL_MUTANT")
 _switch = Switch(mutant_catalogue.BY_NAME[_name]) if _name else None
 
 
+_throwaway = pgserver.throwaway
+
+
 @contextlib.contextmanager
 def _running(name: str) -> Iterator[pgserver.PgServer]:
-    yield pgserver.PgServer(json.loads(os.environ["RETAIL_MUTANT_SERVERS"])[name])
+    """One of those that run; one that a test wants for itself, to stop it or to put it back, is its own."""
+    there = json.loads(os.environ["RETAIL_MUTANT_SERVERS"])
+    if name in there:
+        yield pgserver.PgServer(there[name])
+    else:
+        with _throwaway(name) as server:
+            yield server
 
 
 if "RETAIL_MUTANT_SERVERS" in os.environ:

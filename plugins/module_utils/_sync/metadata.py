@@ -335,6 +335,12 @@ def landed_from(db: Any, peer_id: int, scope: str, table: str) -> list[int | Non
     return [fields.get("start") for fields in headers if fields["table"] == table]
 
 
+def oldest_aside(db: Any, peer_id: int, scope: str) -> dict[str, int]:
+    """By table, the lowest version that a scope has in quarantine from a peer."""
+    sql = "SELECT table_name, MIN(version) FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND version IS NOT NULL GROUP BY table_name"
+    return {row[0]: int(row[1]) for row in db.query(sql % db.engine.names.quote(*QUARANTINE), peer_id, scope)}
+
+
 def read_scopes(db: Any, peer_id: int) -> list[Scope]:
     """The scopes that this database synchronises with a peer, in order."""
     rows = db.query(

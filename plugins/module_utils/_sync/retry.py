@@ -130,7 +130,7 @@ class _Units:
         outdated = {
             id(row)
             for row in newest.values()
-            if (row.source <= 0 and _has_newer(self.way, row)) or _is_gone(self.way, row)
+            if (row.source <= 0 and _has_newer(self.way, row)) or _is_gone(self.way, row) or _is_answered(self.way, row)
         }
         return recall.batches_of((row.header, row.row) for row in newest.values() if id(row) not in outdated)
 
@@ -210,6 +210,13 @@ def _is_gone(way: Way, row: _Row) -> bool:
     """Whether the parent has deleted a row that came from it, and may have forgotten so. What a child has deleted is the parent's to
     keep."""
     return not way.upload and not row.deletion and _at_sender(way, row, "1", lambda name: name) is None
+
+
+def _is_answered(way: Way, row: _Row) -> bool:
+    """Whether the parent has taken an image of the child's since, in the place of the one that the child has put aside. It is not sent
+    back, and what it replaced is kept as a conflict."""
+    origin = None if way.upload else _at_sender(way, row, "t.origin", way.sender.engine.tracking.tracking_name)
+    return origin is not None and int(origin) == way.receiver_number
 
 
 def _at_sender(way: Way, row: _Row, what: str, place: Callable[[TableName], TableName]) -> Any:

@@ -106,6 +106,8 @@ class _Steps:
         self.child_state = _state(pair.child, PARENT, scope)
         self.parent_state = _state(pair.parent, pair.downwards.peer_id, scope)
         self.token = ""
+        #: From which version on the child has put rows of a table aside, once that was asked.
+        self._aside: dict[str, int] | None = None
         if not _chains(self.child_state, self.parent_state):
             raise Restored(
                 "The sessions of %s and %s in scope %r do not continue each other: one of them was restored from a backup or cloned."
@@ -130,9 +132,13 @@ class _Steps:
     def _base(self, table: str) -> int:
         """The version that rows derive from which the parent never sent: the last state that we took from it.
 
-        Of a table that came to the scope later that is less than the anchor says, or nothing at all.
+        Of a table that came to the scope later that is less than the anchor says, or nothing at all; and what was put aside here was
+        not taken either.
         """
+        if self._aside is None:
+            self._aside = metadata.oldest_aside(self.pair.child, PARENT, self.scope.name)
         anchor, landing = self.child_state.anchor_in or 0, self.child_state.landing
+        anchor = min(anchor, self._aside.get(table, anchor))
         if table not in landing:
             return anchor - 1
         # What has landed, and was not applied, was not taken.
