@@ -100,7 +100,7 @@ def test_a_database_is_made_upgraded_by_scripts_and_removed(options, tmp_path: P
     with _engine.connect(world.server().on(options["database"])) as db:
         names = [row[0] for row in db.query("SELECT name FROM [ax].[FRU IT] ORDER BY name")]
         assert names[0].split() == ["it's", "GO"] and names[1:] == ["mended"]
-        assert db.value("EXEC dbo.COUNTFRUIT") == 1
+        assert db.value("EXEC dbo.COUNTFRUIT") == 2
 
     gone = {**options, "state": "absent", "logins": [{"name": login, "state": "absent"}]}
     assert playbook.succeed(MODULE, **gone)["steps"] == [f"Drop database {options['database']}", f"Drop login {login}"]
