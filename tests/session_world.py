@@ -8,6 +8,8 @@ A test module says which tables and scopes they have: ``TABLES`` and ``SCOPES``.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +25,52 @@ from ansible_collections.axops.retail.plugins.module_utils._sync.session import 
 
 class Killed(BaseException):
     """A kill, as far as a test in the same process can give one."""
+
+
+@contextlib.contextmanager
+def killed_at(moment: int = 0) -> Iterator[list[str]]:
+    """Kill what runs inside at its n-th moment: each statement is one, before it is sent, each commit two, before it and after it.
+    Whatever is tried after that is no more. Yields what the moments met were, which without a moment are all of them."""
+    run, commit = Database._run, Database._commit
+    met: list[str] = []
+
+    def meet(what: str) -> None:
+        if moment and len(met) >= moment - 1:
+            raise Killed
+        met.append(what)
+
+    def met_run(db: Database, sql: str, *arguments: Any) -> Any:
+        meet(sql)
+        return run(db, sql, *arguments)
+
+    def met_commit(db: Database) -> None:
+        meet("before a commit")
+        commit(db)
+        meet("after a commit")
+
+    Database._run, Database._commit = met_run, met_commit  # type: ignore[method-assign]
+    try:
+        yield met
+    finally:
+        Database._run, Database._commit = run, commit  # type: ignore[method-assign]
+
+
+def killed_everywhere(work: Callable[[], Any], after: Callable[[], Any]) -> list[str]:
+    """Let some work come to its end, and count its moments; then kill it at the first one, at the second one, and so on until it
+    comes to its end all the same. ``after`` is called after each of them.
+
+    :return: the moments of the last one; it was killed at each of them.
+    """
+    with killed_at() as whole:
+        work()
+    for moment in itertools.count(1):
+        after()
+        with killed_at(moment) as met, contextlib.suppress(Killed):
+            work()
+            break
+    # A row that comes once more may take a statement more.
+    assert abs(len(met) - len(whole)) <= 3
+    return met
 
 
 class World(Couple):

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from offline_world import make_tables
-from session_world import Killed, World, rows
+from session_world import Killed, World, killed_everywhere, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
@@ -333,39 +334,60 @@ def test_a_defect_of_the_whole_receiver_puts_nothing_aside(pair: World) -> None:
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
 
 
-@pytest.mark.parametrize("statement", range(1, 88, 3))
+def _work(pair: World, scope: Scope, number: int) -> None:
+    """Something for each way of the scope, more than a batch of it."""
+    if scope is UP:
+        for sale in range(3):
+            _sell(pair.child, 100 * number + sale)
+        return
+    table = "ITEM" if scope is DOWN else "CUSTOMER"
+    for db, own in ((pair.parent, "< 50"), (pair.child, ">= 50")):
+        if db is pair.parent or scope.uploads:
+            change = 'UPDATE ax."%s" SET "NAME" = ? WHERE "ID" / 100 = %d AND "ID" %% 100 %s'
+            db.execute(change % (table, number - 1, own), "changed")
+            first = 100 * number + (50 if db is pair.child else 0)
+            fresh = 'INSERT INTO ax."%s" ("ID", "NAME") SELECT g, ? FROM generate_series(%d, %d) g'
+            db.execute(fresh % (table, first, first + 2), "new")
+
+
+@pytest.mark.parametrize("scope", SCOPES, ids=lambda scope: scope.name)
 def test_a_session_killed_at_any_statement_is_completed_by_the_next(
-    pair: World, monkeypatch: pytest.MonkeyPatch, statement: int
+    pair: World, monkeypatch: pytest.MonkeyPatch, scope: Scope
 ) -> None:
+    """At every one, before it is sent, and on both sides of each commit. The last session is not killed, and counts them."""
     monkeypatch.setattr(transfer, "BATCH_ROWS", 4)
     monkeypatch.setattr(transfer, "BATCH_SIZE", 200)
-    for number in range(1, 6):
-        _sell(pair.child, number)
-    original, count = Database._run, 0
+    torn = 'SELECT count(*) FROM ax."SALE" s WHERE 3 <> (SELECT count(*) FROM ax."LINE" l WHERE l."ID" = s."ID")'
+    numbers, opened = itertools.count(10), Pair(pair.child, pair.parent)
 
-    def run(self: Database, *arguments: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count > statement:
-            raise Killed
-        return original(self, *arguments)
+    def work() -> session.Session:
+        return session.run(opened, scope)
 
-    monkeypatch.setattr(Database, "_run", run)
-    with pytest.raises(Killed):
-        pair.run(UP)
-        raise Killed  # so few statements were needed
-    monkeypatch.setattr(Database, "_run", original)
-    whole = 'SELECT count(*) FROM ax."SALE" s WHERE 3 <> (SELECT count(*) FROM ax."LINE" l WHERE l."ID" = s."ID")'
-    assert pair.parent.value(whole) == 0
-    assert len(rows(pair.parent, "LINE")) == 3 * len(rows(pair.parent, "SALE"))
-    pair.parent.execute(
-        "SELECT pg_advisory_unlock_all()"
-    )  # the server does this when a killed session's connection ends
+    def look() -> None:
+        assert pair.parent.value(torn) == 0
+        assert len(rows(pair.parent, "LINE")) == 3 * len(rows(pair.parent, "SALE"))
+        # The server does this when a killed session's connection ends.
+        pair.parent.execute("SELECT pg_advisory_unlock_all()")
+        work()
+        assert not work().noteworthy
+        _work(pair, scope, next(numbers))
+
+    for _time in range(2):
+        # The first session is no measure: it loads, and nothing is there to be changed.
+        work()
+        _work(pair, scope, next(numbers))
+    met = killed_everywhere(work, look)
+    print("%s: killed at %d moments" % (scope.name, len(met)))
+    moments = " ".join(met)
+    assert [
+        words for words in ("session_token = ?", "SET landing", "anchor_in = ?", "last_session") if words not in moments
+    ] == []
     pair.settle()
-    assert len(rows(pair.parent, "SALE")) == 5
-    assert len(rows(pair.parent, "LINE")) == 15
+    for table, columns in (("SALE", '"ID", "AMOUNT"'), ("LINE", "*"), ("CUSTOMER", "*"), ("ITEM", '"ID", "NAME"')):
+        assert rows(pair.parent, table, columns) == rows(pair.child, table, columns), table
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_conflict") == 0
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_staging") == 0
+    assert pair.child.value("SELECT count(*) FROM dbo.sync_staging") == 0
 
 
 def test_a_landing_that_was_cut_off_goes_on_with_what_changed_meanwhile(
