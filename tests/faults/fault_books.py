@@ -60,6 +60,17 @@ def sales_of(db: Database) -> dict[str, frozenset[Row]]:
     return {number: frozenset(rows) for number, rows in found.items()}
 
 
+def torn(db: Database) -> list[str]:
+    """The sales of which a reader sees a part in this moment; whether they are the right ones is left to :func:`count`."""
+    found = []
+    for number, rows in sales_of(db).items():
+        kinds = Counter(row[0] for row in rows)
+        heads = [row for row in rows if row[0] == "head"]
+        if len(heads) != 1 or kinds["line"] != heads[0][2] or kinds["payment"] != 1:
+            found.append(number)
+    return sorted(found)
+
+
 def customers_of(db: Database) -> dict[int, int]:
     """The number of the write that stands, by customer."""
     return {int(row[0]): int(row[1]) for row in db.query('SELECT "ACCOUNTNUM", "WRITE" FROM ax."CUSTTABLE"')}

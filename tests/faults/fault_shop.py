@@ -347,6 +347,22 @@ def at_work(clients: list[Client]) -> Iterator[None]:
             client.end()
 
 
+def sell(shop: Shop, db: Database, number: str, comment: str = "") -> None:
+    """One sale of one line, noted in the books."""
+    with db.transaction():
+        db.execute("INSERT INTO ax.\"RETAILTRANSACTIONTABLE\" VALUES (?, 1, 5, 'EUR')", number)
+        db.execute('INSERT INTO ax."RETAILTRANSACTIONSALESTRANS" VALUES (?, 1, 5, ?)', number, comment)
+        db.execute("INSERT INTO ax.\"RETAILTRANSACTIONPAYMENTTRANS\" VALUES (?, 1, 5, '1')", number)
+    note(shop, number, comment)
+
+
+def note(shop: Shop, number: str, comment: str = "") -> None:
+    """Into the books, once it is committed."""
+    shop.books.sales[number] = frozenset(
+        [("head", number, 1, 5, "EUR"), ("line", number, 1, 5, comment), ("payment", number, 1, 5, "1")]
+    )
+
+
 # ---- the service
 
 

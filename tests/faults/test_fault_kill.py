@@ -1,87 +1,195 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kill -9 of the service and of each database server, at every phase of a session, while clients work."""
+"""kill -9 of the service and of each database server, just before and just after each phase's statement, while clients work."""
 
 from __future__ import annotations
 
+import copy
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import fault_books
+import fault_phases as phases
 import pgserver
 import pytest
-from fault_shop import Service, Shop, repeated, through_proxies, trading, waits
+from fault_phases import Phase
+from fault_proxy import AFTER, BEFORE, Proxy
+from fault_shop import LONG, Service, Shop, repeated, sell, through_proxies, trading, waits
 from integration import service_hosts as hosts
 
+from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity
 from ansible_collections.axops.retail.plugins.module_utils._sync import supervise
 
-SIDES = ("child", "parent")
-#: More requests than one look at a pair with three pending scopes takes of either side.
-PHASES = {"child": 90, "parent": 110}
+#: More than a batch holds, so that it lands before all the rest has been read.
+LARGE = 1_200_000
+Moment = tuple[Phase, str]
 
 
-def phases(side: str, kills: int) -> Iterator[tuple[int, bool]]:
-    """The n-th request, and whether the database gets it before the kill; odd ones leave a commit in doubt."""
-    step = max(1, PHASES[side] // kills)
-    for number, request in enumerate(range(1, PHASES[side], step)):
-        yield request, bool(number % 2)
+class Killer:
+    """Kills the service, or a side's server, at one phase after the other.
+
+    ``hit``: the phases, and whether it was before or after the statement, in the order in which they were met.
+    """
+
+    def __init__(
+        self,
+        shop: Shop,
+        service: Service,
+        servers: dict[str, pgserver.PgServer],
+        proxies: dict[str, Proxy],
+        victim: str,
+    ) -> None:
+        self.shop, self.service, self.servers, self.proxies, self.victim = shop, service, servers, proxies, victim
+        self.hit: list[Moment] = []
+
+    def at(self, phase: Phase, moment: str) -> None:
+        proxy, killed = self.proxies[phase.side], threading.Event()
+
+        def kill() -> None:
+            (self.service if self.victim == "service" else self.servers[self.victim]).kill()
+            killed.set()
+
+        proxy.arm(phase.path, moment, kill, goes_on=self.victim not in ("service", phase.side))
+        self._feed(phase)
+        if not self.service.runs:
+            self.service.start()
+        waits(killed.is_set, f"{moment} the phase {phase}")
+        if self.victim == "service":
+            assert self.service.process is not None
+            assert self.service.process.wait(10) == -signal.SIGKILL
+        else:
+            self.servers[self.victim].start()
+        assert proxy.hit is not None
+        self.hit.append((phase, moment))
+        with self.shop.parent() as above:
+            assert fault_books.torn(above) == []
+
+    def _feed(self, phase: Phase) -> None:
+        if phase in phases.LANDING:
+            with self.shop.child() as below:
+                sell(self.shop, below, f"large {self.shop.books.number()}", "x" * LARGE)
 
 
 @contextmanager
-def proxied(shop: Shop, service: Service, servers: dict[str, pgserver.PgServer]) -> Iterator[dict[str, Any]]:
+def proxied(
+    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], **more: str
+) -> Iterator[dict[str, Proxy]]:
     with through_proxies(shop, servers) as proxies:
-        shop.write_configuration(service.config)
+        shop.write_configuration(service.config, **more)
         yield proxies
         service.end()
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_the_service_killed_at_every_phase(
-    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], side: str
+def of_the_load(victim: str) -> list[Moment]:
+    """In the first load: all moments, or those around the commit of what has landed."""
+    if not LONG:
+        return phases.moments(phases.LOAD[1:2]) if victim == "service" else []
+    return phases.moments(phases.LOAD)
+
+
+def of_sessions(victim: str) -> list[Moment]:
+    """All moments, or those around what decides, with the side that is told of it."""
+    if LONG:
+        return phases.moments((*phases.SESSION, *phases.LANDING))
+    if victim == "service":
+        return phases.moments((*phases.DECIDING, phases.LANDING[1]))
+    return [
+        (phase, moment)
+        for phase in phases.DECIDING
+        for moment in (BEFORE, AFTER)
+        if moment == AFTER or phase.side == victim
+    ]
+
+
+@pytest.mark.parametrize("victim", ["service", "child", "parent"])
+def test_killed_at_every_phase(
+    shop: Shop,
+    service: Service,
+    servers: dict[str, pgserver.PgServer],
+    archive: Path,
+    tmp_path: Path,
+    victim: str,
 ) -> None:
-    """It is killed as it says its n-th sentence to one of the databases, and started again."""
-    hit = []
-    with proxied(shop, service, servers) as proxies:
+    """The service, started again each time, or a whole database server, with the transactions of its clients: then the service is
+    never started again. A register that goes with the service loads from a package, the others from the parent."""
+    with shop.parent() as above:
+        above.execute(
+            'INSERT INTO ax."RETAILIMAGES" VALUES (1, decode(repeat(?, ?), ?))', "00ff7f80", LARGE // 4, "hex"
+        )
+    package = str(tmp_path / "package") if victim == "service" else ""
+    with proxied(shop, service, servers, package=package) as proxies:
+        if package:
+            made = hosts.run(archive, "package", "make", "--config", service.config)
+            assert made.returncode == 0, made.stderr
+        killer = Killer(shop, service, servers, proxies, victim)
+        wanted = of_the_load(victim) + of_sessions(victim)
         with trading(shop):
-            for request, forward in phases(side, repeated(5, 90)):
-                proxies[side].arm(request, service.kill, forward)
-                service.restart()
-                deadline = time.monotonic() + 15
-                while service.runs and time.monotonic() < deadline:
-                    time.sleep(0.02)
-                if not proxies[side].disarm():
-                    hit.append(request)
-        service.restart()
+            for phase, moment in wanted:
+                killer.at(phase, moment)
+        if not service.runs:
+            service.start()
         waits(shop.arrived, "everything")
-    print(f"killed {service.killed} times, at the {side}'s requests {hit}")
-    assert service.killed >= repeated(4, 70)
+        if victim == "service":
+            service.end()
+            for phase, moment in phases.moments(phases.IDLE) if LONG else []:
+                wanted.append((phase, moment))
+                killer.at(phase, moment)
+    print(f"{victim}: killed {len(killer.hit)} times")
+    assert killer.hit == wanted
+    picture = 'SELECT md5("PICTURE") FROM ax."RETAILIMAGES"'
+    with shop.child() as below, shop.parent() as above:
+        assert below.value(picture) == above.value(picture)
     shop.count()
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_a_database_server_killed_at_every_phase(
-    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], side: str
+class Chain:
+    """A register, its store server, and headquarters, where prices and customers are made; a service for each hop."""
+
+    def __init__(self, facts: dict[str, dict[str, object]], archive: Path, folder: Path) -> None:
+        store = Identity("HOUSTON", "HOUSTON", "")
+        self.upper = Shop(facts["store"], facts["hq"], store)
+        self.upper.begin()
+        self.lower = Shop(facts["register"], facts["store"], first=False)
+        #: What the books are compared with.
+        self.ends = copy.copy(self.upper)
+        self.ends.facts = {"child": facts["register"], "parent": facts["hq"]}
+        self.lower.books = self.upper.books
+        self.services = {
+            name: Service(archive, shop.write_configuration(folder / f"{name}.json"), folder / name)
+            for name, shop in (("lower", self.lower), ("upper", self.upper))
+        }
+
+
+@pytest.mark.parametrize("victim", ["service", "child", "parent"] if LONG else ["service"])
+def test_killed_on_the_way_from_the_store_to_headquarters(
+    servers: dict[str, pgserver.PgServer], new_database: Callable[..., Any], archive: Path, tmp_path: Path, victim: str
 ) -> None:
-    """The whole server goes, its clients' transactions with it, and comes back; the service is never started again."""
-    killed = 0
-    with proxied(shop, service, servers) as proxies:
-        service.start()
-        with trading(shop):
-            for request, forward in phases(side, repeated(3, 60)):
-                proxies[side].arm(request, servers[side].kill, forward)
-                waits(lambda: not servers[side].is_running, "the kill")
-                killed += 1
-                servers[side].start()
-        waits(shop.arrived, "everything")
-        assert service.runs
-    print(f"{side}: killed {killed} times")
-    assert killed >= repeated(3, 55)
-    shop.count()
+    """The service of a store server, which goes on with what registers have brought it; or the servers of both sides. The register's
+    database is on headquarters' server, so it may go with that."""
+    places = {"register": "parent", "store": "child", "hq": "parent"}
+    chain = Chain({name: new_database(servers[side]) for name, side in places.items()}, archive, tmp_path)
+    service = chain.services["upper"]
+    wanted = phases.moments(phases.SESSION if LONG else phases.DECIDING)
+    with chain.services["lower"], proxied(chain.upper, service, servers) as proxies:
+        killer = Killer(chain.upper, service, servers, proxies, victim)
+        with trading(chain.ends):
+            for phase, moment in wanted:
+                killer.at(phase, moment)
+        if not service.runs:
+            service.start()
+        waits(chain.ends.arrived, "everything")
+        with chain.lower.parent() as store:
+            assert set(fault_books.sales_of(store)) == set(chain.upper.books.sales)
+            remembered = fault_books.kept(store)
+    print(f"{victim}: killed {len(killer.hit)} times")
+    assert killer.hit == wanted
+    chain.ends.count(remembered=remembered)
 
 
 def test_the_service_killed_at_any_moment_is_started_again_by_its_supervisor(

@@ -5,34 +5,68 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
+import fault_books
 import pgserver
 import pytest
+from fault_phases import STAGED
+from fault_proxy import IN_ROWS, IN_VALUES
 from fault_shop import Service, Shop, repeated, through_proxies, trading, waits
 
 SIDES = ("child", "parent")
-#: Bytes after which the connections of one side are cut: in a login, in a question, in the middle of a batch.
+WAYS = ("up", "down")
+#: Bytes after which the connections of one side are cut, wherever that is: in a login, in a question, in an answer.
 SIZES = (700, 9_000, 60_000, 1_500, 25_000, 140_000, 4_000, 300_000)
+#: Rows on their way: into the staging table of whoever receives them, and from the cursor of whoever sends them.
+BATCHES = {
+    "up": (IN_VALUES, (STAGED,)),
+    "down": (IN_ROWS, ("^DECLARE changes", "^FETCH FORWARD")),
+}
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("direction", ["up", "down"])
+@pytest.mark.parametrize("direction", WAYS)
 def test_a_connection_cut_in_the_middle_of_a_batch(
     shop: Shop, service: Service, servers: dict[str, pgserver.PgServer], side: str, direction: str
 ) -> None:
-    """After so many bytes, wherever that is; what came before them has arrived, what comes after them has not."""
+    """A part of a row has arrived, the rest has not: a row that is to land at the side (up), or that it sends (down)."""
+    moment, path = BATCHES[direction]
     with through_proxies(shop, servers) as proxies:
         shop.write_configuration(service.config)
         service.start()
         with trading(shop):
-            for size in SIZES[: repeated(2, 8)] * repeated(1, 6):
-                cuts = proxies[side].cuts
-                proxies[side].arm_cut(direction, size)
-                waits(lambda cuts=cuts: proxies[side].cuts > cuts, f"{size} bytes {direction}")
+            for _cut in range(repeated(1, 20)):
+                proxies[side].arm(path, moment, proxies[side].cut)
+                hit = waits(lambda: proxies[side].hit, f"rows going {direction}")
+                assert hit.there.endswith(b'"c0"')
+                assert hit.missing > 10
+                with shop.parent() as above:
+                    assert fault_books.torn(above) == []
         waits(shop.arrived, "everything")
         assert service.runs
-        print(f"{side}, {direction}: {proxies[side].cuts} cuts")
+        print(f"{side}, {direction}: {proxies[side].cuts} cuts, the last one in {hit.statement}")
+        service.end()
+    shop.count()
+
+
+def test_a_connection_cut_after_any_number_of_bytes(
+    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer]
+) -> None:
+    """On either side, in either direction; what came before them has arrived, what comes after them has not."""
+    with through_proxies(shop, servers) as proxies:
+        shop.write_configuration(service.config)
+        service.start()
+        with trading(shop):
+            for size in SIZES[: repeated(1, 8)] * repeated(1, 6):
+                for side, direction in itertools.product(SIDES, WAYS):
+                    cuts = proxies[side].cuts
+                    proxies[side].arm_cut(direction, size)
+                    waits(lambda side=side, cuts=cuts: proxies[side].cuts > cuts, f"{size} bytes {direction}")
+        waits(shop.arrived, "everything")
+        assert service.runs
+        print({side: proxy.cuts for side, proxy in proxies.items()})
         service.end()
     shop.count()
 

@@ -14,7 +14,7 @@ from typing import Any
 import pgserver
 import pytest
 from fault_books import prices_of, sales_of
-from fault_shop import Service, Shop, trading, waits
+from fault_shop import Service, Shop, note, sell, trading, waits
 from integration import service_hosts as hosts
 from integration.service_pairs import target
 
@@ -23,21 +23,6 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._database imp
 
 MB = 1_000_000
 SIZE = 50 * MB
-
-
-def sell(shop: Shop, db: Database, number: str, comment: str = "") -> None:
-    """One sale of one line, noted in the books."""
-    with db.transaction():
-        db.execute("INSERT INTO ax.\"RETAILTRANSACTIONTABLE\" VALUES (?, 1, 5, 'EUR')", number)
-        db.execute('INSERT INTO ax."RETAILTRANSACTIONSALESTRANS" VALUES (?, 1, 5, ?)', number, comment)
-        db.execute("INSERT INTO ax.\"RETAILTRANSACTIONPAYMENTTRANS\" VALUES (?, 1, 5, '1')", number)
-    note(shop, number, comment)
-
-
-def note(shop: Shop, number: str, comment: str = "") -> None:
-    shop.books.sales[number] = frozenset(
-        [("head", number, 1, 5, "EUR"), ("line", number, 1, 5, comment), ("payment", number, 1, 5, "1")]
-    )
 
 
 LINES = 'ALTER TABLE ax."RETAILTRANSACTIONSALESTRANS" '
