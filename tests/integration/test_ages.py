@@ -89,9 +89,7 @@ def clean(pair: Pair) -> None:
         assert done is not None and done.finished
 
 
-@pytest.mark.parametrize(
-    "jumps", [(YEAR,), (-HOUR,), (YEAR, -YEAR), (-HOUR, HOUR, YEAR, -YEAR, YEAR)], ids=str
-)
+@pytest.mark.parametrize("jumps", [(YEAR,), (-HOUR,), (YEAR, -YEAR), (-HOUR, HOUR, YEAR, -YEAR, YEAR)], ids=str)
 def test_a_clock_that_jumps_deletes_nothing_and_keeps_nothing_for_ever(pair: Pair, jumps: tuple[int, ...]) -> None:
     clean(pair)
     for hours in jumps:
