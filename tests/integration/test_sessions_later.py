@@ -14,11 +14,12 @@ from elapsed import let_pass
 from session_world import Killed, World, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import anew, cleanup, kept, retry, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
-from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
@@ -27,11 +28,12 @@ def _table(name: str) -> Table:
     return Table(TableName("ax", name), tuple(Column.parse(*column) for column in columns.items()), ("ID",))
 
 
-TABLES = ITEM, SALE, CUSTOMER, NOTE = _table("ITEM"), _table("SALE"), _table("CUSTOMER"), _table("NOTE")
+TABLES = ITEM, SALE, CUSTOMER, NOTE, PRICE = tuple(map(_table, ("ITEM", "SALE", "CUSTOMER", "NOTE", "PRICE")))
 DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
 UP = make_scope("sales", "upload", [SALE.name], 0, 2, 12)
 BOTH = make_scope("customers", "bidirectional", [CUSTOMER.name, NOTE.name], 0, 3, 13)
-SCOPES = (DOWN, UP, BOTH)
+OWN = Scope("prices", "download", (ScopeTable(PRICE.name, "parent", (Condition("NAME", ("x",)),)),), 0, 4, 14)
+SCOPES = (DOWN, UP, BOTH, OWN)
 
 
 def _put(db: Database, table: str, number: int, name: str) -> None:
@@ -113,6 +115,22 @@ def test_what_the_child_does_while_a_merged_load_is_cut_off_stays(
         pair.child.execute('DELETE FROM ax."CUSTOMER" WHERE "ID" = 2')
     expected = {"born": [(1, "a"), (2, "a"), (3, "new")], "changed": [(1, "a"), (2, "new")], "gone": [(1, "a")]}
     assert _same(pair) == expected[deed]
+
+
+@pytest.mark.parametrize("scope", [DOWN, OWN], ids=["one large transaction", "a filtered table"])
+def test_what_is_cut_off_again_and_again_does_not_pile_up(
+    pair: World, monkeypatch: pytest.MonkeyPatch, scope: Scope
+) -> None:
+    """All rows have one version, or none to go on from: each session begins where the one before it did."""
+    table = scope.tables[0].name.name
+    pair.parent.execute("""INSERT INTO ax."%s" SELECT g, 'x' FROM generate_series(1, 6) g""" % table)
+    landed = []
+    for _try in range(4):
+        _cut_off(monkeypatch, pair, scope, after=3)
+        landed.append(pair.child.value("SELECT count(*) FROM dbo.sync_staging"))
+    assert landed[-1] == landed[1] <= 6
+    pair.settle()
+    assert rows(pair.child, table) == [(number, "x") for number in range(1, 7)]
 
 
 # ---- cleanup

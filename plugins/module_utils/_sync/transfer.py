@@ -73,6 +73,7 @@ class _Landing:
         self.token = state.session_token if way.upload else token
         self.session = token
         self.low = dict(state.landing)
+        self.anchor = state.anchor_in
         #: The tables that were taken from a package, and not applied yet.
         self.packaged: set[str] = set()
         self.pending: list[_Batch] = []
@@ -102,7 +103,8 @@ class _Landing:
         """Take out what has landed in vain: it is read again, and would only pile up, or does not fit any more.
 
         A load that was cut off in a table begins that table anew. So does, from where its reading began, a table that is gone
-        from the scope or has lost a column here: what both sides know of it now is less.
+        from the scope or has lost a column here: what both sides know of it now is less. And so does what was cut off where the
+        reading had begun: within one large transaction, or in a filtered table.
         """
         receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
         staging = _name(receiver, STAGING)
@@ -116,7 +118,8 @@ class _Landing:
         cut_off = {
             fields["table"] for _sequence, fields in headers if fields["load"] and self.low.get(fields["table"]) is None
         }
-        stale = [sequence for sequence, fields in headers if fields["table"] in misfits | cut_off]
+        again = misfits | cut_off
+        stale = [sequence for sequence, fields in headers if fields["table"] in again or self._begins_there(fields)]
         if not stale:
             return
         with receiver.transaction():
@@ -129,6 +132,11 @@ class _Landing:
                     *key,
                     sequence,
                 )
+
+    def _begins_there(self, fields: dict[str, Any]) -> bool:
+        """Whether the reading goes on where that of a landed batch began."""
+        start, low = fields.get("start"), self.low.get(fields["table"], self.anchor)
+        return start is not None and low is not None and low <= start
 
     def write(self, before: Recalled | None = None) -> None:
         """Put the pending batches behind those that have landed; in the caller's transaction.
