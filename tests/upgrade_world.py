@@ -23,7 +23,7 @@ from typing import Any
 import offline_world
 import pgserver
 from offline_world import insert_into
-from playbook_world import _collections, descendants
+from playbook_world import collections, descendants
 
 OLD, NEW = "6.3.158.0", "6.3.158.1"
 SALES = ["ax.RETAILTRANSACTIONTABLE", "ax.RETAILTRANSACTIONSALESTRANS", "ax.RETAILTRANSACTIONPAYMENTTRANS"]
@@ -221,7 +221,7 @@ class Fleet:
     def start(self, book: str, *arguments: str) -> subprocess.Popen[str]:
         environment = {
             **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(_collections()),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections()),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "0",
         }
@@ -313,7 +313,7 @@ class Fleet:
         if state == "stopped":
             config = json.loads((self.sync / "etc" / f"{name}.json").read_text(encoding="utf-8"))
             options.update(child_database=config["child"]["database"], parent_database=config["parent"]["database"])
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_collections())}
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections())}
         executable = Path(sys.executable).with_name("ansible")
         command = [str(executable), "localhost", "-m", "axops.retail.retail_sync_service", "-a", json.dumps(options)]
         command += ["-e", f"ansible_python_interpreter={sys.executable}"]

@@ -20,7 +20,7 @@ from typing import Any
 import masterdata
 import yaml
 from offline_world import ROOT
-from playbook_world import _collections
+from playbook_world import collections
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
@@ -76,7 +76,7 @@ class Chain:
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-v", "-i", "inventory.json", book, *flags]
         environment = {
             **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(_collections()),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections()),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         }
@@ -207,7 +207,7 @@ class Chain:
         options = {"name": service, "state": "absent", "service_manager": "process", **self.places}
         command = [str(Path(sys.executable).with_name("ansible")), host, "-i", "inventory.json"]
         command += ["-m", "axops.retail.retail_sync_service", "-a", json.dumps(options)]
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_collections())}
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections())}
         subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, check=False, timeout=120)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import pgserver
 import pytest
 from offline_world import connect, connection
-from playbook_world import Playbook, _collections
+from playbook_world import Playbook, collections
 
 from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
 
@@ -44,7 +44,7 @@ class Chain:
 
     def start(self, tier: str, book: str, *arguments: str) -> subprocess.Popen[str]:
         executable = Path(sys.executable).with_name("ansible-playbook")
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_collections()), "ANSIBLE_NOCOLOR": "1"}
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections()), "ANSIBLE_NOCOLOR": "1"}
         return subprocess.Popen(
             [str(executable), "-i", str(self._inventory(tier)), f"axops.retail.{book}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,

@@ -15,7 +15,7 @@ from pathlib import Path
 import offline_world as world
 import pytest
 from offline_world import insert_into
-from playbook_world import _collections
+from playbook_world import collections
 
 from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
 
@@ -64,7 +64,7 @@ class Store:
     def play(self, book, *flags):
         """What ansible-playbook printed, and for each host (ok, changed, failed) from its recap."""
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "inventory.json", book, *flags]
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_collections()), "ANSIBLE_NOCOLOR": "1"}
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections()), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
         )

@@ -16,7 +16,7 @@ import offline_world as world
 import pytest
 import vendor_store
 from offline_world import insert_into
-from playbook_world import Playbook, _collections
+from playbook_world import Playbook, collections
 from register_world import fail, succeed
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
@@ -162,7 +162,7 @@ class Chain:
             "inventory.json",
             "axops.retail.verify",
         ]
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_collections()), "ANSIBLE_NOCOLOR": "1"}
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections()), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
