@@ -29,9 +29,14 @@ from .modules import connect
 
 SUBJECT = "The synchronisation service"
 JOBS = tree.TREE / "roles" / "hq" / "defaults" / "main" / "jobs.yml"
-LINES = TableName("ax", "RETAILTRANSACTIONSALESTRANS")
-#: What a line of the bench has in the columns of each type; the others keep their defaults.
+LINES, PRICES = TableName("ax", "RETAILTRANSACTIONSALESTRANS"), TableName("ax", "PRICEDISCTABLE")
+#: What a row of the bench has in the columns of each type; the others keep their defaults.
 _FILLING = {"nvarchar": "'text'", "bigint": "n", "int": "n", "numeric": "12.34"}
+#: What has to be its own in each row, or is shorter.
+_OWN = {
+    LINES: {"LINENUM": "n % 10", "TRANSACTIONID": "'HOUSTON-000001-' || n / 10", "STORE": "'HOUSTON'"},
+    PRICES: {"CURRENCY": "'USD'"},
+}
 CYCLES = 300
 #: Runs a program and tells its peak of resident memory in KiB. What the kernel accounts to a child begins with what its
 #: parent had when it forked, so that says nothing.
@@ -43,7 +48,7 @@ try:
 finally:
     print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
 """
-#: Rows that go up in one session; the second is what shows that memory does not grow with them.
+#: Rows that travel in one session; the second is what shows that memory does not grow with them.
 FEW, MANY = 10_000, 100_000
 
 
@@ -52,35 +57,40 @@ class ServiceBench:
 
     def __init__(self, server: pgserver.PgServer, folder: Path) -> None:
         self.server, self.folder = server, folder
-        for name in ("channel", "offline"):
-            server.create_database(name)
-        self.parent, self.child = connect(server, "channel"), connect(server, "offline")
+        server.create_database("channel")
+        self.parent = connect(server, "channel")
+        self._make_channel()
         self.scopes = _scopes()
-        self._provision()
-        self.configuration = self._configure()
+        self.child, self.configuration = self._provision("000001")
         self.program = folder / "retail-sync.pyz"
         self.program.write_bytes(_service_archive.build(_service_archive.module_utils()))
 
     def run(self, rounds: int) -> list[Figure]:
-        self._once()
-        return [*self._idle(), *self._uploads(rounds)]
+        self._once(self.configuration)
+        return [*self._idle(), *self._uploads(rounds), *self._first_loads()]
 
-    def _provision(self) -> None:
+    def _make_channel(self) -> None:
         schema = package.load([str(tree.TREE / "schemas" / "ax2012r3")])
         plan = channel.database_plan(
             self.parent.engine, "channel", channel.read(self.parent), schema, "server", "database"
         )
         plan.apply(lambda _key: self.parent)
-        sides = {"offline": self.child, "channel": self.parent}
+
+    def _provision(self, register: str) -> tuple[Any, Path]:
+        """A new register: its offline database, open, and the configuration of its service."""
+        self.server.create_database("offline_" + register)
+        child = connect(self.server, "offline_" + register)
+        sides = {"offline": child, "channel": self.parent}
         places = [pairs.Place(key, key, db.engine, db) for key, db in sides.items()]
-        identity = pairs.Identity("HOUSTON-000001", "HOUSTON", "000001")
+        identity = pairs.Identity("HOUSTON-" + register, "HOUSTON", register)
         request = pairs.Request(*places, self.scopes, identity, sides.__getitem__, create_tables=True)
         pairs.plan_pair(request).plan.apply(sides.__getitem__)
+        return child, self._configure(identity.name, child)
 
-    def _configure(self) -> Path:
-        path = self.folder / "HOUSTON-000001.json"
-        document: dict[str, Any] = {"name": "HOUSTON-000001"}
-        for side, db in (("child", self.child), ("parent", self.parent)):
+    def _configure(self, name: str, child: Any) -> Path:
+        path = self.folder / (name + ".json")
+        document: dict[str, Any] = {"name": name}
+        for side, db in (("child", child), ("parent", self.parent)):
             names = ("engine", "host", "port", "database", "user", "password", "encrypt")
             document[side] = {name: getattr(db.target, name) for name in names}
         path.touch(0o600)
@@ -146,47 +156,69 @@ class ServiceBench:
         ]
 
     def _upload(self, rows: int) -> dict[str, float]:
-        self._sell(rows)
-        before = self._count()
-        done = self._once()
-        if self._count() != before + rows:
-            raise RuntimeError("%d rows were to arrive, and %d did." % (rows, self._count() - before))
+        before = self._count(self.parent, LINES)
+        # ten lines to a sale, a transaction for each thousand sales
+        self._fill(self.child, LINES, self._count(self.child, LINES), rows)
+        done = self._once(self.configuration)
+        _insist(self._count(self.parent, LINES) - before, rows)
         return done
 
-    def _sell(self, rows: int) -> None:
-        """Lines of sales at the register: ten to a sale, a transaction for each thousand sales."""
-        first = int(self.child.value("SELECT count(*) FROM %s" % self._table()))
+    # ---- a new register loads
+
+    def _first_loads(self) -> list[Figure]:
+        few, many = self._first_load("000002", FEW), self._first_load("000003", MANY)
+        how = (
+            "``retail-sync once`` of a register that was just provisioned, with so many rows of ax.%s at the channel database; "
+            "measured as above." % PRICES.name
+        )
+        return [
+            Figure(SUBJECT, "memory, first load of %s rows" % "{:,}".format(FEW), few["memory"], "MB", 60, how),
+            Figure(SUBJECT, "memory, first load of %s rows" % "{:,}".format(MANY), many["memory"], "MB", 60),
+            Figure(SUBJECT, "memory for a first load of ten times the rows, in proportion", many["memory"] / few["memory"], "", 1.1),
+            Figure(SUBJECT, "rows a second, first load", MANY / many["seconds"], ""),
+        ]  # fmt: skip
+
+    def _first_load(self, register: str, rows: int) -> dict[str, float]:
+        there = self._count(self.parent, PRICES)
+        self._fill(self.parent, PRICES, there, rows - there)
+        child, configuration = self._provision(register)
+        done = self._once(configuration)
+        _insist(self._count(child, PRICES), rows)
+        return done
+
+    # ---- rows
+
+    def _fill(self, db: Any, table: TableName, first: int, rows: int) -> None:
+        """So many rows more, numbered from the first on, ten thousand to a transaction."""
+        columns, values = self._filled(db, table)
         for start in range(first, first + rows, 10_000):
             stop = min(start + 10_000, first + rows)
-            self.child.execute(
+            db.execute(
                 "INSERT INTO %s (%s) SELECT %s FROM generate_series(%d, %d) n"
-                % (self._table(), *self._filled(), start, stop - 1)
+                % (db.engine.names.quote(*table), columns, values, start, stop - 1)
             )
 
-    def _filled(self) -> tuple[str, str]:
-        """The columns that get a value, and their values: every one that has to, and the texts of a real line."""
-        table = self.child.engine.tables.read(self.child, [LINES])[LINES]
-        key = {"LINENUM": "n % 10", "TRANSACTIONID": "'HOUSTON-000001-' || n / 10", "STORE": "'HOUSTON'"}
+    def _filled(self, db: Any, name: TableName) -> tuple[str, str]:
+        """The columns that get a value, and their values: every one that has to, and the texts of a real row."""
+        table = db.engine.tables.read(db, [name])[name]
         kinds = {column.name: column.type.partition("(")[0] for column in table.travelling_columns}
-        values = {name: key.get(name, _FILLING[kind]) for name, kind in kinds.items() if kind in _FILLING}
-        quote = self.child.engine.names.quote
-        return ", ".join(quote(name) for name in values), ", ".join(values.values())
+        values = {column: _OWN[name].get(column, _FILLING[kind]) for column, kind in kinds.items() if kind in _FILLING}
+        quote = db.engine.names.quote
+        return ", ".join(quote(column) for column in values), ", ".join(values.values())
+
+    def _count(self, db: Any, table: TableName) -> int:
+        return int(db.value("SELECT count(*) FROM %s" % db.engine.names.quote(*table)))
 
     def _insert_select(self, rows: int) -> float:
         """Seconds that the channel database needs to copy as many of its own rows."""
+        table = self.parent.engine.names.quote(*LINES)
         self.parent.execute("DROP TABLE IF EXISTS public.copied")
-        self.parent.execute("CREATE TABLE public.copied (LIKE %s INCLUDING ALL)" % self._table())
+        self.parent.execute("CREATE TABLE public.copied (LIKE %s INCLUDING ALL)" % table)
         started = time.perf_counter()
-        self.parent.execute("INSERT INTO public.copied SELECT * FROM %s LIMIT %d" % (self._table(), rows))
+        self.parent.execute("INSERT INTO public.copied SELECT * FROM %s LIMIT %d" % (table, rows))
         return time.perf_counter() - started
 
-    def _table(self) -> str:
-        return self.child.engine.names.quote(*LINES)
-
-    def _count(self) -> int:
-        return int(self.parent.value("SELECT count(*) FROM %s" % self._table()))
-
-    def _once(self) -> dict[str, float]:
+    def _once(self, configuration: Path) -> dict[str, float]:
         """All scopes until nothing is pending, in a process; its seconds, and its peak of memory in MB."""
         command = [
             sys.executable,
@@ -195,7 +227,7 @@ class ServiceBench:
             str(self.program),
             "once",
             "--config",
-            str(self.configuration),
+            str(configuration),
             "--json",
         ]
         started = time.perf_counter()
@@ -216,6 +248,11 @@ def _scopes() -> list[Any]:
         names = [TableName.parse(name) for name in tables]
         scopes.append(profiles.make_scope(job["name"], job["direction"], names, 0, number, number))
     return scopes
+
+
+def _insist(arrived: int, wanted: int) -> None:
+    if arrived != wanted:
+        raise RuntimeError("%d rows were to arrive, and %d did." % (wanted, arrived))
 
 
 def _processor(pid: int) -> float:
