@@ -16,7 +16,21 @@ RECORD = "docs/docsite/rst/contributing_tsql.rst"
 _OURS = re.compile(r"\[(?:[^\]]|\]\])*\]|N?'(?:[^']|'')*'")
 _NAMES = re.compile(r"\b(?:sys|msdb\.dbo|INFORMATION_SCHEMA)\.\w+|\b[sx]p_\w+|@@\w+|\b[A-Z][A-Z_]+(?=\()")
 #: Written before a bracket, and no functions.
-_KEYWORDS = {"VALUES", "COLUMNS", "IN", "EXEC", "TOP", "NOT", "WITH", "KEY", "INCLUDE", "SET", "UNIQUE", "CHECK", "FILE"}
+_KEYWORDS = {
+    "VALUES",
+    "COLUMNS",
+    "IN",
+    "EXEC",
+    "TOP",
+    "NOT",
+    "WITH",
+    "KEY",
+    "INCLUDE",
+    "SET",
+    "UNIQUE",
+    "CHECK",
+    "FILE",
+}
 
 
 def names_in(text: str) -> set[str]:
