@@ -1,13 +1,11 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role hq leaves at headquarters."""
+"""What the role hq leaves at headquarters; who may do what there is tested by shared/tests/test_headquarters.py."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import pytest
 
 testinfra_hosts = ["docker://hq-hq01"]
 
@@ -32,10 +30,3 @@ def test_the_profile_is_declared_and_stores_have_it(host: Any) -> None:
                 ON p."RECID" = s."OFFLINEPROFILE" WHERE p."NAME" = 'Default pr'"""
     assert ask(host, stores) == "2"
     assert int(ask(host, 'SELECT count(*) FROM ax."RETAILOFFLINESCOPETABLES"')) > 0
-
-
-@pytest.mark.parametrize("login", ["retail_sync"])
-def test_the_services_login_is_no_administrator(host: Any, login: str) -> None:
-    assert (
-        ask(host, "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = '%s'" % login) == "f"
-    )
