@@ -85,10 +85,10 @@ def connect(facts: dict[str, Any]) -> Database:
 def make_tables(db: Database, tables: Sequence[Table] = TABLES) -> Database:
     """The tables of a channel database that the tests use."""
     for schema in ("ax", "crt", "dbo"):
-        for statement in ENGINE.tables.create_schema(schema):
+        for statement in db.engine.tables.create_schema(schema):
             db.execute(statement)
     for table in tables:
-        for statement in ENGINE.tables.create(table):
+        for statement in db.engine.tables.create(table):
             db.execute(statement)
     return db
 
@@ -105,8 +105,8 @@ class Couple:
 
     def request(self, scopes: Sequence[Scope] = PROFILE, **options: Any) -> Request:
         return Request(
-            Place("offline", "the offline database", ENGINE, self.child),
-            Place("channel", "the channel database", ENGINE, self.parent),
+            Place("offline", "the offline database", self.child.engine, self.child),
+            Place("channel", "the channel database", self.parent.engine, self.parent),
             scopes,
             self.identity,
             self.open,
@@ -168,9 +168,8 @@ def _quoted(table: Table) -> str:
 
 def tracked(db: Database) -> set[str]:
     """The tables with complete tracking."""
-    return {
-        str(name) for name, events in ENGINE.tracking.read(db).items() if set(events) == set(ENGINE.tracking.TRIGGERS)
-    }
+    tracking = db.engine.tracking
+    return {str(name) for name, events in tracking.read(db).items() if set(events) == set(tracking.TRIGGERS)}
 
 
 def scopes_of(db: Database, peer: int) -> list[Scope]:

@@ -3,24 +3,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A child and its parent on real databases, for the tests of sessions.
 
-A test module says which tables and scopes they have: ``TABLES`` and ``SCOPES``.
+A test module says which tables and scopes they have: ``TABLES`` and ``SCOPES``. With ``pytestmark = both_engines`` it runs on
+PostgreSQL, and again on the SQL Server that RETAIL_TEST_MSSQL names; its statements quote names as standard SQL does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from integration import mssql_world
 from offline_world import Couple, make_tables, target
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
-from ansible_collections.axops.retail.plugins.module_utils._sync import session
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
+from ansible_collections.axops.retail.plugins.module_utils._sync import cli, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
+
+#: For a module: each of its tests with each engine on both sides.
+both_engines = pytest.mark.parametrize(
+    "engine", ["postgresql", pytest.param("mssql", marks=mssql_world.needs_server)], indirect=True
+)
+_ROWS_A_STATEMENT = 500
 
 
 class Killed(BaseException):
@@ -92,10 +103,65 @@ def rows(db: Database, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
     return sorted(tuple(row) for row in db.query('SELECT %s FROM ax."%s"' % (columns, table)))
 
 
+def fill(db: Database, table: str, given: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows into a table in schema ax, all in one transaction."""
+    wanted = list(given)
+    with db.transaction():
+        for start in range(0, len(wanted), _ROWS_A_STATEMENT):
+            part = wanted[start : start + _ROWS_A_STATEMENT]
+            marks = ", ".join("(%s)" % ", ".join("?" for _value in row) for row in part)
+            db.execute('INSERT INTO ax."%s" VALUES %s' % (table, marks), *(value for row in part for value in row))
+
+
+@contextlib.contextmanager
+def untracked(db: Database) -> Iterator[None]:
+    """What no trigger sees, as when rows are loaded in bulk; on PostgreSQL TRUNCATE is allowed meanwhile, too."""
+    if db.target.engine == "postgresql":
+        with db.transaction():
+            db.execute("SET LOCAL session_replication_role = replica")
+            yield
+        return
+    tables = [db.engine.names.quote(*name) for name in db.engine.tracking.read(db)]
+    for table in tables:
+        db.execute("ALTER TABLE %s DISABLE TRIGGER ALL" % table)
+    try:
+        yield
+    finally:
+        for table in tables:
+            db.execute("ALTER TABLE %s ENABLE TRIGGER ALL" % table)
+
+
+def truncate(db: Database, table: str) -> None:
+    """TRUNCATE a table in schema ax, which SQL Server never refuses; on PostgreSQL as somebody who sees to that it does not."""
+    statement = 'TRUNCATE TABLE ax."%s"' % table
+    if db.target.engine == "mssql":
+        db.execute(statement)
+        return
+    with untracked(db):
+        db.execute(statement)
+
+
 @pytest.fixture
-def world(scratch_pair: tuple[dict[str, Any], dict[str, Any]], request: pytest.FixtureRequest) -> Iterator[World]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine of both sides, see ``both_engines``."""
+    return getattr(request, "param", "postgresql")
+
+
+@pytest.fixture
+def places(engine: str, request: pytest.FixtureRequest) -> Iterator[tuple[Target, Target]]:
+    """Two empty databases: the child's and the parent's."""
+    if engine == "postgresql":
+        child, parent = request.getfixturevalue("scratch_pair")
+        yield target(child), target(parent)
+        return
+    with mssql_world.fresh() as below, mssql_world.fresh() as above:
+        yield below.target, above.target
+
+
+@pytest.fixture
+def world(places: tuple[Target, Target], request: pytest.FixtureRequest) -> Iterator[World]:
     """The parent has its tables; the child has nothing yet."""
-    child, parent = (connect(target(facts)) for facts in scratch_pair)
+    child, parent = (connect(place) for place in places)
     make_tables(parent, request.module.TABLES)
     yield World(child, parent)
     child.close()
@@ -111,14 +177,49 @@ def pair(world: World, request: pytest.FixtureRequest) -> World:
 
 
 @pytest.fixture
-def other_client(scratch_pair: tuple[dict[str, Any], dict[str, Any]]) -> Iterator[Callable[[str], Database]]:
+def other_client(places: tuple[Target, Target]) -> Iterator[Callable[[str], Database]]:
     """More connections, as the POS has them: ``other_client("child")``."""
     opened: list[Database] = []
 
     def make(side: str) -> Database:
-        opened.append(connect(target(scratch_pair[0 if side == "child" else 1])))
+        opened.append(connect(places[0 if side == "child" else 1]))
         return opened[-1]
 
     yield make
     for db in opened:
         db.close()
+
+
+#: Runs ``retail-sync`` with the words given; returns its exit code and its JSON.
+Command = Callable[..., tuple[int, dict[str, Any]]]
+_CONNECTION = (
+    "engine",
+    "host",
+    "port",
+    "database",
+    "user",
+    "password",
+    "driver",
+    "encrypt",
+    "trust_server_certificate",
+)
+
+
+@pytest.fixture
+def command(pair: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command as a person does."""
+    sides = {}
+    for side in ("child", "parent"):
+        facts = getattr(pair, side).target
+        sides[side] = {name: getattr(facts, name) for name in _CONNECTION}
+    config = tmp_path / "config.json"
+    config.touch(mode=0o600)
+    config.write_text(json.dumps({"name": "HOUSTON-000001", **sides}))
+
+    def run(*words: str) -> tuple[int, dict[str, Any]]:
+        capsys.readouterr()
+        code = cli.main([*words, "--config", str(config), "--json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else {"said": said.err}
+
+    return run
