@@ -28,7 +28,7 @@ LONGEST = (
     "tests/integration/",
 )
 
-pytest_plugins = ["databases", "session_world", "register_world"]
+pytest_plugins = ["databases", "session_world", "dialects", "register_world"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,8 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first. What needs a SQL Server is skipped where the environment names none."""
+    """What takes longest comes first. What needs a SQL Server is skipped where the environment names none; what is about one engine
+    alone, on the other."""
     items.sort(key=lambda item: _turn(item.nodeid))
+    for item in items:
+        for mark in item.iter_markers("only_on"):
+            subject, reason = mark.args
+            if item.callspec.params["engine"] != subject:
+                item.add_marker(pytest.mark.skip(reason=reason))
     if os.environ.get(MSSQL):
         return
     skip = pytest.mark.skip(reason="%s names no SQL Server" % MSSQL)
