@@ -8,11 +8,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from dialects import count_up, end_connection, needs_row_locks, only_on, say
 from offline_world import make_tables
-from session_world import Killed, World, killed_everywhere, rows
+from session_world import Killed, World, both_engines, killed_everywhere, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
@@ -21,6 +23,8 @@ from ansible_collections.axops.retail.plugins.module_utils._offline.profiles imp
 from ansible_collections.axops.retail.plugins.module_utils._sync import session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair, Restored
+
+pytestmark = both_engines
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -60,27 +64,42 @@ SCOPES = (DOWN, UP, BOTH)
 
 
 def test_every_type_arrives_as_it_left(world: World) -> None:
-    world.parent.execute(
-        """INSERT INTO ax."ITEM" VALUES
-        (1, 'Ölgötze 東京 🎄 "quoted" \\ back', 1234567890123456.0123456789012345, '\\x00ff0a0d', '2026-11-23T01:02:03.457',
-         true, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '1900-01-01', 'ab', repeat(E'line\\n\\t', 5000)),
-        (2, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (3, ' a ', -0.0000000000000001, '', NULL, false, NULL, NULL, '', '')"""
+    say(
+        world.parent,
+        'Ölgötze 東京 🎄 "quoted" \\ back',
+        "line\n\t" * 5000,
+        postgresql="""INSERT INTO ax."ITEM" VALUES
+        (1, ?, 1234567890123456.0123456789012345, '\\x00ff0a0d', '2026-11-23T01:02:03.457',
+         true, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '1900-01-01', 'ab', ?),
+        (2, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (3, ' a ', -0.0000000000000001, '', NULL, false, NULL, NULL, '', '')""",
+        mssql="""INSERT INTO ax."ITEM" ("ID", "NAME", "PRICE", "PICTURE", "CHANGED", "ACTIVE", "TAG", "BORN", "CODE", "NOTE") VALUES
+        (1, ?, 1234567890123456.0123456789012345, 0x00ff0a0d, '2026-11-23T01:02:03.457',
+         1, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '1900-01-01', 'ab', ?),
+        (2, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (3, ' a ', -0.0000000000000001, 0x, NULL, 0, NULL, NULL, '', '')""",
     )
     world.provision(SCOPES)
     world.settle()
-    assert rows(world.child, "ITEM", '"ITEM"::text') == rows(world.parent, "ITEM", '"ITEM"::text')
+    travels = ", ".join('"%s"' % column.name for column in ITEM.columns if column.name != "VERSION")
+    arrived = rows(world.child, "ITEM", travels)
+    assert arrived == rows(world.parent, "ITEM", travels)
+    first = dict(zip([column.name for column in ITEM.columns], arrived[0]))
+    assert (first["NAME"], first["PRICE"]) == (
+        'Ölgötze 東京 🎄 "quoted" \\ back',
+        Decimal("1234567890123456.0123456789012345"),
+    )
+    assert (bytes(first["PICTURE"]), first["NOTE"]) == (b"\x00\xff\n\r", "line\n\t" * 5000)
 
 
 def test_a_row_larger_than_a_batch_travels_alone(pair: World) -> None:
-    pair.parent.execute(
-        """INSERT INTO ax."ITEM" ("ID", "NOTE") SELECT g, repeat('x', 1500000) FROM generate_series(1, 3) g"""
-    )
+    large = [(number, "x" * 1500000) for number in (1, 2, 3)]
+    for number, note in large:
+        pair.parent.execute('INSERT INTO ax."ITEM" ("ID", "NOTE") VALUES (?, ?)', number, note)
     pair.settle()
-    assert rows(pair.child, "ITEM", '"ID", length("NOTE")') == [(1, 1500000), (2, 1500000), (3, 1500000)]
+    assert rows(pair.child, "ITEM", '"ID", "NOTE"') == large
 
 
 def test_identity_values_stay_each_databases_own(pair: World) -> None:
-    pair.parent.execute("""INSERT INTO ax."SALE" ("STORE", "ID") SELECT 'X', g FROM generate_series(1, 50) g""")
+    count_up(pair.parent, "SALE", 50, "'X', g", '"STORE", "ID"')
     pair.child.execute("""INSERT INTO ax."SALE" ("STORE", "ID") VALUES ('H', 1)""")
     pair.settle()
     assert pair.parent.value("""SELECT "N" FROM ax."SALE" WHERE "STORE" = 'H'""") == 51
@@ -99,7 +118,7 @@ def test_columns_that_only_one_side_knows_keep_their_values(pair: World) -> None
 
 
 def test_the_first_load_leaves_no_tracking_rows_at_a_register(world: World) -> None:
-    world.parent.execute("""INSERT INTO ax."ITEM" ("ID") SELECT g FROM generate_series(1, 5000) g""")
+    count_up(world.parent, "ITEM", 5000, "g", '"ID"')
     world.provision(SCOPES)
     world.settle()
     assert len(rows(world.child, "ITEM", '"ID"')) == 5000
@@ -115,7 +134,7 @@ def test_what_a_child_had_before_it_was_provisioned_goes_up(world: World) -> Non
 
 
 def test_changes_and_deletions_come_down(pair: World) -> None:
-    pair.parent.execute("""INSERT INTO ax."ITEM" ("ID", "PRICE") SELECT g, g FROM generate_series(1, 10) g""")
+    count_up(pair.parent, "ITEM", 10, "g, g", '"ID", "PRICE"')
     pair.settle()
     pair.parent.execute('UPDATE ax."ITEM" SET "PRICE" = 100 WHERE "ID" = 3')
     pair.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" > 8')
@@ -153,6 +172,7 @@ def test_deletion_and_insertion_of_the_same_key_arrive(pair: World) -> None:
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_conflict") == 0
 
 
+@only_on("postgresql", "SQL Server lets no trigger see a TRUNCATE: the comparison finds it, see test_verify_rows.py")
 def test_truncate_is_refused(pair: World) -> None:
     with pytest.raises(RetailError, match="TRUNCATE"):
         pair.child.execute('TRUNCATE ax."SALE"')
@@ -266,6 +286,7 @@ def test_a_pos_that_writes_the_row_being_applied_loses_nothing(
     pair.settle()
     pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent'""")
     pos = other_client("child")
+    needs_row_locks(pos, CUSTOMER)
     with pos.transaction():
         pos.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'pos'""")
         worker = threading.Thread(target=pair.run, args=(BOTH,))
@@ -280,14 +301,21 @@ def test_a_pos_that_writes_the_row_being_applied_loses_nothing(
 
 def test_triggers_of_the_application_do_not_make_ping_pong(pair: World) -> None:
     """A trigger that rewrites the row keeps the peer's origin; what it writes elsewhere is a change of its own."""
-    for side in (pair.child, pair.parent):
-        side.execute(
-            """CREATE FUNCTION dbo.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    for name, side in (("child", pair.child), ("parent", pair.parent)):
+        say(
+            side,
+            postgresql="""CREATE FUNCTION dbo.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF pg_trigger_depth() > 1 THEN RETURN NULL; END IF;
-            UPDATE ax."CUSTOMER" SET "NAME" = left("NAME", 10) || '/' || current_setting('port') WHERE "ID" = NEW."ID";
-            INSERT INTO ax."LINE" VALUES (NEW."ID", (SELECT count(*) FROM ax."LINE"), 'stamp'); RETURN NULL; END $$"""
+            UPDATE ax."CUSTOMER" SET "NAME" = left("NAME", 10) || '/%s' WHERE "ID" = NEW."ID";
+            INSERT INTO ax."LINE" VALUES (NEW."ID", (SELECT count(*) FROM ax."LINE"), 'stamp'); RETURN NULL; END $$;
+            CREATE TRIGGER stamp AFTER INSERT ON ax."CUSTOMER" FOR EACH ROW EXECUTE FUNCTION dbo.stamp()"""
+            % name,
+            mssql="""CREATE TRIGGER ax."stamp" ON ax."CUSTOMER" AFTER INSERT AS BEGIN SET NOCOUNT ON;
+            IF TRIGGER_NESTLEVEL() > 1 RETURN;
+            UPDATE c SET "NAME" = LEFT(c."NAME", 10) + '/%s' FROM ax."CUSTOMER" AS c JOIN inserted AS i ON i."ID" = c."ID";
+            INSERT INTO ax."LINE" SELECT i."ID", (SELECT COUNT(*) FROM ax."LINE"), 'stamp' FROM inserted AS i END"""
+            % name,
         )
-        side.execute('CREATE TRIGGER stamp AFTER INSERT ON ax."CUSTOMER" FOR EACH ROW EXECUTE FUNCTION dbo.stamp()')
     pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a')""")
     pair.settle()
     assert pair.child.value('SELECT origin FROM ax."CUSTOMER_tracking"') == 0
@@ -313,9 +341,9 @@ def test_a_sale_that_cannot_be_stored_is_put_aside_whole_and_the_others_arrive(p
     assert done.up.quarantined == 8
     assert rows(pair.parent, "SALE", '"ID"') == [(1,), (3,), (5,)]
     assert len(rows(pair.parent, "LINE")) == 9
-    aside = pair.parent.query("SELECT source_transaction, count(*) FROM dbo.sync_quarantine GROUP BY 1")
-    assert [row[1] for row in aside] == [4, 4]
-    assert "check constraint" in pair.parent.value("SELECT error FROM dbo.sync_quarantine")
+    aside = pair.parent.query("SELECT count(*) FROM dbo.sync_quarantine GROUP BY source_transaction")
+    assert [row[0] for row in aside] == [4, 4]
+    assert "check constraint" in pair.parent.value("SELECT error FROM dbo.sync_quarantine").lower()
     log = pair.parent.row(
         'SELECT "TOTALUPLOADED", "TOTALUPLOADEDOK", "TOTALUPLOADEDERR" FROM dbo."RETAILOFFLINESYNCLOG"'
     )
@@ -325,13 +353,21 @@ def test_a_sale_that_cannot_be_stored_is_put_aside_whole_and_the_others_arrive(p
 
 def test_a_defect_of_the_whole_receiver_puts_nothing_aside(pair: World) -> None:
     _sell(pair.child, 1)
-    pair.parent.execute('ALTER TABLE ax."LINE" RENAME TO "ELSEWHERE"')
+    _rename(pair.parent, "LINE", "ELSEWHERE")
     with pytest.raises(RetailError):
         pair.run(UP)
-    pair.parent.execute('ALTER TABLE ax."ELSEWHERE" RENAME TO "LINE"')
+    _rename(pair.parent, "ELSEWHERE", "LINE")
     pair.settle()
     assert len(rows(pair.parent, "SALE")) == 1
     assert pair.parent.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
+
+
+def _rename(db: Database, table: str, name: str) -> None:
+    say(
+        db,
+        postgresql='ALTER TABLE ax."%s" RENAME TO "%s"' % (table, name),
+        mssql="EXEC sp_rename 'ax.%s', '%s', 'OBJECT'" % (table, name),
+    )
 
 
 def _work(pair: World, scope: Scope, number: int) -> None:
@@ -346,8 +382,7 @@ def _work(pair: World, scope: Scope, number: int) -> None:
             change = 'UPDATE ax."%s" SET "NAME" = ? WHERE "ID" / 100 = %d AND "ID" %% 100 %s'
             db.execute(change % (table, number - 1, own), "changed")
             first = 100 * number + (50 if db is pair.child else 0)
-            fresh = 'INSERT INTO ax."%s" ("ID", "NAME") SELECT g, ? FROM generate_series(%d, %d) g'
-            db.execute(fresh % (table, first, first + 2), "new")
+            count_up(db, table, 3, "%d + g, 'new'" % (first - 1), '"ID", "NAME"')
 
 
 @pytest.mark.parametrize("scope", SCOPES, ids=lambda scope: scope.name)
@@ -366,8 +401,7 @@ def test_a_session_killed_at_any_statement_is_completed_by_the_next(
     def look() -> None:
         assert pair.parent.value(torn) == 0
         assert len(rows(pair.parent, "LINE")) == 3 * len(rows(pair.parent, "SALE"))
-        # The server does this when a killed session's connection ends.
-        pair.parent.execute("SELECT pg_advisory_unlock_all()")
+        end_connection(pair.parent)
         work()
         assert not work().noteworthy
         _work(pair, scope, next(numbers))
@@ -446,7 +480,7 @@ def test_an_anchor_ahead_of_the_sender_begins_the_scope_anew(pair: World) -> Non
 
 
 def test_another_database_in_the_place_of_the_child_is_noticed(pair: World) -> None:
-    pair.parent.execute("UPDATE dbo.sync_peer SET incarnation = 'postgresql:1:2'")
+    pair.parent.execute("UPDATE dbo.sync_peer SET incarnation = 'another:1:2'")
     with pytest.raises(Restored, match="restored or moved"):
         Pair(pair.child, pair.parent)
 
@@ -463,11 +497,14 @@ def test_two_sessions_of_a_scope_do_not_meet(pair: World, other_client: Callable
 
 
 def test_a_row_that_a_trigger_lets_vanish_is_put_aside_with_its_sale(pair: World) -> None:
-    pair.parent.execute(
-        """CREATE FUNCTION dbo.vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        RETURN CASE WHEN NEW."NUMBER" = 1 AND NEW."ID" = 2 THEN NULL ELSE NEW END; END $$"""
+    say(
+        pair.parent,
+        postgresql="""CREATE FUNCTION dbo.vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RETURN CASE WHEN NEW."NUMBER" = 1 AND NEW."ID" = 2 THEN NULL ELSE NEW END; END $$;
+        CREATE TRIGGER vanish BEFORE INSERT ON ax."LINE" FOR EACH ROW EXECUTE FUNCTION dbo.vanish()""",
+        mssql="""CREATE TRIGGER ax."vanish" ON ax."LINE" INSTEAD OF INSERT AS BEGIN SET NOCOUNT ON;
+        INSERT INTO ax."LINE" SELECT * FROM inserted WHERE NOT ("NUMBER" = 1 AND "ID" = 2) END""",
     )
-    pair.parent.execute('CREATE TRIGGER vanish BEFORE INSERT ON ax."LINE" FOR EACH ROW EXECUTE FUNCTION dbo.vanish()')
     for number in (1, 2, 3):
         _sell(pair.child, number)
     done = pair.run(UP)
@@ -489,6 +526,7 @@ def test_a_register_that_comes_while_its_store_loads_gets_the_load(
 ) -> None:
     """Its registration waits for the end of the load, so that it loads what the store has loaded."""
     world.parent.execute("""INSERT INTO ax."ITEM" ("ID") VALUES (1)""")
+    needs_row_locks(world.parent, ITEM)
     world.provision(SCOPES)
     finish, registered = transfer._finish, threading.Event()
     newcomer = other_client("child")
@@ -558,7 +596,7 @@ def test_a_column_that_goes_while_batches_wait_leaves_the_others_to_travel(
     pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'a', 5)""")
     _cut_off_before_applying(pair, BOTH, monkeypatch)
     for db in (pair.parent, pair.child) if sides == "both" else (pair.parent,):
-        db.execute('ALTER TABLE ax."CUSTOMER" DROP "LOYALTY"')
+        db.execute('ALTER TABLE ax."CUSTOMER" DROP COLUMN "LOYALTY"')
     pair.child.execute("""INSERT INTO ax."CUSTOMER" VALUES (2, 'b')""")
     pair.settle()
     assert rows(pair.parent, "CUSTOMER") == [(1, "a"), (2, "b")]
@@ -589,7 +627,11 @@ def test_a_column_that_the_receiver_needs_and_the_sender_lacks_is_its_defect(pai
     with pytest.raises(RetailError, match=r"The column LEVEL of ax.CUSTOMER .* takes no NULL and has no default"):
         pair.run(BOTH)
     assert receiver.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
-    receiver.execute('ALTER TABLE ax."CUSTOMER" ALTER "LEVEL" SET DEFAULT 0')
+    say(
+        receiver,
+        postgresql='ALTER TABLE ax."CUSTOMER" ALTER "LEVEL" SET DEFAULT 0',
+        mssql='ALTER TABLE ax."CUSTOMER" ADD DEFAULT 0 FOR "LEVEL"',
+    )
     pair.settle()
     assert rows(receiver, "CUSTOMER") == [(1, "a", 0), (2, "a", 0), (3, "a", 0)]
     assert receiver.value("SELECT count(*) FROM dbo.sync_quarantine") == 0
