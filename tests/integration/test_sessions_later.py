@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from dialects import count_up
 from elapsed import let_pass
-from session_world import Killed, World, rows
+from session_world import Killed, World, both_engines, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
@@ -21,6 +22,8 @@ from ansible_collections.axops.retail.plugins.module_utils._sync import anew, cl
 from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+
+pytestmark = both_engines
 
 
 def _table(name: str) -> Table:
@@ -123,7 +126,7 @@ def test_what_is_cut_off_again_and_again_does_not_pile_up(
 ) -> None:
     """All rows have one version, or none to go on from: each session begins where the one before it did."""
     table = scope.tables[0].name.name
-    pair.parent.execute("""INSERT INTO ax."%s" SELECT g, 'x' FROM generate_series(1, 6) g""" % table)
+    count_up(pair.parent, table, 6, "g, 'x'")
     landed = []
     for _try in range(4):
         _cut_off(monkeypatch, pair, scope, after=3)
