@@ -13,7 +13,7 @@ from elapsed import let_pass
 from mssql_world import rows as neutral_rows
 from mssql_world import run
 from offline_world import tracked
-from session_world import World
+from session_world import World, both_engines, fill
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
@@ -23,6 +23,8 @@ from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup,
 from ansible_collections.axops.retail.plugins.module_utils._sync.acknowledged import unacknowledged
 from ansible_collections.axops.retail.plugins.module_utils._sync.cleanup import Keep
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
+
+pytestmark = both_engines
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -143,7 +145,7 @@ def test_old_sales_that_the_parent_has_go_from_the_register_whole(pair: World) -
 
 
 def test_tables_come_and_go_while_the_register_sells(pair: World, other_client: Callable[[str], Database]) -> None:
-    run(pair.parent, "INSERT INTO {ax.LATER} SELECT g, 'x' FROM generate_series(1, 3000) g")
+    fill(pair.parent, "LATER", ((number, "x") for number in range(1, 3001)))
     without_lines = make_scope("sales", "upload", [SALE.name], 0, 2, 12)
     more = make_scope("items", "download", [ITEM.name, LATER.name], 0, 1, 11)
     pos, done, errors = other_client("child"), threading.Event(), []

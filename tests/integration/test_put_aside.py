@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from session_world import World, rows
+from session_world import Command, World, both_engines, rows, untracked
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import cli
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 
-Command = Callable[..., tuple[int, dict[str, Any]]]
+pytestmark = both_engines
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -36,28 +33,6 @@ DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
 UP = make_scope("sales", "upload", [SALE.name, LINE.name], 0, 2, 12)
 BOTH = Scope("customers", "bidirectional", (ScopeTable(CUSTOMER.name, "parent"),), 0, 3, 13, True)
 SCOPES = (DOWN, UP, BOTH)
-
-
-@pytest.fixture
-def command(pair: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command as a person does; returns its exit code and its JSON."""
-    sides = {}
-    for side in ("child", "parent"):
-        facts = getattr(pair, side).target
-        sides[side] = {
-            name: getattr(facts, name) for name in ("engine", "host", "port", "database", "user", "password", "encrypt")
-        }
-    config = tmp_path / "config.json"
-    config.touch(mode=0o600)
-    config.write_text(json.dumps({"name": "HOUSTON-000001", **sides}))
-
-    def run(*words: str) -> tuple[int, dict[str, Any]]:
-        capsys.readouterr()
-        code = cli.main([*words, "--config", str(config), "--json"])
-        said = capsys.readouterr()
-        return code, json.loads(said.out) if said.out else {"said": said.err}
-
-    return run
 
 
 @pytest.fixture
@@ -178,8 +153,7 @@ def test_a_conflict_can_be_forgotten(disputed: World, command: Command) -> None:
 def test_verify_compares_and_repairs_from_the_command_line(pair: World, command: Command) -> None:
     pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'one'), (2, 'two')""")
     pair.settle()
-    with pair.child.transaction():
-        pair.child.execute("SET LOCAL session_replication_role = replica")
+    with untracked(pair.child):
         pair.child.execute("""UPDATE ax."ITEM" SET "NAME" = 'wrong' WHERE "ID" = 2""")
     code, document = command("verify", "--digest", "--table", "ax.ITEM")
     (compared,) = document["comparison"]
