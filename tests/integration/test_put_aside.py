@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from session_world import Command, World, both_engines, rows, untracked
@@ -28,10 +29,19 @@ ITEM = _table("ITEM", "ID", ID="bigint not null", NAME="nvarchar(20)")
 SALE = _table("SALE", "ID", ID="bigint not null", AMOUNT="int")
 LINE = _table("LINE", "ID NUMBER", ID="bigint not null", NUMBER="int not null", TEXT="nvarchar(max)")
 CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", NAME="nvarchar(20)")
-TABLES = (ITEM, SALE, LINE, CUSTOMER)
+ACCOUNT = _table("ACCOUNT", "ID", ID="bigint not null", BALANCE="numeric(32,16)", PAID="datetime", NOTE="nvarchar(max)")
+TABLES = (ITEM, SALE, LINE, CUSTOMER, ACCOUNT)
 DOWN = make_scope("items", "download", [ITEM.name], 0, 1, 11)
 UP = make_scope("sales", "upload", [SALE.name, LINE.name], 0, 2, 12)
-BOTH = Scope("customers", "bidirectional", (ScopeTable(CUSTOMER.name, "parent"),), 0, 3, 13, True)
+BOTH = Scope(
+    "customers",
+    "bidirectional",
+    (ScopeTable(CUSTOMER.name, "parent"), ScopeTable(ACCOUNT.name, "parent")),
+    0,
+    3,
+    13,
+    True,
+)
 SCOPES = (DOWN, UP, BOTH)
 
 
@@ -140,6 +150,95 @@ def test_the_image_that_lost_a_conflict_can_win_later(disputed: World, command: 
     disputed.settle()
     assert rows(disputed.child, "CUSTOMER") == rows(disputed.parent, "CUSTOMER") == [(1, "child")]
     assert command("conflicts", "list")[1]["units"] == []
+
+
+def _of_customer(document: dict[str, Any], number: int) -> dict[str, Any]:
+    (row,) = [row for unit in document["units"] for row in unit["rows"] if row["key"] == {"ID": number}]
+    return row
+
+
+@pytest.mark.parametrize("side", ["parent", "child"])
+def test_an_edit_made_since_a_conflict_is_not_overwritten_and_the_image_stays(
+    disputed: World, command: Command, side: str
+) -> None:
+    getattr(disputed, side).execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'later' WHERE "ID" = 1""")
+    disputed.settle()
+    code, document = command("conflicts", "retry", "--table", "ax.CUSTOMER")
+    assert code == 1
+    assert {one["key"]["ID"]: one["result"] for one in document["results"]} == {1: "changed since", 2: "stored"}
+    assert "--over-changes" in document["problems"][-1]
+    disputed.settle()
+    assert rows(disputed.child, "CUSTOMER") == rows(disputed.parent, "CUSTOMER") == [(1, "later")]
+    assert _of_customer(command("conflicts", "show")[1], 1)["images"]["child"] == {"ID": 1, "NAME": "child"}
+
+
+def test_a_row_deleted_since_a_conflict_does_not_come_back_unasked(disputed: World, command: Command) -> None:
+    disputed.child.execute("""DELETE FROM ax."CUSTOMER" WHERE "ID" = 1""")
+    disputed.settle()
+    assert command("conflicts", "retry", "--all")[0] == 1
+    disputed.settle()
+    assert rows(disputed.parent, "CUSTOMER") == []
+
+
+def test_the_image_that_lost_can_win_over_a_later_edit_which_is_kept_then(disputed: World, command: Command) -> None:
+    disputed.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'later' WHERE "ID" = 1""")
+    disputed.settle()
+    assert command("conflicts", "retry", "--all", "--over-changes")[0] == 0
+    disputed.settle()
+    assert rows(disputed.child, "CUSTOMER") == rows(disputed.parent, "CUSTOMER") == [(1, "child")]
+    shown = _of_customer(command("conflicts", "show")[1], 1)
+    assert (shown["winner"], shown["loser"], shown["images"]["parent"]) == (
+        "child",
+        "parent",
+        {"ID": 1, "NAME": "later"},
+    )
+    assert command("conflicts", "retry", "--all")[0] == 0
+    disputed.settle()
+    assert rows(disputed.child, "CUSTOMER") == rows(disputed.parent, "CUSTOMER") == [(1, "later")]
+    assert command("conflicts", "list")[1]["units"] == []
+
+
+@pytest.mark.parametrize("options", [(), ("--over-changes",)], ids=["changes stay", "over changes"])
+def test_of_two_conflicts_about_one_row_the_later_image_wins_and_the_other_is_kept(
+    pair: World, command: Command, options: tuple[str, ...]
+) -> None:
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'at the beginning')""")
+    pair.settle()
+    for name in ("first", "second"):
+        pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = ? WHERE "ID" = 1""", name)
+        pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = ? WHERE "ID" = 1""", "beats the " + name)
+        pair.settle()
+    assert len(command("conflicts", "list")[1]["units"]) == 2
+    command("conflicts", "retry", "--all", *options)
+    pair.settle()
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "second")]
+    kept = [row["images"][row["loser"]] for unit in command("conflicts", "show")[1]["units"] for row in unit["rows"]]
+    assert {"ID": 1, "NAME": "first"} in kept
+
+
+def test_an_image_that_wins_later_has_every_digit_that_it_had(pair: World, command: Command) -> None:
+    pair.parent.execute("""INSERT INTO ax."ACCOUNT" VALUES (1, 0, NULL, NULL)""")
+    pair.settle()
+    exact = "1234567890123456.1234567890123456"
+    pair.child.execute(
+        """UPDATE ax."ACCOUNT" SET "BALANCE" = %s, "PAID" = '2026-11-27T07:08:09.123', "NOTE" = 'a ' WHERE "ID" = 1"""
+        % exact
+    )
+    (expected,) = rows(pair.child, "ACCOUNT")
+    pair.parent.execute("""UPDATE ax."ACCOUNT" SET "BALANCE" = 0.1, "NOTE" = 'A' WHERE "ID" = 1""")
+    pair.settle()
+    assert str(expected[1]) == exact
+    assert command("conflicts", "retry", "--all")[0] == 0
+    assert rows(pair.parent, "ACCOUNT") == [expected]
+    pair.settle()
+    assert rows(pair.child, "ACCOUNT") == [expected]
+
+
+def test_an_edit_in_letters_case_alone_counts_as_one(disputed: World, command: Command) -> None:
+    disputed.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'Parent' WHERE "ID" = 1""")
+    disputed.settle()
+    results = {one["key"]["ID"]: one["result"] for one in command("conflicts", "retry", "--all")[1]["results"]}
+    assert results[1] == "changed since"
 
 
 def test_a_conflict_can_be_forgotten(disputed: World, command: Command) -> None:

@@ -16,6 +16,7 @@ AGES = "tests/integration/test_ages.py::"
 RESTORED = "tests/integration/test_restored.py::"
 PROMISES = "tests/integration/test_session_promises.py::"
 LATER = "tests/integration/test_sessions_later.py::"
+ASIDE = "tests/integration/test_put_aside.py::"
 PING_PONG = SESSIONS + "test_triggers_of_the_application_do_not_make_ping_pong"
 
 MUTANTS = (
@@ -263,6 +264,14 @@ MUTANTS = (
         "_sync.transfer",
         (("if held_at is None else Anchor(", "if True else Anchor("),),
         (SESSIONS + "test_an_edit_made_during_the_session_is_not_overwritten",),
+    ),
+    Mutant(
+        "overturned-over-edits",
+        "7 Nothing is silently overwritten",
+        "The image that lost a conflict wins later over what the row has become since.",
+        "_sync.retry",
+        (("        changed = not _alike(present, winner)\n", "        changed = False\n"),),
+        (ASIDE + "test_an_edit_made_since_a_conflict_is_not_overwritten_and_the_image_stays",),
     ),
     Mutant(
         "batch-by-batch",

@@ -236,6 +236,7 @@ def verify_statements() -> list[str]:
     for alone in (True, False):
         mssql.repairs.touch(db, TABLE, keys, True, alone)
     mssql.repairs.put(db, TABLE, columns, '{"k0":"A"}')
+    mssql.repairs.image(db, TABLE, columns, keys[0])
     mssql.repairs.remove(db, TABLE, keys[0])
     mssql.repairs.orphans(db, [TABLE, ONLY_KEYS])
     mssql.repairs.bury(db, TABLE)

@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, epilog=_EPILOG)
         inner = command.add_subparsers(dest="action", required=True, metavar="ACTION")
         for action, meaning in actions.items():
-            cli_kept.add_options(_add(inner, action, meaning, json_too=True), action)
+            cli_kept.add_options(_add(inner, action, meaning, json_too=True), name, action)
     return parser
 
 

@@ -36,8 +36,8 @@ ACTIONS = {
 }
 
 
-def add_options(command: argparse.ArgumentParser, action: str) -> None:
-    """The options of one subcommand."""
+def add_options(command: argparse.ArgumentParser, name: str, action: str) -> None:
+    """The options of one subcommand: ``action`` of ``name``."""
     command.add_argument(
         "--scope", action="append", default=[], metavar="NAME", help="only of this scope; may be repeated"
     )
@@ -49,6 +49,12 @@ def add_options(command: argparse.ArgumentParser, action: str) -> None:
     )
     if action in ("retry", "discard"):
         command.add_argument("--all", action="store_true", help="everything; needed where there is no filter")
+    if (name, action) == ("conflicts", "retry"):
+        command.add_argument(
+            "--over-changes",
+            action="store_true",
+            help="also where the row was changed since, which is kept as the loser then",
+        )
     if action == "discard":
         command.add_argument("--yes", action="store_true", help="yes, forget them")
         command.add_argument(
@@ -86,13 +92,20 @@ def _show(_pair: Pair, rows: list[Kept], _options: argparse.Namespace) -> Docume
 
 
 def _retry(pair: Pair, rows: list[Kept], options: argparse.Namespace) -> Document:
-    results = retry.retry(pair, rows) if options.command == "quarantine" else retry.overturn(pair, rows)
-    problems = [
-        "%s %s: %s" % (one["scope"], ", ".join(one["units"]), one["error"])
-        for one in results
-        if one["result"] != retry.STORED
-    ]
+    if options.command == "quarantine":
+        results = retry.retry(pair, rows)
+    else:
+        results = retry.overturn(pair, rows, options.over_changes)
+    problems = ["%s: %s" % (_units_of(one), one["error"]) for one in results if one["error"]]
+    if any(one["result"] == retry.CHANGED for one in results):
+        problems.append(
+            "Look at the rows; --over-changes lets the images that lost win over them, and keeps what they are."
+        )
     return {"results": results, "problems": problems}
+
+
+def _units_of(result: Document) -> str:
+    return "%s %s" % (result["scope"], ", ".join(result.get("units") or [result["unit"]]))
 
 
 def _discard(pair: Pair, rows: list[Kept], options: argparse.Namespace) -> Document:

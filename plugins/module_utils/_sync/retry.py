@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from .._engine._errors import RetailError, StatementFailed
-from .._engine._model import TableName
+from .._engine._model import Table, TableName
 from .._engine._wire import Outcome
 from . import kept, landed, metadata, recall, transfer
 from .kept import Kept
@@ -28,6 +28,8 @@ Document = dict[str, Any]
 _TRIES = 5
 
 STORED, BACK, HELD = "stored", "back in quarantine", "waiting"
+#: What becomes of a conflict that is not overturned: its row is another one by now; somebody else has settled it.
+CHANGED, GONE = "changed since", "settled meanwhile"
 
 
 class _Held(Exception):
@@ -241,33 +243,93 @@ def _delete(db: Any, name: Any, column: str, rows: Iterable[Any]) -> None:
         db.execute("DELETE FROM %s WHERE %s = ?" % (db.engine.names.quote(*name), column), row.number)
 
 
-def overturn(pair: Pair, rows: Sequence[Kept]) -> list[Document]:
+def overturn(pair: Pair, rows: Sequence[Kept], over_changes: bool = False) -> list[Document]:
     """Let the image that lost win now: written like a change of the database that keeps the conflict, which then travels as any.
 
+    A row that is not the winner's any more has been changed since, and stays as it is.
+
+    :param over_changes: such a row is overwritten, too. What it was is kept in the conflict, as the image that lost.
     :raises RetailError: the image does not fit the table any more, or is refused; what was done before stays.
     """
     tables = {side: kept.tables_of(pair, side) for side in {one.side for one in rows}}
     done = []
-    for one in rows:
+    # Of several conflicts about one row the latest image is to win: the first one that is written where changes count, the last
+    # one where they do not.
+    for one in rows if over_changes else reversed(rows):
         db = pair.child if one.side == "child" else pair.parent
-        table = _table_of(tables[one.side], one)
-        image = one.images["images"][one.fields["loser"]]
         with db.transaction():
-            if image is None:
-                db.engine.repairs.remove(db, table, _wire(one.key.values()))
-            else:
-                columns = [table.column(name) for name in image]
-                db.engine.repairs.put(db, table, columns, _wire(image.values()))
-            _delete(db, CONFLICT, "conflict_id", [one])
-        done.append({"side": one.side, "unit": one.unit, "table": one.table, "key": one.key, "result": STORED})
+            result = _overturn(db, _table_of(tables[one.side], one), one, over_changes)
+        error = "The row has been changed since." if result == CHANGED else None
+        place = {"side": one.side, "scope": one.scope, "unit": one.unit, "table": one.table, "key": one.key}
+        done.append({**place, "result": result, "error": error})
     return done
 
 
-def _table_of(tables: dict[str, Any], one: Kept) -> Any:
+def _overturn(db: Any, table: Table, one: Kept, over_changes: bool) -> str:
+    sides = _images_of(db, one)
+    if sides is None:
+        return GONE
+    loser, winner = sides[one.fields["loser"]], sides[one.fields["winner"]]
+    named = loser if loser is not None else winner
+    key = _wire(named[name] for name in table.primary_key)
+    text = db.engine.repairs.image(db, table, table.travelling_columns, key)
+    present = _exact(text)
+    if not _alike(present, loser):
+        changed = not _alike(present, winner)
+        if changed and not over_changes:
+            return CHANGED
+        if loser is None:
+            db.engine.repairs.remove(db, table, key)
+        else:
+            columns = [table.column(name) for name in loser]
+            db.engine.repairs.put(db, table, columns, _wire(loser.values()))
+        if changed:
+            _turn_round(db, one, text)
+            return STORED
+    _delete(db, CONFLICT, "conflict_id", [one])
+    return STORED
+
+
+def _images_of(db: Any, one: Kept) -> dict[str, Any] | None:
+    """Both images by side, None where somebody else has settled the conflict meanwhile."""
+    row = db.row(
+        "SELECT incoming_image, local_image FROM %s WHERE conflict_id = ? AND winner = ?"
+        % db.engine.names.quote(*CONFLICT),
+        one.number,
+        one.fields["winner"],
+    )
+    if row is None:
+        return None
+    return {"child" if one.side == "parent" else "parent": _exact(row[0]), one.side: _exact(row[1])}
+
+
+def _exact(text: str | None) -> Any:
+    """An image with its numbers as they are spelled: a float would not hold all of their digits."""
+    return None if text is None else json.loads(text, parse_float=str)
+
+
+def _alike(present: Any, image: Any) -> bool:
+    """Whether the row is what the image says, as far as it says anything that the row still has."""
+    if present is None or image is None:
+        return present is image
+    return all(present[name] == value for name, value in image.items() if name in present)
+
+
+def _turn_round(db: Any, one: Kept, text: str | None) -> None:
+    """The image that lost has won, and what it has replaced is the one that lost."""
+    column = "local_image" if one.fields["winner"] == one.side else "incoming_image"
+    db.execute(
+        "UPDATE %s SET occurred = %s, winner = ?, %s = ? WHERE conflict_id = ?"
+        % (db.engine.names.quote(*CONFLICT), db.engine.tracking.NOW, column),
+        one.fields["loser"], text, one.number,
+    )  # fmt: skip
+
+
+def _table_of(tables: dict[str, Any], one: Kept) -> Table:
     table = tables.get(one.table)
     image = one.images["images"][one.fields["loser"]] or one.key
     gone = [name for name in image if table is None or table.column(name) is None]
-    if gone:
+    if table is None or gone:
         raise RetailError(
             "The conflict %s has columns that %s does not have at the %s: %s."
             % (one.unit, one.table, one.side, ", ".join(gone)),

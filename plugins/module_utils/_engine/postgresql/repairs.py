@@ -11,7 +11,7 @@ from typing import Any
 
 from .._canonical import numbered
 from .._model import Column, Table
-from . import names, tracking
+from . import names, tracking, types
 from .digests import keys_from_json, rows_from_json
 
 
@@ -67,6 +67,21 @@ def put(db: Any, table: Table, columns: Sequence[Column], row: str) -> None:
         db.execute("INSERT INTO {base} ({names}) SELECT {values} FROM {row}".format(**parts), numbered([row]))
     elif parts["changes"]:
         db.execute("UPDATE {base} AS r SET {changes} FROM {row} WHERE {present}".format(**parts), numbered([row]))
+
+
+def image(db: Any, table: Table, columns: Sequence[Column], key: str) -> str | None:
+    """One row as a JSON object by column name, as it travels; None where there is none. It stays as it is until the caller's
+    transaction ends.
+
+    :param key: a wire object.
+    """
+    pairs = ((names.quote(column.name), column) for column in columns)
+    wire = ", ".join("%s AS %s" % (types.to_wire(column, "r." + name), name) for name, column in pairs)
+    return db.value(
+        "SELECT CAST(row_to_json((SELECT o FROM (SELECT {wire}) o)) AS text) FROM {base} AS r JOIN {row} ON {present} "
+        "FOR UPDATE OF r".format(wire=wire, **_parts(table, table.key_columns)),
+        numbered([key]),
+    )
 
 
 def remove(db: Any, table: Table, key: str) -> None:
