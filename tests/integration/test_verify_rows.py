@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import json
+import uuid
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from session_world import World, both_engines, fill, rows, truncate, untracked
+from session_world import Command, World, both_engines, fill, rows, truncate, untracked
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
@@ -235,6 +236,84 @@ def test_sales_that_were_truncated_before_they_went_up_do_not_wait_for_ever(sold
     assert repair.bury(pair, list(compared(sold).values())) == []
     sold.settle()
     assert len(rows(sold.parent, "SALE")) == 100
+
+
+#: Of 100 items, 100 sales and 10 customers: how many there are at the child and at the parent when all is repaired.
+REPAIRED = {
+    ("ITEM", "child"): (100, 100),
+    ("ITEM", "parent"): (0, 0),
+    ("ITEM", "both"): (0, 0),
+    ("SALE", "child"): (0, 100),
+    ("SALE", "parent"): (100, 100),
+    ("SALE", "both"): (0, 0),
+    ("CUSTOMER", "child"): (10, 10),
+    ("CUSTOMER", "parent"): (10, 10),
+    ("CUSTOMER", "both"): (0, 0),
+}
+
+
+@pytest.mark.parametrize(("table", "side"), REPAIRED, ids=["-".join(case) for case in REPAIRED])
+def test_a_truncated_table_is_found_repaired_and_no_problem_any_more(
+    sold: World, command: Command, table: str, side: str
+) -> None:
+    for one in ("child", "parent") if side == "both" else (side,):
+        truncate(getattr(sold, one), table)
+    code, document = command("verify", "--digest")
+    assert code == 1
+    told = [text for text in document["problems"] if "it was truncated" in text and "ax." + table in text]
+    assert len(told) == (2 if side == "both" else 1)
+    code, document = command("verify", "--repair")
+    assert (code, document["problems"]) == (0, [])
+    sold.settle()
+    code, document = command("verify", "--digest")
+    assert (code, document["problems"]) == (0, [])
+    assert (len(rows(sold.child, table)), len(rows(sold.parent, table))) == REPAIRED[table, side]
+
+
+@pytest.mark.parametrize("table", ["CUSTOMER", "SALE"])
+def test_what_another_register_may_have_is_left_and_said(sold: World, command: Command, table: str) -> None:
+    pair = Pair(sold.child, sold.parent)
+    guid, number = str(uuid.uuid4()), pair.downwards.peer_id + 1
+    sold.parent.execute(
+        "INSERT INTO dbo.sync_peer (peer_id, peer_name, peer_guid, incarnation) VALUES (?, 'R2', ?, 'x:1')",
+        number,
+        guid,
+    )
+    sold.parent.execute(
+        "INSERT INTO dbo.scope_info (peer_id, sync_scope_name, direction, config_data, session_token, previous_token) "
+        "SELECT %d, sync_scope_name, direction, config_data, '', '' FROM dbo.scope_info WHERE peer_id <> 0" % number
+    )
+    expected = 10
+    if table == "SALE":
+        sold.parent.execute("""UPDATE ax."SALE_tracking" SET origin = %d WHERE "ID" <= 30""" % number)
+        expected = 30
+    for side in (sold.child, sold.parent):
+        truncate(side, table)
+    code, document = command("verify", "--repair")
+    assert code == 1
+    assert [text for text in document["problems"] if "ax.%s has lost %d rows at the parent" % (table, expected) in text]
+    alive = """SELECT COUNT(*) FROM ax."%s_tracking" WHERE sync_row_is_tombstone = 0""" % table
+    assert sold.parent.value(alive) == expected
+
+
+def test_a_repair_that_is_not_the_whole_of_it_says_so(
+    sold: World, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "_ROWS_A_PORTION", 5)
+    monkeypatch.setattr(compare, "_ROWS_A_BUCKET", 1)
+    monkeypatch.setattr(repair, "MOST", 40)
+    with untracked(sold.child):
+        sold.child.execute("""UPDATE ax."ITEM" SET "PRICE" = -1""")
+    codes = []
+    while not codes or codes[-1]:
+        code, document = command("verify", "--repair")
+        assert bool(code) == any("repair once more" in text for text in document["problems"])
+        codes.append(code)
+        sold.settle()
+        assert len(codes) < 10
+    assert len(codes) > 1
+    assert command("verify", "--digest")[1]["problems"] == []
+    assert rows(sold.child, "ITEM") == rows(sold.parent, "ITEM")
 
 
 def test_rows_that_a_filter_keeps_back_are_no_difference(world: World) -> None:

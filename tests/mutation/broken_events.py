@@ -12,6 +12,7 @@ LATER = "tests/integration/test_sessions_later.py::"
 MOMENTS = "tests/integration/test_lost_moments.py::"
 LIFE = "tests/integration/test_life.py::"
 PACKAGE = "tests/integration/test_first_load_package.py::"
+VERIFY = "tests/integration/test_verify_rows.py::"
 FILTERS = "tests/integration/test_row_filters.py::"
 
 MUTANTS = (
@@ -422,6 +423,17 @@ MUTANTS = (
         "_engine.postgresql.tracking",
         (("\"RAISE EXCEPTION '%% is synchronised", "\"RAISE NOTICE '%% is synchronised"),),
         (SESSIONS + "test_truncate_is_refused",),
+    ),
+    Mutant(
+        "buried-although-others-have-it",
+        "TRUNCATE, bulk load without triggers",
+        "What was truncated at the parent and one register is deleted although another register may have it.",
+        "_sync.repair",
+        (
+            ("        return lambda _origin: alone\n", "        return lambda _origin: True\n"),
+            ("        return lambda origin: origin in (None, other)\n", "        return lambda origin: True\n"),
+        ),
+        (VERIFY + "test_what_another_register_may_have_is_left_and_said",),
     ),
     Mutant(
         "removed-unacknowledged",

@@ -240,6 +240,7 @@ def verify_statements() -> list[str]:
     mssql.repairs.remove(db, TABLE, keys[0])
     mssql.repairs.orphans(db, [TABLE, ONLY_KEYS])
     mssql.repairs.bury(db, TABLE)
+    mssql.repairs.lost(db, TABLE, 50)
     for acked in (None, (17, None)):
         mssql.merging.missing(db, Merge(TABLE, (("(SELECT body FROM [dbo].[sync_staging])", (), (0, 1)),), acked))
     return db.said

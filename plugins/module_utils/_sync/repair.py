@@ -11,11 +11,12 @@ conflicts decides, and the image that loses is kept in sync_conflict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable
 
 from .._engine._model import Table
+from . import compare, metadata
 from .compare import DIFFERENT, Comparison, Difference
-from .metadata import Scope
+from .metadata import PARENT, Scope
 from .pair import Pair
 
 Document = dict[str, Any]
@@ -47,14 +48,73 @@ def repair(pair: Pair, comparisons: list[Comparison]) -> list[Document]:
 
 
 def bury(pair: Pair, comparisons: list[Comparison]) -> list[Document]:
-    """Rows of the child that were truncated before they went up: nobody has them any more, and they need not wait."""
+    """Rows that a TRUNCATE has taken from one side, and that the other one does not have either, become deletions there; called
+    after :func:`repair`.
+
+    :return: an entry a table and side. ``rows``: how many became deletions; ``left``: how many did not, since another child or
+        the parent's parent may have them; ``more``: there are others, which are for another run.
+    """
     done = []
     for one in comparisons:
-        table = one.shared.child
-        if not one.scope.downloads and pair.child.engine.repairs.orphans(pair.child, [table])[0]:
-            rows = pair.child.engine.repairs.bury(pair.child, table)
-            done.append({"scope": one.scope.name, "table": str(table.name), "side": "child", "rows": rows})
+        for side in ("child", "parent"):
+            said = _bury_whole(pair, one) if side == "child" and not one.scope.downloads else _bury(pair, side, one)
+            if said["rows"] or said["left"]:
+                done.append({"scope": one.scope.name, "table": str(one.shared.name), "side": side, **said})
     return done
+
+
+def _bury_whole(pair: Pair, one: Comparison) -> Document:
+    """At the child of a scope that goes up alone. What never went up nobody has, and need not wait; what did the parent keeps."""
+    table = one.shared.child
+    lost = pair.child.engine.repairs.orphans(pair.child, [table])[0]
+    rows = pair.child.engine.repairs.bury(pair.child, table) if lost else 0
+    return {"rows": rows, "left": 0, "more": False}
+
+
+def _bury(pair: Pair, side: str, one: Comparison) -> Document:
+    db, table = (pair.child, one.shared.child) if side == "child" else (pair.parent, one.shared.parent)
+    lost = db.engine.repairs.lost(db, table, MOST)
+    # What the other side has is to come again.
+    nowhere = _absent(pair, "parent" if side == "child" else "child", one, [wire for wire, _origin in lost])
+    ours = _nobody_else(pair, side, one)
+    wanted = [wire for wire, origin in lost if wire in nowhere and ours(origin)]
+    _make_deletions(db, table, wanted)
+    return {"rows": len(wanted), "left": len(nowhere) - len(wanted), "more": len(lost) == MOST}
+
+
+def _make_deletions(db: Any, table: Table, keys: list[str]) -> None:
+    for start in range(0, len(keys), _KEYS_A_STATEMENT):
+        with db.transaction():
+            db.engine.repairs.touch(db, table, keys[start : start + _KEYS_A_STATEMENT], born=False, alone=True)
+
+
+def _absent(pair: Pair, side: str, one: Comparison, keys: list[str]) -> set[str]:
+    """Those of the keys of which a side has no row, or none for the other side."""
+    db = pair.child if side == "child" else pair.parent
+    digests = compare.digests_of(pair.child.engine, pair.parent.engine, one.shared, one.scope.downloads, [])
+    found: set[str] = set()
+    for start in range(0, len(keys), _KEYS_A_STATEMENT):
+        part = keys[start : start + _KEYS_A_STATEMENT]
+        seen = db.engine.digests.look(db, digests[side], None, part)
+        found.update(wire for wire, one_side in zip(part, seen) if one_side.digest is None)
+    return found
+
+
+def _nobody_else(pair: Pair, side: str, one: Comparison) -> Callable[[int | None], bool]:
+    """Whether a row of some origin, which a side has lost and the other one does not have, can be nowhere else."""
+    db, other = (pair.child, PARENT) if side == "child" else (pair.parent, pair.downwards.peer_id)
+    if one.scope.uploads and one.scope.downloads:
+        alone = not any(_shares(db, peer.peer_id, one) for peer in metadata.read_peers(db) if peer.peer_id != other)
+        return lambda _origin: alone
+    if not one.scope.downloads:
+        return lambda origin: origin in (None, other)
+    # What goes down alone is the parent's own, unless it came from further up; a child has nothing that its parent has not.
+    return lambda origin: side == "child" or origin is None
+
+
+def _shares(db: Any, peer: int, one: Comparison) -> bool:
+    scopes = metadata.read_scopes(db, peer)
+    return any(table.name == one.shared.name for scope in scopes for table in scope.tables)
 
 
 def sides_of(scope: Scope, one: Difference) -> tuple[str, ...]:

@@ -80,8 +80,9 @@ def _repaired(document: Document) -> list[str]:
         for row in document.get("repaired", ())
     ]
     lines += [
-        "%s: %d truncated rows count as deleted at the %s now" % (row["table"], row["rows"], row["side"])
+        "%s: %d rows that were lost at the %s count as deleted there now" % (row["table"], row["rows"], row["side"])
         for row in document.get("buried", ())
+        if row["rows"]
     ]
     return lines + (["the next session moves them; verify again after it"] if lines else [])
 

@@ -25,6 +25,11 @@ from .pair import Pair
 from .service import terminal_of
 from .status import Document
 
+_LEFT = (
+    "The table %s has lost %d rows at the %s, and nothing was done about them, since others may have them: repair with "
+    "those, too."
+)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -60,15 +65,16 @@ def check(config: ServiceConfig, rows: Rows | None = None) -> Document:
             return document
         pair.preload(pair.scopes)
         document["tracking_tables"] = count_tracked(pair)
+        # Before rows are counted: what is repaired waits from then on.
+        compared = _compare(pair, rows, document) if rows is not None else []
         document["tables"] = _tables(pair)
         document["problems"] += _servers(pair) + tracking(pair) + _definitions(pair) + _sessions(pair)
-        document["problems"] += _differences(pair, document["tables"]) + _silence(pair, config)
-        if rows is not None:
-            _compare(pair, rows, document)
+        document["problems"] += _differences(pair, document["tables"]) + _silence(pair, config) + compared
         return document
 
 
-def _compare(pair: Pair, rows: Rows, document: Document) -> None:
+def _compare(pair: Pair, rows: Rows, document: Document) -> list[str]:
+    """Compare rows, and repair them where that is asked for; returns what is wrong, or is so still."""
     _check_names(pair, rows)
     found = compare.compare(
         pair, lambda scope, table: (scope.name, table) in rows, repair.MOST if rows.repair else rows.limit
@@ -78,20 +84,27 @@ def _compare(pair: Pair, rows: Rows, document: Document) -> None:
     if rows.repair:
         document["repaired"] = repair.repair(pair, found)
         document["buried"] = repair.bury(pair, found)
-        return
-    document["problems"] += [
+        return _left(found, document["buried"])
+    return [
         "The table %s has %s%d rows that differ, and nothing of them waits."
         % (one.shared.name, "more than " if one.more else "", one.count(compare.DIFFERENT))
         for one in found
         if one.count(compare.DIFFERENT)
-    ]
-    document["problems"] += [
+    ] + [
         "The table %s has lost %d rows at the %s that its tracking has: it was truncated."
         % (one.shared.name, lost[side], side)
         for one, lost in zip(found, orphans)
         for side in SIDES
         if lost[side]
     ]
+
+
+def _left(found: list[compare.Comparison], buried: list[Document]) -> list[str]:
+    """What a repair has left as it was."""
+    more = {str(one.shared.name) for one in found if one.more} | {one["table"] for one in buried if one["more"]}
+    return [
+        "The table %s has more rows to repair than one run does: repair once more." % name for name in sorted(more)
+    ] + [_LEFT % (one["table"], one["left"], one["side"]) for one in buried if one["left"]]
 
 
 def _check_names(pair: Pair, rows: Rows) -> None:

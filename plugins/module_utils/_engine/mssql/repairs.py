@@ -12,7 +12,7 @@ from typing import Any
 from .._canonical import numbered
 from .._model import Column, Table
 from . import names, probes, tracking, types
-from .digests import keys_from_json, rows_from_json
+from .digests import keys_from_json, rows_from_json, wire_key
 
 
 def touch(db: Any, table: Table, keys: Sequence[str], born: bool, alone: bool) -> None:
@@ -122,6 +122,16 @@ def orphans(db: Any, tables: Sequence[Table]) -> list[int]:
     return [found[place] for place in range(len(tables))]
 
 
+def lost(db: Any, table: Table, most: int) -> list[tuple[str, int | None]]:
+    """Rows that are alive in the tracking and gone from the table: the key of each as a wire object, and its origin.
+
+    :param most: no more than so many.
+    """
+    keys = ", ".join("r." + names.quote(column.name) for column in table.key_columns)
+    sql = "SELECT %s, r.origin FROM %s ORDER BY %s OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY"
+    return [(row[0], row[1]) for row in db.query(sql % (wire_key(table), _lost(table, "r"), keys, int(most)))]
+
+
 def bury(db: Any, table: Table) -> int:
     """Make rows that are alive in tracking alone deletions, as a DELETE of them would have; returns how many."""
     return db.execute(
@@ -130,10 +140,11 @@ def bury(db: Any, table: Table) -> int:
     )
 
 
-def _lost(table: Table) -> str:
+def _lost(table: Table, alias: str = "t") -> str:
     own = [names.quote(column.name) for column in table.key_columns]
-    return "%s AS t WHERE t.sync_row_is_tombstone = 0 AND NOT EXISTS (SELECT 1 FROM %s AS r WHERE %s)" % (
-        names.quote(*tracking.tracking_name(table.name)), names.quote(*table.name), tracking.matching("r", "t", own),
+    return "%s AS %s WHERE %s.sync_row_is_tombstone = 0 AND NOT EXISTS (SELECT 1 FROM %s AS b WHERE %s)" % (
+        names.quote(*tracking.tracking_name(table.name)), alias, alias, names.quote(*table.name),
+        tracking.matching("b", alias, own),
     )  # fmt: skip
 
 
