@@ -295,7 +295,7 @@ comparison:
           description: Rows that differ since one is in quarantine.
           type: int
         purged:
-          description: Rows of this child's that only the parent still has.
+          description: Rows of this child's that it has deleted, or may have deleted and forgotten so, and that the parent keeps.
           type: int
         without_row:
           description: Rows that the tracking at the C(child) and at the C(parent) has as alive, and that are gone.

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from elapsed import let_pass
 from session_world import Command, World, both_engines, fill, rows, truncate, untracked
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import compare, repair, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup, compare, identity, repair, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.compare import Comparison
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
@@ -236,6 +238,55 @@ def test_sales_that_were_truncated_before_they_went_up_do_not_wait_for_ever(sold
     assert repair.bury(pair, list(compared(sold).values())) == []
     sold.settle()
     assert len(rows(sold.parent, "SALE")) == 100
+
+
+def test_sales_that_vanished_at_the_register_are_told_from_those_that_it_purged(sold: World) -> None:
+    sold.child.execute("""DELETE FROM ax."SALE" WHERE "ID" <= 3""")
+    with untracked(sold.child):
+        sold.child.execute("""DELETE FROM ax."SALE" WHERE "ID" IN (5, 6)""")
+    sold.child.execute("""DELETE FROM ax."SALE_tracking" WHERE "ID" = 6""")
+    sold.settle()
+    result = compared(sold)["SALE"]
+    assert found(result) == [("H", number, "missing at the child", "different") for number in (5, 6)]
+    assert result.purged == 3
+    assert repaired(sold) == [], "nothing comes down in this scope, and what the parent has stays"
+    (said,) = repair.bury(Pair(sold.child, sold.parent), [result])
+    assert (said["side"], said["rows"], said["left"]) == ("child", 2, 0)
+    sold.settle()
+    after = compared(sold)["SALE"]
+    assert (after.found, after.purged) == ([], 5)
+    assert len(rows(sold.parent, "SALE")) == 100
+
+
+def test_purges_that_the_register_has_forgotten_are_no_difference(sold: World) -> None:
+    sold.child.execute("""DELETE FROM ax."SALE" WHERE "ID" <= 3""")
+    sold.child.execute("""INSERT INTO ax."SALE" VALUES ('H', 500, 1)""")
+    sold.settle()
+    for side in (sold.child, sold.parent):
+        let_pass(side)
+    assert cleanup.run(sold.child, cleanup.Keep()).deletions == 3
+    # Parents note once a day how far they have come.
+    let_pass(sold.parent, days=1.0)
+    fill(sold.child, "SALE", (("H", number, 1) for number in (600, 601)))
+    sold.settle()
+    with untracked(sold.child):
+        sold.child.execute("""DELETE FROM ax."SALE" WHERE "ID" IN (50, 601)""")
+    result = compared(sold)["SALE"]
+    assert found(result) == [("H", 601, "missing at the child", "different")]
+    assert result.purged == 4, "of number 50 nobody can tell any more"
+
+
+def test_what_another_database_had_is_not_missing_in_the_one_that_took_its_place(sold: World) -> None:
+    with untracked(sold.child):
+        sold.child.execute("""DELETE FROM ax."SALE" WHERE "ID" = 5""")
+    assert [row[1] for row in found(compared(sold)["SALE"])] == [5]
+    pair = Pair(sold.child, sold.parent)
+    for incarnation in ("the one before", pair.instance.incarnation):
+        sold.parent.execute("DELETE FROM dbo.sync_incarnation WHERE incarnation = ?", pair.instance.incarnation)
+        identity.accept(sold.parent, pair.guid, replace(pair.instance, incarnation=incarnation))
+    later = "UPDATE dbo.sync_incarnation SET first_heard = '2100-01-01T00:00:00' WHERE state = 'accepted'"
+    assert sold.parent.execute(later) == 1
+    assert compared(sold)["SALE"].found == []
 
 
 #: Of 100 items, 100 sales and 10 customers: how many there are at the child and at the parent when all is repaired.

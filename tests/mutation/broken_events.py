@@ -335,6 +335,27 @@ MUTANTS = (
         (LIFE + "test_old_sales_that_the_parent_has_go_from_the_register_whole",),
     ),
     Mutant(
+        "losses-pass-as-purges",
+        "Old data on a small register",
+        "Whatever a register does not have any more counts as purged.",
+        "_sync.compare",
+        (
+            (
+                "purged = not self.scope.downloads and child.digest is None and child.tombstone",
+                "purged = not self.scope.downloads and child.digest is None",
+            ),
+        ),
+        (VERIFY + "test_sales_that_vanished_at_the_register_are_told_from_those_that_it_purged",),
+    ),
+    Mutant(
+        "purges-remembered-for-ever",
+        "Old data on a small register",
+        "The audit takes a register to remember every purge, also those that its cleanup has forgotten.",
+        "_sync.compare",
+        (("    if forgotten is None:\n", "    if True:\n"),),
+        (VERIFY + "test_purges_that_the_register_has_forgotten_are_no_difference",),
+    ),
+    Mutant(
         "filter-left-unnoticed",
         "The profile changes",
         "A row that comes out of a filter stays at the child.",

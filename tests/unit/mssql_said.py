@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import namedtuple
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -224,6 +225,7 @@ def verify_statements() -> list[str]:
     for one in (
         _canonical.Digest(TABLE, columns, forms),
         _canonical.Digest(TABLE, columns, forms, origin=3),
+        _canonical.Digest(TABLE, columns, forms, origin=3, low=17, since=datetime(2026, 11, 27)),
         _canonical.Digest(TABLE, columns, forms, filter=FILTER),
     ):
         mssql.digests.buckets(db, one, 256)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ._filter import Filter
 from ._model import Column, Table
@@ -46,7 +47,8 @@ def common(one: Form, other: Form) -> Form | None:
 class Digest:
     """Which rows of a table are summed up, and how their columns are spelled.
 
-    ``origin`` not None: only rows whose tracking names that peer as their origin. ``filter``: only rows under it.
+    ``origin`` not None: only rows whose tracking names that peer as their origin, with a version of ``low`` or more, written at
+    ``since`` or later by the database's clock. ``filter``: only rows under it.
     """
 
     table: Table
@@ -54,6 +56,8 @@ class Digest:
     forms: tuple[Form, ...]
     origin: int | None = None
     filter: Filter = ()
+    low: int | None = None
+    since: datetime | None = None
 
     @property
     def keys(self) -> Sequence[tuple[Column, Form]]:

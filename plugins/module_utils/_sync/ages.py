@@ -101,6 +101,20 @@ def older_than(db: Any, days: float) -> Note | None:
     return None if said is None else Note(**json.loads(said))
 
 
+def younger_than(db: Any, seconds: float) -> Note | None:
+    """The oldest note that is younger than so many counted seconds; None: there is none."""
+    count = read(db)
+    if count is None:
+        return None
+    place = db.engine.names.quote(*UPKEEP)
+    said = db.value(
+        "SELECT said FROM %s WHERE task = (SELECT MIN(task) FROM %s WHERE task LIKE 'age 0%%' AND task >= ?)"
+        % (place, place),
+        _NOTE % math.ceil(max(0.0, count.seconds - seconds)),
+    )
+    return None if said is None else Note(**json.loads(said))
+
+
 def open_for(db: Any) -> float | None:
     """Seconds for which the oldest open transaction has been open at least, as looks have met it; 0: none is open; None: one is, and
     no look has met it yet."""

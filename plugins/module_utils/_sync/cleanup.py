@@ -31,6 +31,8 @@ BATCH = 1_000
 _BATCHES = 50
 _LOCK = "axops.retail:cleanup"
 _DONE = "cleanup"
+#: In what is noted then: the count of seconds up to which deletions may have been forgotten.
+FORGOTTEN = "forgotten_at"
 #: When the children were heard of last.
 HEARD = "heard"
 
@@ -101,7 +103,7 @@ def run(db: Any, keep: Keep, every: float = 0.0) -> Cleaned | None:
         cleaned.log = _age_out(db, LOG, "REPLICATIONCOUNTER", "LOGTIME", keep.log, cleaned)
         cleaned.conflicts = _age_out(db, CONFLICT, "conflict_id", "occurred", keep.conflicts, cleaned)
         if cleaned.finished:
-            _note(db, cleaned, keep, count)
+            _note(db, cleaned, keep, count, None if horizon is None else count - keep.tombstones * ages.DAY)
         return cleaned
 
 
@@ -124,10 +126,21 @@ def last(db: Any) -> tuple[datetime, dict[str, Any]] | None:
     return None if row is None else (row[0], json.loads(row[1]))
 
 
-def _note(db: Any, cleaned: Cleaned, keep: Keep, count: float) -> None:
+def forgotten(db: Any) -> float | None:
+    """Deletions of so many counted seconds ago, and of before, may have been forgotten here; None: none have been."""
+    done, count = last(db), ages.read(db)
+    said = None if done is None else done[1].get(FORGOTTEN, done[1].get("count"))
+    return None if said is None or count is None else count.seconds - said
+
+
+def _note(db: Any, cleaned: Cleaned, keep: Keep, count: float, horizon: float | None) -> None:
     said = {name: value for name, value in vars(cleaned).items() if name != "finished"}
+    before = forgotten(db)
+    # Less may have been kept the last time.
+    horizons = [one for one in (horizon, None if before is None else count - before) if one is not None]
+    said.update({"horizon_days": keep.tombstones, "count": count, FORGOTTEN: max(horizons, default=None)})
     with db.transaction():
-        ages.put(db, _DONE, {**said, "horizon_days": keep.tombstones, "count": count})
+        ages.put(db, _DONE, said)
 
 
 def _stale(db: Any, count: float, days: float) -> dict[int, str]:

@@ -6,7 +6,8 @@
 differ. Sales go on meanwhile: a difference counts only where both sides are as they were at a second look, and nothing waits.
 
 In a download or bidirectional scope both sides have the same rows. In an upload scope the parent has each row of the child;
-what the child has no more (old sales that the POS has purged) is no difference, and neither are other children's rows.
+what the child has deleted (old sales that the POS has purged) is no difference, and neither are other children's rows. What
+is gone at the child, and was not deleted, is one: its tracking tells the two apart as far back as it remembers deletions.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Callable
 
 from .._engine import _canonical
 from .._engine._canonical import Bucket, Digest, Seen
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
-from . import metadata, session
+from . import ages, cleanup, identity, metadata, session
 from .metadata import CONFLICT, PARENT, QUARANTINE, Scope, ScopeState
 from .pair import Pair, SharedTable
 
@@ -128,6 +130,14 @@ def _compare_scope(
     yield from results
 
 
+@dataclass(frozen=True)
+class _Since:
+    """Rows of the parent's from some version and moment on, by its own clock; None: all."""
+
+    version: int | None
+    moment: datetime | None
+
+
 @dataclass
 class _Moment:
     """Both sides, each within one snapshot, and how far each had come with the other's changes by then."""
@@ -136,6 +146,7 @@ class _Moment:
     scope: Scope
     states: dict[str, ScopeState]
     pool: ThreadPoolExecutor
+    remembered: _Since
 
     def both(self, ask: Callable[[str, Any], Any]) -> tuple[Any, Any]:
         """The answers of the child and of the parent; both are asked at once."""
@@ -147,11 +158,34 @@ class _Moment:
 @contextlib.contextmanager
 def _moment(pair: Pair, scope: Scope) -> Iterator[_Moment | None]:
     child, parent = pair.child, pair.parent
-    with child.engine.marks.snapshot(child), parent.engine.marks.snapshot(parent), ThreadPoolExecutor(1) as pool:
+    with (
+        child.engine.marks.snapshot(child),
+        parent.engine.marks.snapshot(parent) as mark,
+        ThreadPoolExecutor(1) as pool,
+    ):
         below = metadata.read_state(child, PARENT, scope.name)
         above = metadata.read_state(parent, pair.downwards.peer_id, scope.name)
         loaded = below and above and (below.anchor_in is not None or not scope.downloads)
-        yield _Moment(pair, scope, {"child": below, "parent": above}, pool) if loaded else None
+        states = {"child": below, "parent": above}
+        yield _Moment(pair, scope, states, pool, _remembered(pair, mark.low)) if loaded else None
+
+
+def _remembered(pair: Pair, now: int) -> _Since:
+    """From when on the child knows, of the rows that came up, which it has deleted.
+
+    Its cleanup forgets deletions, and a database that took the place of another one does not know what that one had.
+
+    :param now: the parent's mark: what has come up by now is below it.
+    """
+    known = identity.read(pair.parent, pair.guid)
+    heard = [one.first_heard for one in known if one.state == identity.ACCEPTED] if len(known) > 1 else []
+    forgotten = cleanup.forgotten(pair.child)
+    if forgotten is None:
+        return _Since(None, max(heard, default=None))
+    # The parent has seen as many seconds pass as the child, or more: what it calls younger is younger. A day, since it notes one
+    # version a day.
+    note = ages.younger_than(pair.parent, forgotten - ages.DAY)
+    return _Since(now if note is None else note.version, max(heard, default=None))
 
 
 class _Table:
@@ -180,35 +214,42 @@ class _Table:
             self._note(self._suspects(number, portion))
         if not self.scope.downloads:
             missing = sum(one.parent.digest is None for one in self.result.found)
-            self.result.purged = max(0, self.result.parent_rows - self.result.child_rows + missing)
+            lost = sum(one.child.digest is None for one in self.result.found)
+            self.result.purged = max(0, self.result.parent_rows - self.result.child_rows + missing - lost)
         return self.result
+
+    def differ(self, child: Seen, parent: Seen) -> bool:
+        """Whether the two sides do not agree on a row, as the scope wants it."""
+        purged = not self.scope.downloads and child.digest is None and child.tombstone
+        return child.digest != parent.digest and not purged
 
     def _buckets(self) -> tuple[dict[int, Bucket], dict[int, Bucket], int]:
         rows = max(self.now.both(lambda _side, db: db.engine.changes.count(db, [self.shared.name])[0]))
         number = 1
         while number < min(_MOST_BUCKETS, rows / _ROWS_A_BUCKET):
             number *= 16
-        ours = self.digests
-        # The parent of an upload scope has other children's rows as well.
-        origin = None if self.scope.downloads else self.now.pair.downwards.peer_id
-        asked = {"child": ours["child"], "parent": replace(ours["parent"], origin=origin)}
+        asked = {**self.digests, "parent": self._of_child()}
         return (*self.now.both(lambda side, db: db.engine.digests.buckets(db, asked[side], number)), number)
 
+    def _of_child(self) -> Digest:
+        """The parent's rows that the child has, too: the parent of an upload scope has other children's as well."""
+        origin = None if self.scope.downloads else self.now.pair.downwards.peer_id
+        return replace(self.digests["parent"], origin=origin)
+
     def _suspects(self, number: int, portion: Sequence[int]) -> list[str]:
-        """The keys, as wire objects, of rows that differ; in an upload scope all that the child has."""
+        """The keys, as wire objects, of rows that differ; in an upload scope also of old ones that the child may have purged."""
+        since = self.now.remembered
+        asked = {**self.digests, "parent": replace(self._of_child(), low=since.version, since=since.moment)}
 
         def read(side: str, db: Any) -> dict[str, tuple[str, str]]:
-            if side == "parent" and not self.scope.downloads:
-                return {}
-            return {row[0]: row[1:] for row in db.engine.digests.members(db, self.digests[side], number, portion)}
+            return {row[0]: row[1:] for row in db.engine.digests.members(db, asked[side], number, portion)}
 
         child, parent = self.now.both(read)
         nothing = ("", "")
         differing = [key for key in {**child, **parent} if child.get(key, nothing)[0] != parent.get(key, nothing)[0]]
         fresh = sorted(key for key in differing if key not in self.named)
-        if self.scope.downloads:
-            # The two images of a row are in two buckets, which may be in two portions.
-            self.named.update(fresh)
+        # The two images of a row are in two buckets, which may be in two portions.
+        self.named.update(fresh)
         return [(child.get(key) or parent[key])[1] for key in fresh]
 
     def _note(self, keys: Sequence[str]) -> None:
@@ -216,7 +257,7 @@ class _Table:
         for start in range(0, len(keys), _KEYS_A_LOOK):
             part = keys[start : start + _KEYS_A_LOOK]
             for wire, child, parent in zip(part, *self.look(part)):
-                if child.digest != parent.digest:
+                if self.differ(child, parent):
                     kept = kept or _kept(self.now, str(self.shared.name))
                     one = Difference(wire, child, parent)
                     one.status = WAITING if self.moving else _status(one, kept)
@@ -239,7 +280,7 @@ def _look_again(later: _Moment | None, result: Comparison) -> None:
             moved = (child.digest, parent.digest) != (one.child.digest, one.parent.digest)
             one.child, one.parent = child, parent
             one.status = WAITING if moved or table.moving else _status(one, kept)
-    result.found = [one for one in result.found if one.child.digest != one.parent.digest]
+    result.found = [one for one in result.found if table.differ(one.child, one.parent)]
 
 
 def digests_of(child: Any, parent: Any, shared: SharedTable, downloads: bool, left_out: list[str]) -> dict[str, Digest]:

@@ -64,11 +64,16 @@ def bury(pair: Pair, comparisons: list[Comparison]) -> list[Document]:
 
 
 def _bury_whole(pair: Pair, one: Comparison) -> Document:
-    """At the child of a scope that goes up alone. What never went up nobody has, and need not wait; what did the parent keeps."""
+    """At the child of a scope that goes up alone. What never went up nobody has, and need not wait; what did the parent keeps, as
+    it keeps what the child purges."""
     table = one.shared.child
+    gone = [row.wire for row in one.found if row.status == DIFFERENT and row.child.digest is None]
+    if one.scope.uploads_deletes:
+        return {"rows": 0, "left": len(gone), "more": False}
+    _make_deletions(pair.child, table, gone)
     lost = pair.child.engine.repairs.orphans(pair.child, [table])[0]
     rows = pair.child.engine.repairs.bury(pair.child, table) if lost else 0
-    return {"rows": rows, "left": 0, "more": False}
+    return {"rows": len(gone) + rows, "left": 0, "more": False}
 
 
 def _bury(pair: Pair, side: str, one: Comparison) -> Document:
@@ -120,6 +125,9 @@ def _shares(db: Any, peer: int, one: Comparison) -> bool:
 def sides_of(scope: Scope, one: Difference) -> tuple[str, ...]:
     """Of which sides the row, or its deletion, has to be a change now."""
     if not scope.downloads:
+        if one.child.digest is None:
+            # Nothing comes down, and nothing is to be deleted above: see bury.
+            return ()
         # What the parent has in its place is to be judged, not just written over.
         return ("child",) if one.parent.digest is None else ("child", "parent")
     if one.child.digest is None and not one.child.tombstone:

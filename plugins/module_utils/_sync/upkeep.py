@@ -97,7 +97,10 @@ def last(db: Any) -> Document | None:
     found = cleanup.last(db)
     if found is None:
         return None
-    return {"time": log.utc(found[0]), **{name: value for name, value in found[1].items() if name != "count"}}
+    return {
+        "time": log.utc(found[0]),
+        **{name: value for name, value in found[1].items() if name not in ("count", cleanup.FORGOTTEN)},
+    }
 
 
 def _add(total: Document | None, done: cleanup.Cleaned) -> Document:

@@ -173,14 +173,23 @@ def _wanted(digest: Digest) -> str:
     if digest.origin is not None:
         keys = [names.quote(column.name) for column in digest.table.key_columns]
         conditions.append(
-            "EXISTS (SELECT 1 FROM %s AS t WHERE %s AND t.origin = %d)"
+            "EXISTS (SELECT 1 FROM %s AS t WHERE %s AND t.origin = %d%s)"
             % (
                 names.quote(*tracking.tracking_name(digest.table.name)),
                 tracking.matching("t", "r", keys),
                 int(digest.origin),
+                _since(digest),
             )
         )
     return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _since(digest: Digest) -> str:
+    conditions = "" if digest.low is None else " AND " + marks.newer_than("t.version", digest.low, None)
+    if digest.since is not None:
+        moment = names.literal(digest.since.isoformat(timespec="milliseconds"))
+        conditions += " AND t.last_change_datetime >= CAST(%s AS %s)" % (moment, types.native("datetime"))
+    return conditions
 
 
 def _under_filter(digest: Digest) -> str:
