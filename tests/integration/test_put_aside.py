@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elapsed import let_pass
 from session_world import Command, World, both_engines, rows, untracked
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
+from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 
 pytestmark = both_engines
@@ -95,6 +97,62 @@ def test_a_retry_yields_to_what_came_later(poisoned: World, command: Command) ->
     assert command("quarantine", "retry", "--all")[0] == 0
     assert rows(poisoned.parent, "LINE") == rows(poisoned.child, "LINE")
     assert rows(poisoned.parent, "LINE")[0] == (1, 1, "right")
+
+
+@pytest.fixture
+def bad_baseline(pair: World) -> World:
+    """Two items of a first load that the child refuses: they stand alone in quarantine, without a transaction."""
+    pair.child.execute('ALTER TABLE ax."ITEM" ADD CONSTRAINT mended CHECK ("NAME" <> \'bad\')')
+    with untracked(pair.parent):
+        pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (1, 'bad'), (2, 'bad')""")
+    pair.child.execute("UPDATE dbo.scope_info SET anchor_in = NULL, anchor_seen = NULL WHERE sync_scope_name = 'items'")
+    pair.settle()
+    assert rows(pair.child, "ITEM") == []
+    return pair
+
+
+def test_a_retry_of_a_baseline_yields_to_the_version_that_arrived_since(bad_baseline: World, command: Command) -> None:
+    bad_baseline.parent.execute("""UPDATE ax."ITEM" SET "NAME" = 'good' WHERE "ID" = 1""")
+    bad_baseline.settle()
+    assert rows(bad_baseline.child, "ITEM") == [(1, "good")]
+    units = command("quarantine", "list")[1]["units"]
+    assert sorted(unit["rows"][0]["key"]["ID"] for unit in units) == [1, 2], "the old image is there still"
+    bad_baseline.child.execute('ALTER TABLE ax."ITEM" DROP CONSTRAINT mended')
+    assert command("quarantine", "retry", "--all")[0] == 0
+    assert rows(bad_baseline.child, "ITEM") == rows(bad_baseline.parent, "ITEM") == [(1, "good"), (2, "bad")]
+    assert command("quarantine", "list")[1]["units"] == []
+
+
+def test_a_retry_of_a_baseline_does_not_bring_back_what_was_deleted_and_forgotten(
+    bad_baseline: World, command: Command
+) -> None:
+    bad_baseline.parent.execute("""DELETE FROM ax."ITEM" WHERE "ID" = 1""")
+    bad_baseline.settle()
+    let_pass(bad_baseline.parent)
+    assert cleanup.run(bad_baseline.parent, cleanup.Keep()).deletions == 1
+    bad_baseline.child.execute('ALTER TABLE ax."ITEM" DROP CONSTRAINT mended')
+    assert command("quarantine", "retry", "--all")[0] == 0
+    assert rows(bad_baseline.child, "ITEM") == rows(bad_baseline.parent, "ITEM") == [(2, "bad")]
+
+
+def test_a_retry_waits_while_a_change_here_has_yet_to_go_up(pair: World, command: Command) -> None:
+    pair.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (1, 'first')""")
+    pair.settle()
+    pair.child.execute('ALTER TABLE ax."CUSTOMER" ADD CONSTRAINT mended CHECK ("NAME" <> \'bad\')')
+    pair.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'bad'""")
+    pair.settle()
+    pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'mine'""")
+    pair.child.execute('ALTER TABLE ax."CUSTOMER" DROP CONSTRAINT mended')
+    code, document = command("quarantine", "retry", "--all")
+    assert (code, [one["result"] for one in document["results"]]) == (1, ["waiting"])
+    assert rows(pair.child, "CUSTOMER") == [(1, "mine")]
+    assert len(command("quarantine", "list")[1]["units"]) == 1
+    pair.settle()
+    assert _of_customer(command("conflicts", "show")[1], 1)["images"]["child"] == {"ID": 1, "NAME": "mine"}
+    assert command("quarantine", "retry", "--all")[0] == 0, "the parent has judged it"
+    assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "bad")]
+    pair.settle()
+    assert command("quarantine", "list")[1]["units"] == []
 
 
 def test_a_downloaded_row_is_kept_and_retried_at_the_child(pair: World, command: Command) -> None:
