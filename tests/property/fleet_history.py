@@ -10,6 +10,7 @@ any steps in any order make a history.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,9 @@ class History:
         #: How often a database was lost.
         self.disasters = 0
         self.schema_changed_at = 0
+        #: How many moments the longest session of a child's scope had, and in which phases sessions were killed.
+        self.longest: dict[tuple[str, str], int] = {}
+        self.kills: Counter[str] = Counter()
         self._patch()
 
     def _patch(self) -> None:
@@ -199,7 +203,8 @@ class History:
         """An old sale is deleted to make room, as the POS does it; nobody touches it any more."""
         heads = dict(sorted(shapes.query(self.fleet[where].reader, "SELECT {ID}, {VALUE} FROM {ax.SALE}")))
         # Old is a sale only when all of it has arrived here.
-        heads = {sale: head for sale, head in heads.items() if head == self.ledger.sales[sale].head}
+        books = self.ledger.sales
+        heads = {sale: head for sale, head in heads.items() if sale in books and head == books[sale].head}
         if not heads:
             return
         sale = sorted(heads)[choice % len(heads)]
@@ -292,11 +297,13 @@ class History:
 
     # ---- sessions
 
-    def session(self, child: str, scope: str, stop: str = "", at: int = 0, meanwhile: Sequence[Meanwhile] = ()) -> None:
+    def session(
+        self, child: str, scope: str, stop: str = "", at: int | str = 0, meanwhile: Sequence[Meanwhile] = ()
+    ) -> None:
         """A session.
 
         :param stop: ``kill`` the process, ``cut child`` or ``cut parent``: that connection ends at the server.
-        :param at: at which moment: each statement is one, each commit two, before it and after it.
+        :param at: at which moment: each statement is one, each commit two, before it and after it; or the name of a phase.
         :param meanwhile: what tills do in the middle of it.
         """
         nodes = (self.fleet[child], self.fleet[PARENTS[child]])
@@ -311,6 +318,8 @@ class History:
             self._judge(failure, child, moments)
             for node in nodes:
                 node.hang_up()
+        self.kills.update(moments.killed_in)
+        self.longest[child, scope] = max(moments.count, self.longest.get((child, scope), 0))
         if moments.cut_off:
             for node in nodes:
                 node.hang_up()
@@ -368,17 +377,30 @@ class History:
         node = self.fleet[where]
         self.fleet.reshaped = True
         node.close()
-        before = state.numbers(node.reader)
+        before, stamps = state.numbers(node.reader), set(state.images(node.reader, "STAMP"))
         node.close()
         disaster(node)
-        elsewhere = set().union(*(state.numbers(other.reader) for other in self.fleet.nodes.values()))
-        self.ledger.forgiven |= before - elsewhere
-        for sale, book in self.ledger.sales.items():
-            book.closed = True
-            book.optional |= not shapes.query(self.fleet["hq"].reader, "SELECT 1 FROM {ax.SALE} WHERE {ID} = ?", sale)
+        self._excuse(where, before, stamps)
         self.disasters += 1
         self.schema_changed_at = self.ledger.last
         self.apart |= {child for child, parent in PARENTS.items() if where in (child, parent)}
+
+    def _excuse(self, where: str, numbers: set[int], stamps: set[state.Key]) -> None:
+        """What a lost database took with it, and nobody else has, need not arrive.
+
+        :param numbers: of the writes that it had; ``stamps``: the keys of its stamps.
+        """
+        readers = [node.reader for node in self.fleet.nodes.values()]
+        self.ledger.forgiven |= numbers - set().union(*(state.numbers(db) for db in readers))
+        self.ledger.lost_stamps |= stamps - {key for db in readers for key in state.images(db, "STAMP")}
+        there = {key[0] for db in readers for key in state.images(db, "SALE")}
+        arrived = {key[0] for key in state.images(self.fleet["hq"].reader, "SALE")}
+        purged = {sale for _where, sale in self.ledger.purged_at}
+        for sale, book in self.ledger.sales.items():
+            # Who has purged a sale does not send it again to a parent that has lost it.
+            book.optional |= sale not in there or (sale in purged and sale not in arrived)
+            # Its owner may have an older one now, or one that is newer than the parent's.
+            book.closed |= shapes.is_under(book.owner, where)
 
     def heal(self, child: str) -> None:
         """Somebody runs the playbook for a pair that a disaster may have torn apart."""
@@ -470,20 +492,23 @@ class _Moments:
     """Counts the moments of a session, and does what was planned for them."""
 
     def __init__(
-        self, history: History, sides: Sequence[Any], stop: str, at: int, meanwhile: Sequence[Meanwhile]
+        self, history: History, sides: Sequence[Any], stop: str, at: int | str, meanwhile: Sequence[Meanwhile]
     ) -> None:
         self.history, self.sides, self.stop, self.at = history, sides, stop, at
         self.meanwhile = sorted(meanwhile, key=lambda item: item[0])
         self.count = 0
         self.cut_off = False
+        self.killed_in: list[str] = []
 
-    def next(self) -> None:
+    def next(self, phase: str) -> None:
         self.count += 1
         for _moment, name, arguments in [item for item in self.meanwhile if item[0] == self.count]:
             getattr(self.history, name)(*arguments)
-        if self.stop == "kill" and self.count >= self.at:
+        # Whoever was killed says nothing more.
+        if self.stop == "kill" and (self.killed_in or self.at in (self.count, phase)):
+            self.killed_in = self.killed_in or [phase or "elsewhere"]
             raise Killed
-        if self.stop.startswith("cut") and self.count == self.at:
+        if self.stop.startswith("cut") and not self.cut_off and self.at in (self.count, phase):
             self.cut_off = self.history.fleet.server.cut(self.sides[self.stop == "cut parent"])
 
 

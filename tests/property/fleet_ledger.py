@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleet import Work
 
@@ -32,9 +33,13 @@ class Ledger:
     deleted: set[int] = field(default_factory=set)
     #: Numbers that a lost database took with it, or that were purged before they went up.
     forgiven: set[int] = field(default_factory=set)
+    #: The keys of stamps that a lost database took with it.
+    lost_stamps: set[tuple[Any, ...]] = field(default_factory=set)
     sales: dict[int, Sale] = field(default_factory=dict)
     #: Where each number was committed.
     written_at: dict[int, str] = field(default_factory=dict)
+    #: The numbers that sales had before they got another one; a restored database may bring one back.
+    former: set[int] = field(default_factory=set)
     #: The numbers that were committed as a customer's value.
     customers: set[int] = field(default_factory=set)
     #: The numbers that stand in a row with the next version's column.
@@ -58,6 +63,7 @@ class Ledger:
             self.sales[sale] = Sale(owner)
         for old, new in work.renamed.items():
             self.sales[new] = self.sales.pop(old)
+            self.former.add(old)
         for sale, number in work.touched.items():
             self.sales[sale].head = number
         for sale, unseen in work.purged.items():

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fleet import Workshop
 from fleet_engines import chosen_engine, serving
+from fleet_events import DECIDING, PHASES, UPWARDS
 from fleet_history import History
 from fleet_shapes import EDITED, NODES, PARENTS, REGISTERS, SCOPES
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -29,7 +31,8 @@ coded = st.sampled_from(("CARD", "ITEM"))
 sellers = st.sampled_from((*REGISTERS, "c1", "c2"))
 children = st.sampled_from(tuple(PARENTS))
 ends = st.sampled_from(("commit", "commit", "open", "rollback"))
-moments = st.integers(1, 60)
+#: More often where it is decided whether something has moved.
+phases = st.sampled_from((*PHASES, *DECIDING, *DECIDING, *DECIDING))
 stops = st.sampled_from(("kill", "kill", "cut child", "cut parent"))
 seldom = st.sampled_from((False, False, False, True))
 touches = st.sampled_from(("line", "more", "paid", "header"))
@@ -72,10 +75,12 @@ class Record:
 
 @dataclass
 class Tally:
-    """How much was tried, and the last history that went wrong: after shrinking, the smallest one."""
+    """How much was tried, in which phases sessions were killed, and the last history that went wrong: after shrinking, the
+    smallest one."""
 
     histories: int = 0
     steps: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
     bad: Record | None = None
 
 
@@ -123,6 +128,7 @@ class Histories(RuleBasedStateMachine):
             if sys.exc_info()[0] is None:
                 self._guarded(self.verdict, self.history)
         finally:
+            self.tally.kills.update(self.history.kills)
             self.history.close()
 
     # ---- tills
@@ -181,25 +187,51 @@ class Histories(RuleBasedStateMachine):
         for scope in SCOPES:
             self.step("session", child, scope)
 
-    @rule(child=children, scope=some_scope, at=moments, stop=stops)
-    def broken_session(self, child: str, scope: str, at: int, stop: str) -> None:
-        self.step("session", child, scope, stop=stop, at=at)
+    @rule(
+        data=st.data(),
+        child=children,
+        phase=phases,
+        key=keys,
+        stop=st.sampled_from(("kill", "kill", "kill", "cut child", "cut parent")),
+    )
+    def broken_session(self, data: st.DataObject, child: str, phase: str, key: int, stop: str) -> None:
+        """A session that has something to do, so that it comes to the phase."""
+        up = phase in UPWARDS
+        scope = data.draw(st.sampled_from(("people", "sales") if up else ("people", "items")))
+        where = child if up else PARENTS[child]
+        if scope == "sales":
+            self.step("sell", where, 0, data.draw(st.integers(1, 3)), False, "commit")
+        else:
+            table = "ITEM" if scope == "items" else data.draw(st.sampled_from(("CARD", "CUSTOMER")))
+            self.step("put", where, 0, table, key, "commit")
+        self.step("session", child, scope, stop=stop, at=phase)
 
-    @rule(data=st.data(), child=children, at=moments, stop=st.sampled_from(("", "", "kill")))
-    def session_amid_edits(self, data: st.DataObject, child: str, at: int, stop: str) -> None:
+    @rule(data=st.data(), child=children, scope=some_scope, stop=stops)
+    def session_broken_anywhere(self, data: st.DataObject, child: str, scope: str, stop: str) -> None:
+        self.step("session", child, scope, stop=stop, at=self.moment(data, child, scope))
+
+    @rule(data=st.data(), child=children, stop=st.sampled_from(("", "", "kill")))
+    def session_amid_edits(self, data: st.DataObject, child: str, stop: str) -> None:
         where = data.draw(st.sampled_from((child, PARENTS[child])))
         arguments = (where, data.draw(tills), data.draw(edited), data.draw(keys), data.draw(ends))
+        scope = "items" if arguments[2] == "ITEM" else "people"
+        at = self.moment(data, child, scope)
         deed = (at, data.draw(st.sampled_from(("put", "remove"))), arguments)
         later = (at + data.draw(st.integers(0, 10)), "commit", arguments[:2])
-        scope = "items" if arguments[2] == "ITEM" else "people"
         self.step("session", child, scope, stop=stop, at=at + 5, meanwhile=[deed, later])
 
-    @rule(data=st.data(), child=children, at=moments, stop=st.sampled_from(("", "", "kill")))
-    def session_amid_sales(self, data: st.DataObject, child: str, at: int, stop: str) -> None:
+    @rule(data=st.data(), child=children, stop=st.sampled_from(("", "", "kill")))
+    def session_amid_sales(self, data: st.DataObject, child: str, stop: str) -> None:
         deed = data.draw(st.sampled_from((("sell", (1, False)), ("touch", (1, "more")), ("purge", (1,)))))
         till, then = data.draw(tills), data.draw(ends)
+        at = self.moment(data, child, "sales")
         steps = [(at, deed[0], (child, till, *deed[1], then)), (at + 6, "commit", (child, till))]
         self.step("session", child, "sales", stop=stop, at=at + 10, meanwhile=steps)
+
+    def moment(self, data: st.DataObject, child: str, scope: str) -> int:
+        """Anywhere in a session that is as long as the longest one of this history."""
+        assert self.history is not None
+        return int(data.draw(st.integers(1, max(60, self.history.longest.get((child, scope), 0)))))
 
     # ---- operators and disasters
 

@@ -19,6 +19,11 @@ REGISTERS = ("r1", "r2", "r3")
 ROUND = (*REGISTERS, "c1", "c2")
 
 
+def is_under(name: str, other: str) -> bool:
+    """Whether what the first database has goes up by way of the other, or it is the other itself."""
+    return name == other or (name in PARENTS and is_under(PARENTS[name], other))
+
+
 def _table(name: str, key: str, unique: tuple[tuple[str, ...], ...] = (), **columns: str) -> Table:
     parsed = tuple(Column.parse(column, text) for column, text in columns.items())
     return Table(TableName("ax", name), parsed, tuple(key.split()), unique)

@@ -13,6 +13,7 @@ The histories of this test are the same at each run. ``./dev soak 600`` tries ot
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ import pgserver
 import pytest
 from fleet import Workshop
 from fleet_engines import MssqlServer, PostgresServer
+from fleet_events import PHASES
 from fleet_history import History
 from integration import mssql_world
 
@@ -37,12 +39,29 @@ def workshop(request: pytest.FixtureRequest) -> Iterator[Workshop]:
 
 
 def test_no_history_loses_doubles_or_halves_anything(workshop: Workshop) -> None:
-    examples, steps = (15, 30) if workshop.server.copies else (4, 20)
+    examples, steps = (12, 30) if workshop.server.copies else (4, 20)
     if not workshop.server.copies:
         mssql_world.lacks("databases are not copied here: histories without restores, replacements and new versions")
     tally = fleet_machine.explore(workshop, examples, steps)
-    print("%d histories, %d steps" % (tally.histories, tally.steps))
+    print("%d histories, %d steps, killed %s" % (tally.histories, tally.steps, dict(sorted(tally.kills.items()))))
     assert tally.steps >= steps
+    if workshop.server.copies:
+        kinds = {phase.partition(" at the ")[0] for phase in tally.kills}
+        assert {"before the commit", "after the commit"} <= kinds, "no session was killed there"
+
+
+def test_a_session_is_killed_at_each_phase_by_its_name(workshop: Workshop) -> None:
+    """Customers go both ways, so their sessions have all phases."""
+    with contextlib.closing(History(workshop)) as history:
+        history.batches(1)
+        for key, phase in enumerate(PHASES, 1):
+            for where in ("r1", "c1"):
+                history.put(where, 0, "CUSTOMER", 100 * key + (where == "c1"))
+            before = Counter(history.kills)
+            history.session("r1", "people", stop="kill", at=phase)
+            assert history.kills - before == Counter([phase])
+            history.session("r1", "people")
+        history.check()
 
 
 def test_a_fleet_that_is_emptied_serves_for_another_history(pg_server: pgserver.PgServer) -> None:
