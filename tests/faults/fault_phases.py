@@ -83,7 +83,7 @@ SESSION = (
     *_applied("Prices", "child", "prices down", "PRICEDISCTABLE", "update"),
     *_around("Customers"),
     *_asked("Customers", "child", "customers up", "CUSTTABLE"),
-    *_applied("Customers", "parent", "customers up", "CUSTTABLE", "update"),
+    *_applied("Customers", "parent", "customers up", "CUSTTABLE", "insert"),
     *_asked("Customers", "parent", "customers down", "CUSTTABLE"),
     *_applied("Customers", "child", "customers down", "CUSTTABLE", "update"),
 )

@@ -74,6 +74,12 @@ class Killer:
         if phase in phases.LANDING:
             with self.shop.child() as below:
                 sell(self.shop, below, f"large {self.shop.books.number()}", "x" * LARGE)
+        if phase.name.startswith("customers up"):
+            # Of a customer that both sides have changed the parent's image stays, and nothing is written.
+            write = self.shop.books.number()
+            with self.shop.child() as below:
+                below.execute('INSERT INTO ax."CUSTTABLE" VALUES (?, ?)', 1000 + write, write)
+            self.shop.books.writes[write] = None
 
 
 @contextmanager
