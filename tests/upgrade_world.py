@@ -326,6 +326,30 @@ class Fleet:
             server.drop_database(self.name(host))
 
 
+class Arriving(threading.Thread):
+    """Counts the sales that have arrived at each store, again and again while its record says that its upgrade is under way."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__(daemon=True)
+        self.counted: dict[str, list[int]] = {"HOUSTON": [], "BOSTON": []}
+        self._fleet, self._over = fleet, threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.5):
+            for store, counted in self.counted.items():
+                if self._fleet.record(store).get("state") == "begun":
+                    with self._fleet.connect(store.lower()) as db:
+                        counted.append(int(db.value('SELECT count(*) FROM ax."RETAILTRANSACTIONTABLE"')))
+
+    def __enter__(self) -> Arriving:
+        self.start()
+        return self
+
+    def __exit__(self, *_raised: Any) -> None:
+        self._over.set()
+        self.join()
+
+
 def until(condition: Callable[[], Any], what: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import upgrade_world
-from upgrade_world import NEW, OLD, Fleet, Till, until
+from upgrade_world import NEW, OLD, Arriving, Fleet, Till, until
 
 
 @pytest.fixture
@@ -60,6 +60,7 @@ def _a_run_that_is_cut_off_is_completed_by_the_next_one(fleet: Fleet) -> None:
     until(
         lambda: fleet.record("HOUSTON").get("state") == "begun" or process.poll() is not None,
         lambda: "it does not begin",
+        600,
     )
     fleet.kill(process)
     begun = fleet.record("HOUSTON")
@@ -67,7 +68,13 @@ def _a_run_that_is_cut_off_is_completed_by_the_next_one(fleet: Fleet) -> None:
     backup = fleet.folder / "backups" / f"{begun['backup']}.dump"
     assert (oct(backup.stat().st_mode & 0o777), oct(backup.parent.stat().st_mode & 0o777)) == ("0o600", "0o700")
     before = backup.read_bytes()
-    printed, _changed = fleet.play("upgrade")
+    with Arriving(fleet) as arriving:
+        printed, _changed = fleet.play("upgrade")
+    for store, counted in arriving.counted.items():
+        assert len(counted) > 1 and counted[-1] > counted[0], (
+            f"no register of {store} synchronised meanwhile: {counted}"
+        )
+        print(f"{store}: sales there while its upgrade was under way: from {counted[0]} to {counted[-1]}")
     assert backup.read_bytes() == before, "the backup from before the upgrade was made anew"
     record = fleet.record("HOUSTON")
     assert (record["state"], record["from"], record["to"], record["begun"]) == ("finished", OLD, NEW, begun["begun"])
