@@ -12,17 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dialects import count_up
 from elapsed import let_pass
 from offline_world import Couple, Identity
-from session_world import Killed, World, rows
+from session_world import Killed, World, both_engines, rows
 
-from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine import connect
+from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import package, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.package import PackageError
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
+pytestmark = both_engines
 KEY, NAME = Column.parse("ID", "bigint not null"), Column.parse("NAME", "nvarchar(400)")
 ITEM = Table(TableName("ax", "ITEM"), (KEY, NAME), ("ID",))
 PRICE = Table(TableName("ax", "PRICE"), (KEY, NAME), ("ID",))
@@ -36,7 +39,7 @@ CUSTOMERS = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 2, 12)
 def store(world: World) -> World:
     """5,000 items and 5,000 prices; a register that has not loaded them yet."""
     for name in ("ITEM", "PRICE"):
-        world.parent.execute("""INSERT INTO ax."%s" SELECT g, 'row ' || g FROM generate_series(1, 5000) g""" % name)
+        count_up(world.parent, name, 5000, "g, CONCAT('row ', g)")
     world.provision(SCOPES)
     return world
 
@@ -86,17 +89,15 @@ def test_a_register_loads_from_the_package_and_takes_what_changed_since(
 
 
 def test_the_package_of_one_register_serves_another_of_the_store_and_no_other_store(
-    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_database: Callable, pg_server: object
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_place: Callable[..., Target]
 ) -> None:
-    from offline_world import connect  # noqa: PLC0415
-
     package.make(Pair(store.child, store.parent), str(tmp_path / "package"))
     asked = _loads(store, monkeypatch)
     for identity, expected in (
         (Identity("H2", "HOUSTON", "000002"), []),
         (Identity("D1", "DALLAS", "1"), ["ITEM", "PRICE"]),
     ):
-        with connect(new_database(pg_server)) as child:
+        with connect(new_place()) as child:
             other = Couple(child, store.parent, identity)
             other.provision(SCOPES)
             _load(other, tmp_path / "package")
@@ -165,7 +166,7 @@ def test_a_table_that_comes_to_a_live_scope_loads_from_the_package(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ITEM", "PRICE"):
-        world.parent.execute("""INSERT INTO ax."%s" SELECT g, 'row ' || g FROM generate_series(1, 3000) g""" % name)
+        count_up(world.parent, name, 3000, "g, CONCAT('row ', g)")
     world.provision((make_scope("items", "download", [ITEM.name], 0, 1, 11),))
     world.settle()
     world.provision(SCOPES)
@@ -185,7 +186,7 @@ def test_what_a_child_has_sent_since_the_package_was_made_is_not_undone(
 ) -> None:
     """The child was away for so long that it loads again, uploads first, and meets a package that is older than its upload."""
     child, parent = world.child, world.parent
-    parent.execute("""INSERT INTO ax."CUSTOMER" SELECT g, 'as it was' FROM generate_series(1, 5) g""")
+    count_up(parent, "CUSTOMER", 5, "g, 'as it was'")
     world.provision((CUSTOMERS,))
     world.settle()
     child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'changed' WHERE "ID" = 1""")
