@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from offline_world import target
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Table
+from ansible_collections.axops.retail.plugins.module_utils._engine.mssql import probes
 
 _DIGITS = "(VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9))"
 _PATIENCE = 10.0
@@ -47,6 +49,12 @@ def count_up(db: Database, table: str, last: int, values: str, columns: str = ""
     )
 
 
+def conflicts(db: Database) -> list[tuple[Any, ...]]:
+    """The winner, the incoming image and the local one of each conflict; images as dictionaries, None where a row was not there."""
+    found = db.query("SELECT winner, incoming_image, local_image FROM dbo.sync_conflict")
+    return [(row[0], *(json.loads(image) if image else None for image in row[1:])) for row in found]
+
+
 def end_connection(db: Database) -> None:
     """What the server does when the connection of a killed session ends: its locks go."""
     if db.target.engine == "postgresql":
@@ -70,6 +78,16 @@ def needs_row_locks(db: Database, table: Table) -> None:
     """
     if db.target.engine == "mssql" and not mssql_world.heeds_hints(db, table):
         pytest.skip("this server does not heed WITH (UPDLOCK, HOLDLOCK)")
+
+
+def writes_binary_as_json(db: Database) -> bool:
+    """Whether the server can; FOR JSON of SQL Server can. What was left out is said."""
+    if db.target.engine == "postgresql" or probes.works(
+        db, "SELECT (SELECT CAST(0x00 AS varbinary(max)) AS b FOR JSON PATH)"
+    ):
+        return True
+    mssql_world.lacks("FOR JSON takes no binary values here: a column of them was left out")
+    return False
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dialects import count_up, end_connection, needs_row_locks, only_on, say
+from dialects import conflicts, count_up, end_connection, needs_row_locks, only_on, say
 from session_world import Killed, World, both_engines, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
@@ -37,10 +37,6 @@ SCOPES = (DOWN, UP, BOTH)
 
 def _put(db: Database, table: str, number: int, name: str) -> None:
     db.execute('INSERT INTO ax."%s" VALUES (?, ?)' % table, number, name)
-
-
-def _conflicts(db: Database) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in db.query("SELECT winner, incoming_image, local_image FROM dbo.sync_conflict")]
 
 
 # ---- one transaction
@@ -86,7 +82,7 @@ def test_a_conflict_whose_row_lands_twice_is_recorded_once(pair: World, monkeypa
             pair.run(BOTH)
     end_connection(pair.parent)
     again = pair.run(BOTH)
-    assert _conflicts(pair.parent) == [("parent", '{"ID":1,"NAME":"child"}', None)]
+    assert conflicts(pair.parent) == [("parent", {"ID": 1, "NAME": "child"}, None)]
     assert again.up.outcome.conflicts == 1
     assert rows(pair.child, "CUSTOMER") == []
 
@@ -246,7 +242,7 @@ def test_an_update_of_a_row_whose_deletion_was_forgotten_is_a_conflict(pair: Wor
     pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child'""")
     pair.settle()
     assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == []
-    assert _conflicts(pair.parent) == [("parent", '{"ID":1,"NAME":"child"}', None)]
+    assert conflicts(pair.parent) == [("parent", {"ID": 1, "NAME": "child"}, None)]
 
 
 def test_a_load_brings_the_deletions_that_are_known(world: World) -> None:
@@ -257,7 +253,7 @@ def test_a_load_brings_the_deletions_that_are_known(world: World) -> None:
     _put(world.child, "ITEM", 1, "scribbled")
     world.settle()
     assert rows(world.child, "ITEM") == []
-    assert _conflicts(world.child) == [("parent", None, '{"ID":1,"NAME":"scribbled"}')]
+    assert conflicts(world.child) == [("parent", None, {"ID": 1, "NAME": "scribbled"})]
 
 
 def test_a_load_gives_no_row_up_unseen_that_was_changed_here(world: World) -> None:
@@ -266,7 +262,7 @@ def test_a_load_gives_no_row_up_unseen_that_was_changed_here(world: World) -> No
     _put(world.child, "ITEM", 1, "scribbled")
     world.settle()
     assert rows(world.child, "ITEM") == [(1, "a")]
-    assert _conflicts(world.child) == [("parent", '{"ID":1,"NAME":"a"}', '{"ID":1,"NAME":"scribbled"}')]
+    assert conflicts(world.child) == [("parent", {"ID": 1, "NAME": "a"}, {"ID": 1, "NAME": "scribbled"})]
 
 
 @pytest.mark.parametrize("years", [-10, 10], ids=["behind", "ahead"])
@@ -287,7 +283,7 @@ def test_a_clock_that_was_wrong_loses_nothing(pair: World, years: int) -> None:
     for name in ("ITEM", "SALE", "CUSTOMER"):
         assert len(rows(pair.child, name)) == len(rows(pair.parent, name)) == 1
     assert rows(pair.child, "CUSTOMER") == rows(pair.parent, "CUSTOMER") == [(1, "parent")]
-    assert _conflicts(pair.parent) == [("parent", '{"ID":1,"NAME":"child"}', '{"ID":1,"NAME":"parent"}')]
+    assert conflicts(pair.parent) == [("parent", {"ID": 1, "NAME": "child"}, {"ID": 1, "NAME": "parent"})]
 
 
 def _misdate(db: Database, table: str, years: int) -> None:
