@@ -31,6 +31,8 @@ ENGINE = _engine.speaker("mssql")
 SCHEMAS = ("ax", "crt", "dbo")
 #: ``./dev test-mssql`` runs what has this mark; without a server it is skipped.
 needs_server = pytest.mark.mssql
+#: What sessions need of a database, and the module that makes one sets.
+_OPTIONS = {"allow_snapshot_isolation": "on", "read_committed_snapshot": "on"}
 _NAMED = re.compile(r"\{([A-Za-z_.][A-Za-z0-9_.]*)\}")
 
 
@@ -61,14 +63,22 @@ def fresh() -> Iterator[Database]:
     """An empty database with the product's schemas, dropped afterwards."""
     name = "axops_" + secrets.token_hex(6)
     with _engine.connect(server()) as maintenance:
-        for statement in ENGINE.databases.create(name):
-            maintenance.execute(statement)
+        create(maintenance, name)
         try:
             with _engine.connect(server().on(name)) as db:
                 make_schemas(db)
                 yield db
         finally:
             _drop(maintenance, name)
+
+
+def create(maintenance: Database, name: str) -> None:
+    """Make a database, with the options that sessions need where the server has them."""
+    statements = ENGINE.databases.create(name)
+    if ENGINE.databases.has_options(maintenance):
+        statements += ENGINE.databases.set_options(name, _OPTIONS)
+    for statement in statements:
+        maintenance.execute(statement)
 
 
 def left_to_do(db: Database, steps: Sequence[str]) -> list[str]:

@@ -95,14 +95,18 @@ class Chain:
             for couple in (self.till, self.one, self.two, self.till):
                 couple.synchronise(rounds=5)
 
-    def check(self) -> None:
-        """Every channel has what its filters let through, its register the same, and another round moves nothing."""
+    def check(self, undecided: bool = False) -> None:
+        """Every channel has what its filters let through, its register the same, and another round moves nothing.
+
+        undecided: a transaction is open at HQ. SQL Server does not tell what a snapshot saw, so that what is younger is pending.
+        """
         self.sync()
         for name in ("TENDER", "CASH", "PRODUCT", "CARD"):
             for channel, db in ((1, self.first), (2, self.second)):
                 assert rows(db, name) == self.wanted(name, channel), (name, channel)
             assert rows(self.register, name) == rows(self.first, name), name
-        assert not (self.one.pending or self.two.pending or self.till.pending)
+        if not undecided or self.hq.target.engine == "postgresql":
+            assert not (self.one.pending or self.two.pending or self.till.pending)
 
     def wanted(self, name: str, channel: int) -> list[tuple[Any, ...]]:
         condition = {
@@ -206,7 +210,7 @@ def test_a_membership_and_its_row_in_transactions_that_do_not_see_each_other(cha
             slow.execute('DELETE FROM ax."LOOKUP" WHERE "ID" = 1')
             add(chain.hq, "PRODUCT", (8, "eight"))
             chain.hq.execute('UPDATE ax."PRODUCT" SET "NAME" = \'later\' WHERE "ID" = 1')
-            chain.check()
+            chain.check(undecided=True)
             assert (1, "later") in rows(chain.first, "PRODUCT")
         chain.check()
     assert [row[0] for row in rows(chain.first, "PRODUCT")] == [3, 8]

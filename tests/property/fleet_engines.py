@@ -84,8 +84,7 @@ class MssqlServer:
         return db
 
     def create(self, database: str) -> None:
-        for statement in self._admin.engine.databases.create(database):
-            self._admin.execute(statement)
+        mssql_world.create(self._admin, database)
 
     def drop(self, database: str) -> None:
         for _try in range(50):
