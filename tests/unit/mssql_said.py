@@ -435,7 +435,7 @@ def backup_statements() -> list[str]:
 
 
 def unparsed_statements() -> list[str]:
-    """What sqlglot and sqlfluff have no rules for; ScriptDom reads it."""
+    """What sqlglot has no rules for; ScriptDom reads it."""
     made = {"data_path": "D:\\it's.mdf", "log_path": "D:\\log.ldf", "collation": "Latin1_General_CI_AS"}
     return [*backup_statements(), *mssql.databases.create("R]", made), mssql.connect._STATE]
 
