@@ -22,7 +22,7 @@ from offline_world import Couple, make_tables, target
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
-from ansible_collections.axops.retail.plugins.module_utils._sync import cli, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import cli, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 from ansible_collections.axops.retail.plugins.module_utils._sync.session import Session
@@ -96,6 +96,30 @@ class World(Couple):
         pair = Pair(self.child, self.parent)
         assert session.pending(pair, pair.scopes) == []
         assert [session.run(pair, scope).noteworthy for scope in pair.scopes] == [False] * len(pair.scopes)
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, world: World, scope: Scope, after: int) -> None:
+    """A session that is killed when ``after`` batches have landed, each with one row."""
+    original, flushes = transfer._Landing.flush, 0
+
+    def flush(landing: transfer._Landing) -> None:
+        nonlocal flushes
+        if flushes == after:
+            raise Killed
+        flushes += 1
+        original(landing)
+
+    with monkeypatch.context() as patch:
+        small_batches(patch)
+        patch.setattr(transfer._Landing, "flush", flush)
+        with pytest.raises(Killed):
+            world.run(scope)
+
+
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on each row makes a batch."""
+    monkeypatch.setattr(transfer, "BATCH_ROWS", 1)
+    monkeypatch.setattr(transfer, "BATCH_SIZE", 1)
 
 
 def rows(db: Database, table: str, columns: str = "*") -> list[tuple[Any, ...]]:

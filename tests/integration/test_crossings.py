@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from elapsed import let_pass
-from session_world import Killed, World, rows
+from session_world import World, cut_off, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
@@ -49,25 +49,6 @@ def _away_for_years(world: World, deletions: int = 1) -> None:
     """The child has not been heard of since then, and what was deleted meanwhile is forgotten."""
     let_pass(world.parent, silent=True)
     assert cleanup.run(world.parent, Keep()).deletions == deletions
-
-
-def _cut_off(monkeypatch: pytest.MonkeyPatch, world: World, after: int) -> None:
-    """A download that is killed when ``after`` rows have landed, each in a batch of its own."""
-    original, flushes = transfer._Landing.flush, 0
-
-    def flush(self: Any) -> None:
-        nonlocal flushes
-        if flushes == after:
-            raise Killed
-        flushes += 1
-        original(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(transfer, "BATCH_ROWS", 1)
-        patch.setattr(transfer, "BATCH_SIZE", 1)
-        patch.setattr(transfer._Landing, "flush", flush)
-        with pytest.raises(Killed):
-            world.run(DOWN)
 
 
 # ---- retention and a POS that goes on selling
@@ -124,7 +105,7 @@ def test_what_landed_before_a_child_was_away_for_long_brings_no_deleted_row_back
     pair.settle()
     for number in (2, 3):
         pair.parent.execute("""INSERT INTO ax."ITEM" VALUES (?, 'b')""", number)
-    _cut_off(monkeypatch, pair, after=1)
+    cut_off(monkeypatch, pair, DOWN, after=1)
     assert pair.child.value("SELECT count(*) FROM dbo.sync_staging") == 1
     pair.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" = 2')
     _away_for_years(pair)
@@ -136,7 +117,7 @@ def test_a_first_load_that_was_cut_off_for_too_long_begins_again(world: World, m
     for table in ("ITEM", "OTHER"):
         world.parent.execute("""INSERT INTO ax."%s" VALUES (1, 'a'), (2, 'b')""" % table)
     world.provision(SCOPES)
-    _cut_off(monkeypatch, world, after=3)
+    cut_off(monkeypatch, world, DOWN, after=3)
     world.parent.execute('DELETE FROM ax."ITEM" WHERE "ID" = 1')
     _away_for_years(world)
     world.settle()

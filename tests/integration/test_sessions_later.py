@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dialects import count_up
 from elapsed import let_pass
-from session_world import Killed, World, both_engines, rows
+from session_world import World, both_engines, cut_off, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
@@ -78,25 +78,6 @@ def test_an_old_transactions_late_edit_at_the_parent_is_not_silently_overwritten
 # ---- loads that were cut off
 
 
-def _cut_off(monkeypatch: pytest.MonkeyPatch, world: World, scope: Scope, after: int) -> None:
-    """A session that is killed when ``after`` rows have landed, each in a batch of its own."""
-    original, flushes = transfer._Landing.flush, 0
-
-    def flush(self: Any) -> None:
-        nonlocal flushes
-        if flushes == after:
-            raise Killed
-        flushes += 1
-        original(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(transfer, "BATCH_ROWS", 1)
-        patch.setattr(transfer, "BATCH_SIZE", 1)
-        patch.setattr(transfer._Landing, "flush", flush)
-        with pytest.raises(Killed):
-            world.run(scope)
-
-
 @pytest.mark.parametrize("deed", ["born", "changed", "gone"])
 def test_what_the_child_does_while_a_merged_load_is_cut_off_stays(
     pair: World, monkeypatch: pytest.MonkeyPatch, deed: str
@@ -107,7 +88,7 @@ def test_what_the_child_does_while_a_merged_load_is_cut_off_stays(
         _put(pair.parent, "NOTE", number, "a")
     pair.settle()
     anew.reload(Pair(pair.child, pair.parent), BOTH)
-    _cut_off(monkeypatch, pair, BOTH, after=3)
+    cut_off(monkeypatch, pair, BOTH, after=3)
     landing = json.loads(pair.child.value("SELECT landing FROM dbo.scope_info WHERE sync_scope_name = 'customers'"))
     assert landing["ax.CUSTOMER"], "the customers have landed, the notes have not"
     if deed == "born":
@@ -129,7 +110,7 @@ def test_what_is_cut_off_again_and_again_does_not_pile_up(
     count_up(pair.parent, table, 6, "g, 'x'")
     landed = []
     for _try in range(4):
-        _cut_off(monkeypatch, pair, scope, after=3)
+        cut_off(monkeypatch, pair, scope, after=3)
         landed.append(pair.child.value("SELECT count(*) FROM dbo.sync_staging"))
     assert landed[-1] == landed[1] <= 6
     pair.settle()

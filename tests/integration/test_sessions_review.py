@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from dialects import count_up, needs_row_locks, only_on, say
 from offline_world import HOUSTON_2, Identity, make_tables
-from session_world import Killed, World, both_engines, rows
+from session_world import Killed, World, both_engines, cut_off, rows, small_batches
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
@@ -48,29 +48,6 @@ SCOPES = (DOWN, UP, BOTH)
 def kept(db: Database, table: str) -> int:
     """How many rows sync_conflict or sync_quarantine has."""
     return int(db.value("SELECT count(*) FROM dbo.%s" % table))
-
-
-def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "BATCH_ROWS", 1)
-    monkeypatch.setattr(transfer, "BATCH_SIZE", 1)
-
-
-def _cut_off(monkeypatch: pytest.MonkeyPatch, world: World, scope: Scope, after: int) -> None:
-    """A session that is killed when ``after`` batches have landed."""
-    original, flushes = transfer._Landing.flush, 0
-
-    def flush(self: Any) -> None:
-        nonlocal flushes
-        if flushes == after:
-            raise Killed
-        flushes += 1
-        original(self)
-
-    with monkeypatch.context() as patch:
-        _small_batches(patch)
-        patch.setattr(transfer._Landing, "flush", flush)
-        with pytest.raises(Killed):
-            world.run(scope)
 
 
 # ---- races with the POS
@@ -152,7 +129,7 @@ def test_what_landed_before_a_change_here_does_not_undo_it_later(
     world.settle()
     world.parent.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'parent'""")
     world.parent.execute("""INSERT INTO ax."CUSTOMER" VALUES (2, 'other')""")
-    _cut_off(monkeypatch, world, scope, after=1)
+    cut_off(monkeypatch, world, scope, after=1)
     world.child.execute(deed)
     world.settle()
     assert rows(world.child, "CUSTOMER") == rows(world.parent, "CUSTOMER")
@@ -176,7 +153,7 @@ def test_a_table_that_came_late_is_read_whole_although_its_landing_was_cut_off(
         world.run(sales)
     world.provision((make_scope("sales", "upload", [SALE.name, LINE.name], 0, 1, 1),))
     (both,) = Pair(world.child, world.parent).scopes
-    _cut_off(monkeypatch, world, both, after=3)
+    cut_off(monkeypatch, world, both, after=3)
     world.settle()
     assert len(rows(world.parent, "LINE")) == 4
     assert rows(world.parent, "SALE") == [(1, 1), (99, 99)]
@@ -187,7 +164,7 @@ def test_a_load_that_is_cut_off_again_and_again_does_not_pile_up(world: World, m
     count_up(world.parent, "CARD", 10, "g, g, 0")
     world.provision(SCOPES)
     for after in (5, 15, 3, 2):
-        _cut_off(monkeypatch, world, DOWN, after)
+        cut_off(monkeypatch, world, DOWN, after)
         assert world.child.value("SELECT count(*) FROM dbo.sync_staging") <= 20
     assert world.child.value("SELECT count(*) FROM dbo.sync_staging WHERE header LIKE '%ITEM%'") == 10
     world.settle()
@@ -258,7 +235,7 @@ def test_a_load_that_has_landed_and_was_not_applied_has_not_been_taken(
         return original(way, *arguments)
 
     with monkeypatch.context() as patch:
-        _small_batches(patch)
+        small_batches(patch)
         patch.setattr(transfer, "_apply", apply)
         with pytest.raises(Killed):
             world.run(scope)
@@ -319,7 +296,7 @@ def test_a_unique_value_may_change_hands(pair: World, count: int) -> None:
 
 def test_a_unique_value_may_change_hands_between_batches(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """And only the true violator is put aside, whatever the others need of each other."""
-    _small_batches(monkeypatch)
+    small_batches(monkeypatch)
     count_up(pair.parent, "CARD", 5, "g, g, 0")
     pair.settle()
     pair.child.execute('ALTER TABLE ax."CARD" ADD CHECK ("VALUE" <> 13)')
