@@ -117,6 +117,11 @@ class Shop(ProvisionedPair):
                 self.books.writes[write] = None
                 self.books.prices[account] = write
 
+    def sales_above(self) -> set[str]:
+        """The numbers of the sales that the parent has, whole or not."""
+        with self.parent() as above:
+            return {row[0] for row in above.query('SELECT "TRANSACTIONID" FROM ax."RETAILTRANSACTIONTABLE"')}
+
     def arrived(self) -> bool:
         """Whether the databases agree as far as the scopes say, right now."""
         with self.child() as below, self.parent() as above:

@@ -71,7 +71,7 @@ def jump(shop: Shop, service: Service, clock: Clock, now: Callable[[], float]) -
             done = clients[0].done
             waits(lambda done=done: clients[0].done > done + 3, "sales")
             known = set(shop.books.sales)
-            waits(lambda known=known: known <= set(sales_above(shop)), "sales at the parent")
+            waits(lambda known=known: known <= shop.sales_above(), "sales at the parent")
             seen.append(round((now() - time.time()) / HOUR))
             service.restart()
             assert clean(service) == NOTHING
@@ -122,11 +122,6 @@ def clean(service: Service) -> list[Any]:
     said = waits(cleaned, "nobody else cleans up")
     kinds = ("deletions", "log", "conflicts")
     return [said["retained"], *(said[side][kind] for side in ("child", "parent") for kind in kinds)]
-
-
-def sales_above(shop: Shop) -> list[str]:
-    with shop.parent() as above:
-        return [row[0] for row in above.query('SELECT "TRANSACTIONID" FROM ax."RETAILTRANSACTIONTABLE"')]
 
 
 def test_the_clock_of_the_services_host_jumps(shop: Shop, service: Service, clock: Clock) -> None:

@@ -104,18 +104,13 @@ def test_a_part_of_the_receivers_disk_is_full(shop: Shop, service: Service, name
             before, sold = clients[0].done, set(shop.books.sales)
             waits(lambda: clients[0].done > before + 5, "more sales")
             if place.side == "child":
-                waits(lambda: sold <= sales_above(shop), "sales above")
+                waits(lambda: sold <= shop.sales_above(), "sales above")
             assert FULL in problems(service)
             make_room()
             waits(lambda: f"scope {place.scope} works again" in service.said, "room to be noticed")
         waits(shop.arrived, "everything")
         assert FULL not in problems(service)
         shop.count()
-
-
-def sales_above(shop: Shop) -> set[Any]:
-    with shop.parent() as above:
-        return {row[0] for row in above.query('SELECT "TRANSACTIONID" FROM ax."RETAILTRANSACTIONTABLE"')}
 
 
 @pytest.mark.parametrize("side", ["child", "parent"] if LONG else ["parent"])
