@@ -64,6 +64,7 @@ def end_connection(db: Database) -> None:
     db._connection.close()
     db._connection = db.engine.connect.open_connection(db.target)
     db.prepared.clear()
+    db._kept.clear()
     alive = "SELECT COUNT(*) FROM sys.dm_exec_sessions WHERE session_id = ? AND session_id <> @@SPID"
     until = time.monotonic() + _PATIENCE
     while db.value(alive, session):

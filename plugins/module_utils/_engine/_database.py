@@ -24,6 +24,9 @@ AUTHENTICATIONS = (
 #: Few enough that large rows do not pile up.
 _ROWS_A_FETCH = 50
 
+#: So many queries stay prepared on a connection, see :meth:`Database.ask`.
+_MOST_KEPT = 24
+
 
 @dataclass(frozen=True)
 class Target:
@@ -77,6 +80,8 @@ class Database:
         self.closed = False
         #: What the engine's speaker has prepared on this connection: names with sizes; what was used last stands last.
         self.prepared: dict[str, int] = {}
+        #: Queries that are asked again and again, with their cursors; what was asked last stands last.
+        self._kept: dict[str, tuple[str, Any]] = {}
         self._connection = engine.connect.open_connection(target)
         self._in_transaction = False
 
@@ -99,6 +104,19 @@ class Database:
     def query(self, sql: str, *parameters: Any) -> list[Any]:
         """All rows of one query, as tuples that also answer to column names."""
         return self._run(sql, parameters, lambda cursor: _at_rows(cursor).fetchall())
+
+    def ask(self, sql: str, *parameters: Any) -> list[Any]:
+        """As :meth:`query`, for a query with parameters and short answers that is asked again and again.
+
+        It stays prepared on the connection: to prepare, plan and forget it costs several times what answering it does.
+        """
+        try:
+            return self._run(sql, parameters, _all_of_it, True)
+        except StatementFailed:
+            if self._in_transaction:
+                raise
+            # Somebody may have changed a table under the prepared query: then it is prepared anew.
+            return self.query(sql, *parameters)
 
     def row(self, sql: str, *parameters: Any) -> Any | None:
         """The first row, None where there is none."""
@@ -151,17 +169,36 @@ class Database:
         except Exception as error:
             raise self.failure(error) from error
 
-    def _run(self, sql: str, parameters: tuple, take: Any) -> Any:
+    def _run(self, sql: str, parameters: tuple, take: Any, kept: bool = False) -> Any:
         self.statements += 1
         try:
-            cursor = self._connection.cursor()
-            try:
-                cursor.execute(sql, *parameters)
+            with self._cursor_kept(sql) if kept else self._cursor(sql) as (text, cursor):
+                cursor.execute(text, *parameters)
                 return take(cursor)
-            finally:
-                cursor.close()
         except Exception as error:
             raise self.failure(error) from error
+
+    @contextlib.contextmanager
+    def _cursor(self, sql: str) -> Iterator[tuple[str, Any]]:
+        cursor = self._connection.cursor()
+        try:
+            yield sql, cursor
+        finally:
+            cursor.close()
+
+    @contextlib.contextmanager
+    def _cursor_kept(self, sql: str) -> Iterator[tuple[str, Any]]:
+        """A cursor that has prepared this text, and the text: pyodbc prepares an equal one that is another object again."""
+        text, cursor = self._kept.pop(sql, None) or (sql, self._connection.cursor())
+        try:
+            yield text, cursor
+        except BaseException:
+            cursor.close()
+            raise
+        self._kept[sql] = (text, cursor)
+        if len(self._kept) > _MOST_KEPT:
+            _text, oldest = self._kept.pop(next(iter(self._kept)))
+            oldest.close()
 
     def failure(self, error: Exception) -> Exception:
         """The driver's exception as ours; anything that is not the driver's comes back as it is."""
@@ -216,6 +253,14 @@ def _touched(cursor: Any) -> int:
     while cursor.nextset():
         pass
     return count
+
+
+def _all_of_it(cursor: Any) -> list[Any]:
+    """The rows; then the cursor has nothing left that would keep the connection busy."""
+    rows = _at_rows(cursor).fetchall()
+    while cursor.nextset():
+        pass
+    return rows
 
 
 def _at_rows(cursor: Any) -> Any:

@@ -26,9 +26,9 @@ class Watched(Database):
         self._check = check
         super().__init__(target, engine)
 
-    def _run(self, sql: str, parameters: tuple, take: Any) -> Any:
+    def _run(self, sql: str, parameters: tuple, take: Any, kept: bool = False) -> Any:
         self._check()
-        return super()._run(sql, parameters, take)
+        return super()._run(sql, parameters, take, kept)
 
 
 class Link:

@@ -312,15 +312,15 @@ _STATE = (
 
 def read_states(db: Any, peer_id: int) -> dict[str, ScopeState]:
     """The rows of one peer, by scope."""
-    rows = db.query("SELECT %s FROM %s WHERE peer_id = ?" % (_STATE, db.engine.names.quote(*SCOPE)), peer_id)
+    rows = db.ask("SELECT %s FROM %s WHERE peer_id = ?" % (_STATE, db.engine.names.quote(*SCOPE)), peer_id)
     return {row[0]: _scope_state(row) for row in rows}
 
 
 def read_state(db: Any, peer_id: int, scope: str) -> ScopeState | None:
     """The row of one scope and peer, None where the pair is not provisioned for it."""
     sql = "SELECT %s FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % (_STATE, db.engine.names.quote(*SCOPE))
-    row = db.row(sql, peer_id, scope)
-    return None if row is None else _scope_state(row)
+    rows = db.ask(sql, peer_id, scope)
+    return _scope_state(rows[0]) if rows else None
 
 
 def _scope_state(row: Any) -> ScopeState:
@@ -338,12 +338,12 @@ def landed_from(db: Any, peer_id: int, scope: str, table: str) -> list[int | Non
 def oldest_aside(db: Any, peer_id: int, scope: str) -> dict[str, int]:
     """By table, the lowest version that a scope has in quarantine from a peer."""
     sql = "SELECT table_name, MIN(version) FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND version IS NOT NULL GROUP BY table_name"
-    return {row[0]: int(row[1]) for row in db.query(sql % db.engine.names.quote(*QUARANTINE), peer_id, scope)}
+    return {row[0]: int(row[1]) for row in db.ask(sql % db.engine.names.quote(*QUARANTINE), peer_id, scope)}
 
 
 def read_scopes(db: Any, peer_id: int) -> list[Scope]:
     """The scopes that this database synchronises with a peer, in order."""
-    rows = db.query(
+    rows = db.ask(
         "SELECT sync_scope_name, direction, config_data, frequency, sequence, scope_id FROM %s WHERE peer_id = ? "
         "ORDER BY sequence, sync_scope_name" % db.engine.names.quote(*SCOPE),
         peer_id,

@@ -42,7 +42,7 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
         rows = db.query(_READ)
     else:
         wanted = json.dumps([{"s": name.schema, "t": name.name} for name in names])
-        rows = db.query(_READ + _NAMED, wanted)
+        rows = db.ask(_READ + _NAMED, wanted)
     tables = (_table(*row) for row in rows)
     return {table.name: table for table in tables}
 
