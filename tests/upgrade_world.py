@@ -65,7 +65,7 @@ class Till(threading.Thread):
     store: str
     register: str
     facts: dict[str, Any]
-    pause: float = 0.15
+    pause: float = 0.25
     books: dict[str, tuple[int, str, int]] = field(default_factory=dict)
     longest: float = 0.0
     errors: list[str] = field(default_factory=list)
@@ -194,7 +194,7 @@ class Fleet:
             "retail_encrypt": "no",
             "retail_sync_login_user": f"sync_{self.mark}",
             "retail_sync_login_password": "s3cret of the service",
-            "retail_sync_interval": 1,
+            "retail_sync_interval": 2,
             "retail_sync_heartbeat": 60,
             "retail_sync_service_manager": "process",
             **{f"retail_sync_{name}": str(self.sync / place) for name, place in places.items()},

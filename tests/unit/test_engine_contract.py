@@ -25,6 +25,7 @@ CONSTANTS = {
     "scripts": {"OPEN_TRANSACTION", "SETTINGS"},
     "tracking": {"APPLYING", "NOW", "SUFFIX", "TRIGGERS"},
 }
+SPEAKERS = [speaker(name) for name in ENGINES]
 _USED = re.compile(r"\bengine\.([a-z]+)\.([A-Za-z_]+)")
 
 
@@ -50,8 +51,8 @@ def test_a_speaker_has_every_subject(name: str) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_speakers_have_the_same_public_functions_with_the_same_parameters(subject: str) -> None:
     shapes = {}
-    for name, package in ENGINES.items():
-        functions = public(getattr(package, subject))
+    for name in ENGINES:
+        functions = public(getattr(speaker(name), subject))
         shapes[name] = {one: parameters(function) for one, function in functions.items()}
     assert shapes["mssql"] == shapes["postgresql"]
     assert shapes["mssql"]
@@ -59,19 +60,19 @@ def test_speakers_have_the_same_public_functions_with_the_same_parameters(subjec
 
 @pytest.mark.parametrize("subject", sorted(CONSTANTS))
 def test_speakers_have_the_same_constants(subject: str) -> None:
-    for package in ENGINES.values():
+    for package in SPEAKERS:
         module = getattr(package, subject)
         assert {one for one in CONSTANTS[subject] if not hasattr(module, one)} == set()
 
 
 def test_bookkeeping_and_tracking_have_the_same_names_everywhere() -> None:
-    first, second = ENGINES.values()
+    first, second = SPEAKERS
     for subject, name in (("applying", "WINDOW"), ("applying", "CONFLICT"), ("tracking", "SUFFIX")):
         assert getattr(getattr(first, subject), name) == getattr(getattr(second, subject), name)
 
 
 def test_marks_hold_the_same_facts() -> None:
-    fields = [[one.name for one in dataclasses.fields(package.marks.Mark)] for package in ENGINES.values()]
+    fields = [[one.name for one in dataclasses.fields(package.marks.Mark)] for package in SPEAKERS]
     assert fields[0] == fields[1] == ["low", "seen"]
 
 
@@ -82,7 +83,7 @@ def test_what_is_used_of_an_engine_exists_in_every_one(repository: Path) -> None
             used.update(_USED.findall(path.read_text(encoding="utf-8")))
     used = {(subject, name) for subject, name in used if subject in SUBJECTS}
     assert ("names", "quote") in used
-    for package in ENGINES.values():
+    for package in SPEAKERS:
         assert {one for one in used if not hasattr(getattr(package, one[0]), one[1])} == set()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.axops.retail.plugins.module_utils._engine import ENGINES
+from ansible_collections.axops.retail.plugins.module_utils._engine import ENGINES, speaker
 from ansible_collections.axops.retail.plugins.module_utils._offline import cdx_history
 from ansible_collections.axops.retail.plugins.module_utils._sync import log
 
@@ -19,7 +19,7 @@ class Asked:
     """A database with all tables and no rows, which writes down what it is asked."""
 
     def __init__(self, engine: str) -> None:
-        self.engine = type("Engine", (), {"names": ENGINES[engine].names, "tables": self})
+        self.engine = type("Engine", (), {"names": speaker(engine).names, "tables": self})
         self.said: list[str] = []
 
     def read(self, _db: Any, names: list[Any]) -> dict[Any, None]:
