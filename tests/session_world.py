@@ -14,7 +14,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from integration import mssql_world
@@ -98,7 +98,14 @@ class World(Couple):
         assert [session.run(pair, scope).noteworthy for scope in pair.scopes] == [False] * len(pair.scopes)
 
 
-def cut_off(monkeypatch: pytest.MonkeyPatch, world: World, scope: Scope, after: int) -> None:
+class Runs(Protocol):
+    """What has sessions."""
+
+    def run(self, scope: Scope) -> Session:
+        """One session."""
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, world: Runs, scope: Scope, after: int) -> None:
     """A session that is killed when ``after`` batches have landed, each with one row."""
     original, flushes = transfer._Landing.flush, 0
 

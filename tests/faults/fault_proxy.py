@@ -219,7 +219,7 @@ class Proxy:
         """Where in the piece the client is stopped."""
         if message.statement is None:
             return None
-        if message.runs and message.statement.text.startswith("ROLLBACK"):
+        if message.runs and re.match("ROLLBACK(?! TO )", message.statement.text):
             line.done = 0
             return None
         if not order.path[line.done].search(message.statement.whole):

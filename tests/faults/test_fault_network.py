@@ -22,7 +22,7 @@ SIZES = (700, 9_000, 60_000, 1_500, 25_000, 140_000, 4_000, 300_000)
 #: Rows on their way: into the staging table of whoever receives them, and from the cursor of whoever sends them.
 BATCHES = {
     "up": (IN_VALUES, (STAGED,)),
-    "down": (IN_ROWS, ("^DECLARE changes", "^FETCH FORWARD")),
+    "down": (IN_ROWS, ("DECLARE changes", "^FETCH FORWARD")),
 }
 
 
@@ -69,6 +69,47 @@ def test_a_connection_cut_after_any_number_of_bytes(
         print({side: proxy.cuts for side, proxy in proxies.items()})
         service.end()
     shop.count()
+
+
+def test_one_transaction_larger_than_a_connection_lives_for(
+    shop: Shop, service: Service, servers: dict[str, pgserver.PgServer]
+) -> None:
+    """The link to the parent is cut after every so many bytes, and the transaction has several times as many: it lands piece by piece,
+    over as many sessions as it takes, and is applied at once when it is all there."""
+    size, lines = 4_000_000, repeated(16_000, 60_000)
+    with shop.child() as below, below.transaction():
+        below.execute("INSERT INTO ax.\"RETAILTRANSACTIONTABLE\" VALUES ('large', ?, ?, 'EUR')", lines, lines)
+        below.execute(
+            'INSERT INTO ax."RETAILTRANSACTIONSALESTRANS" '
+            "SELECT 'large', n, 1, repeat(md5(CAST(n AS text)), 30) FROM generate_series(1, ?) n", lines
+        )  # fmt: skip
+    with through_proxies(shop, servers) as proxies:
+        shop.write_configuration(service.config)
+        service.start()
+
+        def arrived() -> bool:
+            with shop.parent() as above:
+                there = above.row(
+                    'SELECT (SELECT count(*) FROM ax."RETAILTRANSACTIONTABLE" WHERE "TRANSACTIONID" = \'large\'), '
+                    '(SELECT count(*) FROM ax."RETAILTRANSACTIONSALESTRANS" WHERE "TRANSACTIONID" = \'large\')'
+                )
+            assert tuple(there) in ((0, 0), (1, lines)), "never in halves"
+            return there[0] == 1
+
+        cuts = -1
+        while not arrived():
+            waits(lambda seen=cuts: proxies["parent"].cuts > seen or arrived(), "a cut, or all of it")
+            if proxies["parent"].cuts == cuts:
+                break
+            cuts = proxies["parent"].cuts
+            assert cuts <= 2 * lines * 1_000 // size, "it does not get on"
+            proxies["parent"].arm_cut("up", size)
+        print(f"{lines} lines in one transaction, {proxies['parent'].cuts} cuts after {size} bytes each")
+        assert proxies["parent"].cuts >= lines * 900 // size, "no connection has carried it alone"
+        service.end()
+    with shop.child() as below, shop.parent() as above:
+        digest = 'SELECT md5(string_agg("COMMENT", \'\' ORDER BY "LINENUM")) FROM ax."RETAILTRANSACTIONSALESTRANS"'
+        assert above.value(digest) == below.value(digest)
 
 
 def test_both_ends_notice_within_a_minute_that_the_network_is_gone(shop: Shop) -> None:

@@ -8,20 +8,24 @@ It is the same database still, and gives the numbers of the transactions that it
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pgserver
 import pytest
 from offline_world import Couple, make_tables, target
-from session_world import rows
+from session_world import cut_off, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import anew, session
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
@@ -69,6 +73,40 @@ class Fallible:
             for scope in pending:
                 session.run(pair, scope)
         raise AssertionError("it never ends: %s" % pending)
+
+    def run(self, scope: Scope) -> session.Session:
+        return session.run(anew.open_pair(self["child"], self["parent"]), scope)
+
+    @contextmanager
+    def replicated_before(self, monkeypatch: pytest.MonkeyPatch, write: Callable[[], None]) -> Iterator[None]:
+        """What the standby has is the moment before the first snapshot that a session takes of this side; then something is
+        written, which is in the snapshot."""
+        original, done = self[self.own].engine.marks.snapshot, []
+
+        @contextmanager
+        def snapshot(db: Database) -> Iterator[Any]:
+            if db is self.open[self.own] and not done:
+                done.append(True)
+                self.replicate_meanwhile()
+                write()
+            with original(db) as mark:
+                yield mark
+
+        with monkeypatch.context() as patch:
+            patch.setattr(self[self.own].engine.marks, "snapshot", snapshot)
+            yield
+        assert done
+
+    def replicate_meanwhile(self) -> None:
+        """As :meth:`replicate`; connections stay."""
+        shutil.rmtree(self.copy, ignore_errors=True)
+        facts = self.server.facts()
+        where = ["-h", facts["host"], "-p", str(facts["port"]), "-U", facts["user"], "-D", str(self.copy)]
+        subprocess.run(
+            [self.server.binaries / "pg_basebackup", *where, "-c", "fast"],
+            check=True, env={**os.environ, "PGPASSWORD": facts["password"]},
+        )  # fmt: skip
+        subprocess.run(["chown", "-R", "--reference", self.server.data, self.copy], check=True)
 
     def replicate(self) -> None:
         """What the standby has from now on is this moment."""
@@ -167,3 +205,91 @@ def test_what_a_child_sells_after_it_lost_its_last_moments_goes_up(pair: Fallibl
     pair.put("child", "SALE", 5)
     pair.sync()
     assert rows(pair["parent"], "SALE") == [(1, "a"), (2, "lost"), (3, "a"), (4, "a"), (5, "a")]
+
+
+@pytest.mark.parametrize("pair", ["child"], indirect=True)
+@pytest.mark.parametrize(("table", "scope"), [("SALE", SCOPES[1]), ("CUSTOMER", SCOPES[2])], ids=["up", "both"])
+def test_what_a_child_wrote_between_the_token_of_a_session_and_its_snapshot(
+    pair: Fallible, monkeypatch: pytest.MonkeyPatch, table: str, scope: Scope
+) -> None:
+    """A session took it, and it is lost with the child's last moments: what is written next, under the same numbers, is another row."""
+    pair.put("child", table, 1)
+    pair.sync()
+    pair.put("child", table, 2)
+
+    def write() -> None:
+        pair.put("child", table, 3, "lost")
+        pair.put("child", table, 4, "lost")
+
+    with pair.replicated_before(monkeypatch, write):
+        pair.run(scope)
+    assert (4, "lost") in rows(pair["parent"], table)
+    pair.fail_over()
+    assert [number for number, _name in rows(pair["child"], table)] == [1, 2]
+    for number in (3, 5, 6):
+        pair.put("child", table, number, "again")
+    pair.pass_time(200)
+    pair.put("child", table, 7, "again")
+    pair.sync()
+    there = rows(pair["parent"], table)
+    assert {(5, "again"), (6, "again"), (7, "again"), (4, "lost")} <= set(there)
+    assert {"lost", "again"} == {dict(there)[3], *_names_in_conflicts(pair["parent"])}, (
+        "both images of 3 are kept, once"
+    )
+    if scope.downloads:
+        assert rows(pair["child"], table) == there
+
+
+def _names_in_conflicts(db: Database) -> list[str]:
+    """The names of the images that lost."""
+    found = db.query("SELECT winner, incoming_image, local_image FROM dbo.sync_conflict")
+    return [json.loads(row[1] if row[0] == "parent" else row[2])["NAME"] for row in found]
+
+
+@pytest.mark.parametrize("pair", ["parent"], indirect=True)
+@pytest.mark.parametrize("table", ["ITEM", "CUSTOMER"])
+def test_what_a_parent_wrote_between_the_token_of_a_session_and_its_snapshot(
+    pair: Fallible, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    pair.put("parent", table, 1)
+    pair.put("child", "CUSTOMER", 10)
+    pair.sync()
+    pair.put("parent", table, 2)
+
+    def write() -> None:
+        pair.put("parent", table, 3, "lost")
+        pair.put("parent", table, 4, "lost")
+
+    with pair.replicated_before(monkeypatch, write):
+        pair.run(SCOPES[0] if table == "ITEM" else SCOPES[2])
+    assert (4, "lost") in rows(pair["child"], table)
+    pair.fail_over()
+    for number in (5, 6):
+        pair.put("parent", table, number)
+    pair.pass_time(200)
+    pair.put("parent", table, 7)
+    pair.sync()
+    assert {(5, "a"), (6, "a"), (7, "a")} <= set(rows(pair["child"], table))
+    assert rows(pair["child"], table) == rows(pair["parent"], table)
+
+
+@pytest.mark.parametrize("pair", ["child", "parent"], indirect=True)
+def test_what_had_landed_of_moments_that_are_lost(pair: Fallible, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session was cut off, and the next one would go on from where it was: but that is where the lost ones were."""
+    side, other, table, scope = (
+        ("child", "parent", "SALE", SCOPES[1]) if pair.own == "child" else ("parent", "child", "ITEM", SCOPES[0])
+    )
+    pair.put(side, table, 1)
+    pair.sync()
+    pair.replicate()
+    for number in (2, 3, 4, 5):
+        pair.put(side, table, number, "lost")
+    cut_off(monkeypatch, pair, scope, after=3)
+    pair.fail_over()
+    assert pair[other].value("SELECT count(*) FROM dbo.sync_staging") == 3
+    for number in (6, 7, 8, 9):
+        pair.put(side, table, number)
+    pair.pass_time(200)
+    pair.put(side, table, 10)
+    pair.sync()
+    assert [number for number, name in rows(pair[other], table) if name == "a"] == [1, 6, 7, 8, 9, 10]

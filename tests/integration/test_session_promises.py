@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from dialects import conflicts, count_up, end_connection, needs_row_locks, only_on, say
-from session_world import Killed, World, both_engines, rows
+from session_world import Killed, World, both_engines, cut_off, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
@@ -65,26 +66,69 @@ def test_rows_and_anchor_stand_or_fall_together(
     assert rows(pair.parent, "SALE") == [(1, "a")]
 
 
-def test_a_conflict_whose_row_lands_twice_is_recorded_once(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A landing that was cut off goes on with the version that it had come to, so that row lands again."""
+def test_a_conflict_whose_row_lands_twice_is_recorded_once(
+    pair: World, other_client: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A landing that was cut off while an older transaction was open goes on with that one, so that what is younger lands again."""
     _put(pair.parent, "CUSTOMER", 1, "a")
     pair.settle()
-    pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child' WHERE "ID" = 1""")
-    pair.parent.execute("""DELETE FROM ax."CUSTOMER" WHERE "ID" = 1""")
-    monkeypatch.setattr(transfer, "BATCH_SIZE", 1)  # lands by itself
+    late = other_client("child")
+    with late.transaction():
+        _put(late, "SALE", 1, "late")
+        pair.child.execute("""UPDATE ax."CUSTOMER" SET "NAME" = 'child' WHERE "ID" = 1""")
+        pair.parent.execute("""DELETE FROM ax."CUSTOMER" WHERE "ID" = 1""")
+        monkeypatch.setattr(transfer, "BATCH_SIZE", 1)  # lands by itself
 
-    def killed(*_arguments: Any, **_options: Any) -> None:
-        raise Killed
+        def killed(*_arguments: Any, **_options: Any) -> None:
+            raise Killed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(landed, "apply_all", killed)
-        with pytest.raises(Killed):
-            pair.run(BOTH)
-    end_connection(pair.parent)
+        with monkeypatch.context() as patch:
+            patch.setattr(landed, "apply_all", killed)
+            with pytest.raises(Killed):
+                pair.run(BOTH)
+        end_connection(pair.parent)
     again = pair.run(BOTH)
+    assert again.up.rows == 1, "it has landed again"
     assert conflicts(pair.parent) == [("parent", {"ID": 1, "NAME": "child"}, None)]
     assert again.up.outcome.conflicts == 1
     assert rows(pair.child, "CUSTOMER") == []
+
+
+@pytest.mark.parametrize("upload", [True, False], ids=["up", "down"])
+def test_what_is_taken_is_taken_with_a_token_that_is_younger_than_what_was_read(
+    pair: World, monkeypatch: pytest.MonkeyPatch, upload: bool
+) -> None:
+    """A sender that has lost any of what was read has lost the token, too. The same holds of what has only landed."""
+    sender, receiver = (pair.child, pair.parent) if upload else (pair.parent, pair.child)
+    original, read = sender.engine.marks.snapshot, []
+
+    @contextmanager
+    def snapshot(db: Database) -> Iterator[Any]:
+        with original(db) as mark:
+            read.append(_tokens(db))
+            yield mark
+
+    def taken() -> str:
+        column = "session_token" if upload else "previous_token"
+        return receiver.value("SELECT %s FROM dbo.scope_info WHERE sync_scope_name = ?" % column, BOTH.name)
+
+    monkeypatch.setattr(sender.engine.marks, "snapshot", snapshot)
+    _put(sender, "CUSTOMER", 1, "at once")
+    assert pair.run(BOTH).moved == 1
+    assert taken() in _tokens(sender) - read[-1]
+    for number in (2, 3, 4):
+        _put(sender, "CUSTOMER", number, "in pieces")
+    cut_off(monkeypatch, pair, BOTH, after=2)
+    assert receiver.value("SELECT count(*) FROM dbo.sync_staging") == 2
+    assert taken() in _tokens(sender) - read[-1]
+    assert pair.run(BOTH).moved == 3
+    assert taken() in _tokens(sender) - read[-1]
+    pair.settle()
+
+
+def _tokens(db: Database) -> set[str]:
+    row = db.row("SELECT session_token, previous_token FROM dbo.scope_info WHERE sync_scope_name = ?", BOTH.name)
+    return set(row)
 
 
 def test_a_deadlock_with_the_pos_is_tried_again(pair: World, other_client: Callable[[str], Database]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from dialects import conflicts, count_up, end_connection, needs_row_locks, only_on, say, writes_binary_as_json
 from offline_world import make_tables
-from session_world import Killed, World, both_engines, killed_everywhere, rows
+from session_world import Killed, World, both_engines, cut_off, killed_everywhere, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
@@ -407,6 +407,11 @@ def test_a_session_killed_at_any_statement_is_completed_by_the_next(
     """At every one, before it is sent, and on both sides of each commit. The last session is not killed, and counts them."""
     monkeypatch.setattr(transfer, "BATCH_ROWS", 4)
     monkeypatch.setattr(transfer, "BATCH_SIZE", 200)
+
+    def restored(*_arguments: Any) -> None:
+        raise AssertionError("what was merely killed looks like a side that was restored, and begins anew")
+
+    monkeypatch.setattr(session.anew, "settle", restored)
     torn = 'SELECT count(*) FROM ax."SALE" s WHERE 3 <> (SELECT count(*) FROM ax."LINE" l WHERE l."ID" = s."ID")'
     numbers, opened = itertools.count(10), Pair(pair.child, pair.parent)
 
@@ -465,6 +470,40 @@ def test_a_landing_that_was_cut_off_goes_on_with_what_changed_meanwhile(
     assert done.up is not None
     assert done.up.rows < 6 + 2, "what had landed was not read again"
     assert rows(pair.parent, "SALE", '"ID", "AMOUNT"') == [(n, 2 if n in (1, 6) else 1) for n in range(1, 7)]
+
+
+def test_one_transaction_that_no_connection_lives_long_enough_for_lands_piece_by_piece(
+    pair: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows have one version on PostgreSQL, so it is the key behind which the next session goes on. Nothing of it is at the parent
+    before all of it is."""
+    stores = ("A", 'B"c0":', "b\\ 'Ö,}", "", "C")
+    with pair.child.transaction():
+        for number in (9, 10):
+            for store in stores:
+                insert = 'INSERT INTO ax."SALE" ("STORE", "ID", "AMOUNT") VALUES (?, ?, 1)'
+                pair.child.execute(insert, store, number)
+        for number in range(12):
+            pair.child.execute('INSERT INTO ax."LINE" VALUES (?, ?, ?)', number % 4, -number, "a")
+    for times in range(1, 5):
+        cut_off(monkeypatch, pair, UP, after=5)
+        assert pair.parent.value("SELECT count(*) FROM dbo.sync_staging") == 5 * times, "what had landed stays"
+        assert rows(pair.parent, "SALE") == rows(pair.parent, "LINE") == []
+    # What has landed, and what has not.
+    pair.child.execute("""UPDATE ax."SALE" SET "AMOUNT" = 2 WHERE "STORE" = 'A'""")
+    pair.child.execute("""UPDATE ax."LINE" SET "TEXT" = 'b' WHERE "NUMBER" IN (0, -1, -7, -11)""")
+    pair.child.execute('DELETE FROM ax."LINE" WHERE "NUMBER" IN (-3, -8)')
+    done = pair.run(UP)
+    assert done.up is not None
+    assert done.up.rows <= 2 + 2 + 4, "the last two, and what was changed"
+    assert done.up.outcome.conflicts == 0
+    columns = '"STORE", "ID", "AMOUNT"'
+    assert rows(pair.parent, "SALE", columns) == rows(pair.child, "SALE", columns)
+    purged = [(0, -8, "a")]
+    assert rows(pair.parent, "LINE") == sorted(rows(pair.child, "LINE") + purged), (
+        "it was sold, and travelled before it went"
+    )
+    pair.settle()
 
 
 # ---- restored, moved, cloned

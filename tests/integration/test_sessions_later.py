@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -101,18 +102,26 @@ def test_what_the_child_does_while_a_merged_load_is_cut_off_stays(
     assert _same(pair) == expected[deed]
 
 
-@pytest.mark.parametrize("scope", [DOWN, OWN], ids=["one large transaction", "a filtered table"])
+@pytest.mark.parametrize(("scope", "held_back"), [(DOWN, True), (OWN, False)], ids=["behind another", "filtered"])
 def test_what_is_cut_off_again_and_again_does_not_pile_up(
-    pair: World, monkeypatch: pytest.MonkeyPatch, scope: Scope
+    pair: World,
+    other_client: Callable[[str], Database],
+    monkeypatch: pytest.MonkeyPatch,
+    scope: Scope,
+    held_back: bool,
 ) -> None:
-    """All rows have one version, or none to go on from: each session begins where the one before it did."""
+    """An older transaction is open, or no version says where to go on: each session begins where the one before it did."""
     table = scope.tables[0].name.name
-    count_up(pair.parent, table, 6, "g, 'x'")
-    landed = []
-    for _try in range(4):
-        cut_off(monkeypatch, pair, scope, after=3)
-        landed.append(pair.child.value("SELECT count(*) FROM dbo.sync_staging"))
-    assert landed[-1] == landed[1] <= 6
+    older = other_client("parent")
+    with older.transaction() if held_back else contextlib.nullcontext():
+        if held_back:
+            _put(older, "CUSTOMER", 9, "open")
+        count_up(pair.parent, table, 6, "g, 'x'")
+        landed = []
+        for _try in range(4):
+            cut_off(monkeypatch, pair, scope, after=3)
+            landed.append(pair.child.value("SELECT count(*) FROM dbo.sync_staging"))
+        assert landed[-1] == landed[1] <= 6
     pair.settle()
     assert rows(pair.child, table) == [(number, "x") for number in range(1, 7)]
 

@@ -91,6 +91,13 @@ class Database:
     def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
+    def another(self) -> Database:
+        """A second connection of the same kind to the same database, for what must not wait until this one has read to the end.
+
+        :raises ConnectFailed: the database refused, or is gone.
+        """
+        return Database(self.target, self.engine)
+
     def close(self) -> None:
         """Close; a transaction that is still open is rolled back by the server."""
         self.closed = True

@@ -19,8 +19,10 @@ A row travels as one JSON object with short keys:
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Any, Callable
 
 from ._filter import Filter
 from ._model import Column, Table
@@ -29,6 +31,16 @@ from ._model import Column, Table
 def key_of(position: int) -> str:
     """The wire's name for the column at ``position``."""
     return "c%d" % position
+
+
+def value_in(row: str, position: int) -> Any:
+    """One column's value of a row on the wire, which may be too large to be read as a whole.
+
+    Fractions come as text, which has all their digits.
+    """
+    # Within a text a quotation mark has a backslash before it, so nothing else looks like this.
+    match = re.search(r'[{,]"%s":("(?:[^"\\]|\\.)*"|[^,}]*)' % key_of(position), row)
+    return None if match is None else json.loads(match.group(1), parse_float=str)
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,8 @@ class Extract:
 
     ``filter``: only rows under it travel, and keys of those that left it, as deletions. ``sends_strays``: also keys of changed rows
     that never were under it, since the receiver may have made or changed them itself. ``removes`` (loads): keys of all rows that
-    are not under it, since the receiver may have some of them.
+    are not under it, since the receiver may have some of them. ``after`` (not filtered): of the rows of version ``low`` only those
+    behind this key, in the form in which it travels; the others were read before.
 
     A pair that begins anew asks for more: ``below``, only changes that were given a lower version; ``unchanged``, the rows that
     were not changed here since they came from the receiver or since the baseline; ``newest_base``, the highest base version
@@ -62,6 +75,7 @@ class Extract:
     unchanged: bool = False
     newest_base: int | None = None
     given: int | None = None
+    after: tuple[Any, ...] = ()
 
     @property
     def forgotten(self) -> str:
@@ -73,6 +87,11 @@ class Extract:
     @property
     def uploads(self) -> bool:
         return self.base is not None
+
+    def key_in(self, row: str) -> tuple[Any, ...]:
+        """The key of a row on the wire."""
+        places = {column.name: position for position, column in enumerate(self.columns)}
+        return tuple(value_in(row, places[name]) for name in self.table.primary_key)
 
 
 @dataclass(frozen=True)

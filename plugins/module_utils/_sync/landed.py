@@ -153,13 +153,14 @@ def _with_care(headers: list[tuple[int, dict[str, Any]]], order: list[str]) -> I
 
 
 def _read_twice_from(headers: list[tuple[int, dict[str, Any]]]) -> dict[str, int]:
-    """From which version on rows of a table may have landed twice: a landing that was cut off goes on with the version that it
-    had come to. The window has to know such a row by its second time, or what became of it would be recorded twice."""
+    """From which version on rows of a table may have landed twice: a landing that was cut off while an older transaction was open
+    goes on with that one's version. The window has to know such a row by its second time, or what became of it would be recorded twice."""
     first: dict[str, Any] = {}
     found: dict[str, int] = {}
     for _sequence, fields in headers:
         name, start = fields["table"], fields.get("start")
-        if first.setdefault(name, fields.get("read")) != fields.get("read") and start is not None:
+        goes_on = first.setdefault(name, fields.get("read")) != fields.get("read")
+        if goes_on and start is not None and not fields.get("behind"):
             found[name] = min(start, found.get(name, start))
     return found
 

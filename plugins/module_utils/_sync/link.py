@@ -26,6 +26,9 @@ class Watched(Database):
         self._check = check
         super().__init__(target, engine)
 
+    def another(self) -> Watched:
+        return Watched(self.target, self.engine, self._check)
+
     def _run(self, sql: str, parameters: tuple, take: Any, kept: bool = False) -> Any:
         self._check()
         return super()._run(sql, parameters, take, kept)

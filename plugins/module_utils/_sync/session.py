@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from .merge import Merging
 from .messages import LOGGER
 from .metadata import PARENT, SCOPE, Scope, ScopeState
 from .pair import Pair, Restored
+from .tokens import Tokens
 from .transfer import Anchor, Forgotten, TablesChanged, Transfer, Way
 
 
@@ -105,7 +105,6 @@ class _Steps:
         self.scope = scope
         self.child_state = _state(pair.child, PARENT, scope)
         self.parent_state = _state(pair.parent, pair.downwards.peer_id, scope)
-        self.token = ""
         #: From which version on the child has put rows of a table aside, once that was asked.
         self._aside: dict[str, int] | None = None
         if not _chains(self.child_state, self.parent_state):
@@ -117,16 +116,18 @@ class _Steps:
         if is_stale(scope, self.child_state, self.parent_state):
             anew.reload(pair, scope)
             self.child_state = _state(pair.child, PARENT, scope)
+        self.tokens = Tokens(
+            pair.child, pair.parent, pair.downwards.peer_id, scope, self.child_state, self.parent_state
+        )
 
     def run(self, session: Session) -> None:
         acked = Anchor(self.parent_state.anchor_in or 0, self.parent_state.anchor_seen)
         if self.scope.uploads and self._has_work(upload=True):
-            session.up = transfer.run(self._way(upload=True), self.parent_state, self._base, acked, self.next_token())
+            session.up = transfer.run(self._way(upload=True), self.parent_state, self._base, acked, self.tokens)
             acked = session.up.anchor
         if self.scope.downloads and self._has_work(upload=False):
-            token = self._announce()
-            session.down = transfer.run(self._way(upload=False), self.child_state, self._base, acked, token)
-        if self.token:
+            session.down = transfer.run(self._way(upload=False), self.child_state, self._base, acked, self.tokens)
+        if self.tokens.given:
             self._acknowledge(session)
 
     def _base(self, table: str) -> int:
@@ -146,7 +147,7 @@ class _Steps:
         return min(mark or 0 for mark in (landing[table], anchor, *starts)) - 1
 
     def _has_work(self, upload: bool) -> bool:
-        """Asked before the token is changed, so that a session without work writes nothing at all."""
+        """Asked before anything is read, so that a session without work writes nothing at all."""
         state = self.parent_state if upload else self.child_state
         if state.landing or state.anew:
             return True
@@ -175,36 +176,6 @@ class _Steps:
             return None
         number = self.pair.downwards.peer_id
         return Merging(bool(said["forget"]), merge.spared(self.pair.parent, number, self.scope))
-
-    def next_token(self) -> str:
-        """The token of this session; committed at the child before anything can reach the parent.
-
-        :raises StatementFailed: another session has been there since this one began.
-        """
-        if not self.token:
-            self.token = str(uuid.uuid4())
-            claimed = self.pair.child.execute(
-                "UPDATE %s SET previous_token = ?, session_token = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
-                % self.pair.child.engine.names.quote(*SCOPE),
-                self.parent_state.session_token, self.token, PARENT, self.scope.name, self.child_state.session_token,
-            )  # fmt: skip
-            transfer.check_claimed(self.scope, claimed)
-        return self.token
-
-    def _announce(self) -> str:
-        """The token, committed at the parent before the child takes anything from it. The child writes with its anchor that it was: a
-        parent that has lost its last moments, and this session with them, then does not pass for one that never heard of it.
-
-        :raises StatementFailed: another session has been there since this one began.
-        """
-        token, pair = self.next_token(), self.pair
-        claimed = pair.parent.execute(
-            "UPDATE %s SET session_token = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token IN (?, ?)"
-            % pair.parent.engine.names.quote(*SCOPE),
-            token, pair.downwards.peer_id, self.scope.name, self.parent_state.session_token, token,
-        )  # fmt: skip
-        transfer.check_claimed(self.scope, claimed)
-        return token
 
     def _acknowledge(self, session: Session) -> None:
         """Tell each side how far the other has come: for cleanup and for people. What counts is each side's own anchor."""

@@ -10,10 +10,12 @@ were committed with it. Applying is one transaction: rows, window, anchor and th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Callable
@@ -24,11 +26,12 @@ from . import landed, links, merge, quarantine
 from .anew import Anew
 from .landed import Anchor, Way, going_up
 from .links import Link
-from .metadata import SCOPE, STAGING, WINDOW, Scope, ScopeState
+from .metadata import SCOPE, STAGING, WINDOW, ScopeState
 from .package import NOBODY, Package
 from .pair import Restored, SharedTable
 from .quarantine import Source
 from .recall import Recalled, Shape, recall, release
+from .tokens import Tokens, check_claimed
 
 #: A batch is closed at this many characters or rows, whichever comes first; one larger row travels alone.
 BATCH_SIZE = 1_000_000
@@ -59,56 +62,96 @@ class Transfer:
 
 @dataclass
 class _Batch:
-    header: str
+    """``fields``: its header."""
+
+    fields: dict[str, Any]
     body: str
     rows: int
+
+    @property
+    def header(self) -> str:
+        return json.dumps(self.fields, ensure_ascii=False)
 
 
 class _Landing:
     """Batches on their way into the receiver's staging table."""
 
-    def __init__(self, way: Way, state: ScopeState, token: str) -> None:
+    def __init__(self, way: Way, state: ScopeState, tokens: Tokens) -> None:
         self.way = way
-        #: The receiver's token as long as no other session has been there: its own one before an upload, ours before a download.
-        self.token = state.session_token if way.upload else token
-        self.session = token
+        self.tokens = tokens
+        #: The token that was given for what lands now, "" while none was.
+        self.token = ""
+        #: Whether the sender's connection is in the snapshot that is read.
+        self.reading = False
+        self.go = str(uuid.uuid4())
         self.low = dict(state.landing)
         self.anchor = state.anchor_in
         #: The tables that were taken from a package, and not applied yet.
         self.packaged: set[str] = set()
+        #: Behind which key a table goes on, of those rows that have the version up to which it has been read.
+        self.behind: dict[str, tuple[Any, ...]] = {}
         self.pending: list[_Batch] = []
         self.size = 0
         self.rows = 0
 
     def add(self, batch: _Batch) -> None:
         # What was read in one go has each row once.
-        batch.header = json.dumps({**json.loads(batch.header), "read": self.session}, ensure_ascii=False)
+        batch.fields["read"] = self.go
         self.pending.append(batch)
         self.size += len(batch.body)
         self.rows += batch.rows
 
+    @property
+    def receivers_token(self) -> str:
+        """What the receiver has as long as no other session has been there."""
+        return self.tokens.parent if self.way.upload else self.tokens.child
+
+    def claim(self) -> None:
+        """See to it that a token was given for what lands now, before the receiver commits anything of it."""
+        if not self.token:
+            self.token = self.tokens.give(self.way.upload, self.reading)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """The sender's snapshot; yields its mark. A token that was given before it says nothing of what is in it."""
+        with self.way.sender.engine.marks.snapshot(self.way.sender) as mark:
+            self.token, self.reading = "", True
+            try:
+                yield mark
+            finally:
+                self.reading = False
+
     def flush(self) -> None:
-        """Commit what is pending, with the low marks that say how far it goes."""
+        """Commit what is pending, with the low marks that say how far it goes, and the token of what it was read from."""
+        self.claim()
         receiver = self.way.receiver
         with receiver.transaction():
             self.write()
             claimed = receiver.execute(
-                "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?" % _name(receiver, SCOPE),
-                json.dumps(self.low), self.way.sender_number, self.way.scope.name, self.token,
+                "UPDATE %s SET landing = ?, %s = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
+                % (_name(receiver, SCOPE), token_column(self.way)),
+                json.dumps(self.low), self.token, self.way.sender_number, self.way.scope.name, self.receivers_token,
             )  # fmt: skip
             check_claimed(self.way.scope, claimed)
+        self.took()
         self.pending, self.size = [], 0
+
+    def took(self) -> None:
+        """The receiver has committed the token."""
+        if self.way.upload:
+            self.tokens.parent = self.token
 
     def forget_stale(self) -> None:
         """Take out what has landed in vain: it is read again, and would only pile up, or does not fit any more.
 
         A load that was cut off in a table begins that table anew. So does, from where its reading began, a table that is gone
         from the scope or has lost a column here: what both sides know of it now is less. And so does what was cut off where the
-        reading had begun: within one large transaction, or in a filtered table.
+        reading had begun: in a filtered table, or while an older transaction was open. What was cut off within one large transaction
+        goes on behind the last key that has landed.
         """
         receiver, key = self.way.receiver, (self.way.sender_number, self.way.scope.name)
         staging = _name(receiver, STAGING)
-        sql = "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % staging
+        sql = "SELECT sequence, header FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence" % staging
         headers = [(sequence, json.loads(header)) for sequence, header in receiver.query(sql, *key)]
         self.packaged = {fields["table"] for _sequence, fields in headers if "package" in fields}
         misfits = {fields["table"] for _sequence, fields in headers if not landed.fits(self.way, fields)}
@@ -119,12 +162,13 @@ class _Landing:
             fields["table"] for _sequence, fields in headers if fields["load"] and self.low.get(fields["table"]) is None
         }
         again = misfits | cut_off
+        self.behind = self._behind(fields for _sequence, fields in headers if fields["table"] not in again)
         stale = [sequence for sequence, fields in headers if fields["table"] in again or self._begins_there(fields)]
         if not stale:
             return
         with receiver.transaction():
             claim = "UPDATE %s SET landing = ? WHERE peer_id = ? AND sync_scope_name = ? AND session_token = ?"
-            claimed = receiver.execute(claim % _name(receiver, SCOPE), json.dumps(self.low), *key, self.token)
+            claimed = receiver.execute(claim % _name(receiver, SCOPE), json.dumps(self.low), *key, self.receivers_token)
             check_claimed(self.way.scope, claimed)
             for sequence in stale:
                 receiver.execute(
@@ -133,9 +177,19 @@ class _Landing:
                     sequence,
                 )
 
+    def _behind(self, landed_in_order: Iterable[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
+        last = {fields["table"]: fields.get("upto") for fields in landed_in_order}
+        return {
+            table: tuple(upto[1])
+            for table, upto in last.items()
+            if upto is not None and upto[0] == self.low.get(table, self.anchor)
+        }
+
     def _begins_there(self, fields: dict[str, Any]) -> bool:
-        """Whether the reading goes on where that of a landed batch began."""
+        """Whether the reading goes on where that of a landed batch began, and reads the same again."""
         start, low = fields.get("start"), self.low.get(fields["table"], self.anchor)
+        if fields["table"] in self.behind:
+            return False
         return start is not None and low is not None and low <= start
 
     def write(self, before: Recalled | None = None) -> None:
@@ -179,22 +233,27 @@ class _Landing:
             )  # fmt: skip
 
 
-def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, token: str) -> Transfer:
+def token_column(way: Way) -> str:
+    """Where the receiver writes the token of what it takes: the child's own one is committed before a download."""
+    return "session_token" if way.upload else "previous_token"
+
+
+def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, tokens: Tokens) -> Transfer:
     """Move everything that the sender has for the receiver.
 
     :param state: the receiver's row of scope_info for the sender.
     :param base: uploads: gives the base version of a table's rows that the parent never sent.
     :param acked: downloads: up to where the parent has our changes.
-    :param token: the session's token, committed at the child already; the parent writes it with the anchor.
+    :param tokens: gives the token that the sender commits and the receiver writes with its anchor.
     :raises Restored: the receiver's anchor lies ahead of the sender.
     :raises TablesChanged: the sender's tables are no longer those of ``way``; nothing was moved.
     :raises Forgotten: the child has to load the scope again; nothing was moved.
     """
-    landing = _Landing(way, state, token)
+    landing = _Landing(way, state, tokens)
     landing.forget_stale()
     if way.package is not None:
         _land_package(way, way.package, state, landing, acked)
-    with way.sender.engine.marks.snapshot(way.sender) as mark:
+    with landing.snapshot() as mark:
         _check_anchor(way, state, mark.low)
         _check_memory(way, state, landing)
         _check_tables(way)
@@ -203,7 +262,9 @@ def run(way: Way, state: ScopeState, base: Callable[[str], int], acked: Anchor, 
             if landing.size >= BATCH_SIZE:
                 landing.flush()
         linked = links.read(way.sender, (shared.name for shared in way.tables)) if way.upload else []
-    transfer = _apply(way, state, landing, mark, acked, token, linked)
+    landing.claim()
+    transfer = _apply(way, state, landing, mark, acked, linked)
+    landing.took()
     links.forget(way.sender, linked)
     transfer.rows = landing.rows
     return transfer
@@ -228,7 +289,7 @@ def _land_package(way: Way, package: Package, state: ScopeState, landing: _Landi
                 "package": True,
                 "acked": [acked.low, acked.seen],
             }
-            landing.add(_Batch(json.dumps(fields, ensure_ascii=False), body, rows))
+            landing.add(_Batch(fields, body, rows))
             if landing.size >= BATCH_SIZE:
                 landing.flush()
         landing.low[name] = part.low
@@ -307,13 +368,17 @@ def _read(
             filter=() if way.upload else shared.filter,
             sends_strays=way.scope.uploads,
             removes=not way.upload and start is None and bool(shared.filter) and _has_rows(way.receiver, shared),
+            after=landing.behind.get(name, ()),
         )
         # Cut off, it has to begin before the anchor again: what is left of it may be what the anchor's snapshot saw.
         highest = low if start is None or start >= anchor else anchor - 1
-        for last, batch in _cut(way.sender.engine.changes.stream(way.sender, extract), shared, start, acked):
+        for last, row, batch in _cut(way.sender.engine.changes.stream(way.sender, extract), shared, start, acked):
+            batch.fields["behind"] = bool(extract.after)
             # What comes under a filter or out of it has no version of its own to go on from: cut off, it is read again.
             if start is not None and not extract.filter:
                 landing.low[name] = min(last, highest)
+                if last <= highest:
+                    batch.fields["upto"] = [last, extract.key_in(row)]
             yield batch
         landing.low[name] = low
 
@@ -356,40 +421,41 @@ def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anch
             continue
         said = {"kind": kind, "child_lost": anew.child_lost, "parent_lost": anew.parent_lost, "fill": fill}
         rows = way.sender.engine.changes.stream(way.sender, extract)
-        for _last, batch in _cut(rows, shared, None, acked):
-            yield replace(batch, header=json.dumps({**json.loads(batch.header), "anew": said}, ensure_ascii=False))
+        for _last, _row, batch in _cut(rows, shared, None, acked):
+            batch.fields["anew"] = said
+            yield batch
 
 
 def _cut(
     rows: Iterator[tuple[int | None, str]], shared: SharedTable, start: int | None, acked: Anchor
-) -> Iterator[tuple[int, _Batch]]:
-    """Cut a stream of rows into batches, each with the version of its last row."""
+) -> Iterator[tuple[int, str, _Batch]]:
+    """Cut a stream of rows into batches, each with its last row and the version of that."""
     texts: list[str] = []
     size, last = 0, 0
     for version, text in rows:
         if texts and (size + len(text) > BATCH_SIZE or len(texts) >= BATCH_ROWS):
-            yield last, _batch(shared, texts, start, acked)
+            yield last, texts[-1], _batch(shared, texts, start, acked)
             texts, size = [], 0
         texts.append(text)
         size += len(text)
         last = version or 0
     if texts:
-        yield last, _batch(shared, texts, start, acked)
+        yield last, texts[-1], _batch(shared, texts, start, acked)
 
 
 def _batch(shared: SharedTable, texts: list[str], start: int | None, acked: Anchor) -> _Batch:
-    header: dict[str, Any] = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts)}
-    header.update(load=start is None, start=start)
+    fields: dict[str, Any] = {"table": str(shared.name), "columns": list(shared.columns), "rows": len(texts)}
+    fields.update(load=start is None, start=start)
     if shared.filter and start is not None:
         # A row that came under the filter, or out of it, may be far older than what made it come.
-        header["floor"] = start
+        fields["floor"] = start
     # Applied by a later session, the batch must not be judged by what the parent has learned since it was read.
-    header["acked"] = [acked.low, acked.seen]
-    return _Batch(json.dumps(header, ensure_ascii=False), "[%s]" % ",".join(texts), len(texts))
+    fields["acked"] = [acked.low, acked.seen]
+    return _Batch(fields, "[%s]" % ",".join(texts), len(texts))
 
 
 def _apply(
-    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, token: str, linked: Sequence[Link]
+    way: Way, state: ScopeState, landing: _Landing, mark: Any, acked: Anchor, linked: Sequence[Link]
 ) -> Transfer:
     """Apply what has landed, again where another transaction was in the way; quarantine what cannot be stored."""
     again = recall(way.receiver, way.sender_number, way.scope.name, _landed(way, landing), shapes_of(way))
@@ -397,7 +463,7 @@ def _apply(
     refused = 0
     for attempt in range(_TRIES):
         try:
-            return _apply_once(way, state, landing, mark, acked, token, errors, again, linked, refused > 0)
+            return _apply_once(way, state, landing, mark, acked, errors, again, linked, refused > 0)
         except StatementFailed as failure:
             if failure.kind == "transient" and attempt + 1 < _TRIES:
                 time.sleep(random.uniform(0.02, 0.2) * 2**attempt)  # noqa: S311 - jitter, not a secret
@@ -457,7 +523,6 @@ def _apply_once(
     landing: _Landing,
     mark: Any,
     acked: Anchor,
-    token: str,
     errors: dict[Source, str],
     again: Recalled,
     linked: Sequence[Link],
@@ -465,7 +530,7 @@ def _apply_once(
 ) -> Transfer:
     transfer = Transfer()
     with way.receiver.transaction():
-        _claim(way, state, landing.token)
+        _claim(way, state, landing.receivers_token)
         _write_all(way, landing, mark, acked, again)
         transfer.outcome = landed.apply_all(way, mark, acked, frozenset(errors), with_care)
         if errors:
@@ -473,7 +538,7 @@ def _apply_once(
             transfer.quarantined = quarantine.keep(way.receiver, way.sender_number, way.scope.name, errors, together)
         release(way.receiver, way.sender_number, way.scope.name, again.sources - set(errors))
         _pass_on(way, linked, again)
-        transfer.anchor = _finish(way, mark, transfer.outcome.held_at, token)
+        transfer.anchor = _finish(way, mark, transfer.outcome.held_at, landing.token)
     return transfer
 
 
@@ -510,15 +575,6 @@ def _claim(way: Way, state: ScopeState, token: str) -> None:
     check_claimed(way.scope, claimed)
 
 
-def check_claimed(scope: Scope, claimed: int) -> None:
-    """See that exactly the row of ``scope_info`` was changed that was meant.
-
-    :raises StatementFailed: it is not as this session has read it.
-    """
-    if claimed != 1:
-        raise StatementFailed("Another session has moved the scope %r meanwhile." % scope.name, "other")
-
-
 def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
     """The end of the transaction: staging and old window rows go, the anchor moves."""
     receiver, key = way.receiver, (way.sender_number, way.scope.name)
@@ -531,9 +587,7 @@ def _finish(way: Way, mark: Any, held_at: int | None, token: str) -> Anchor:
         )
     # A held row has to come again although the snapshot saw it, so the snapshot is forgotten then.
     anchor = Anchor(mark.low, mark.seen) if held_at is None else Anchor(min(mark.low, int(held_at)))
-    settings: dict[str, Any] = {"anchor_in": anchor.low, "anchor_seen": anchor.seen}
-    # The parent has the token of a download already: from now on the child knows that it had.
-    settings["session_token" if way.upload else "previous_token"] = token
+    settings: dict[str, Any] = {"anchor_in": anchor.low, "anchor_seen": anchor.seen, token_column(way): token}
     if way.anew is not None or way.merge is not None:
         settings["anew"] = None
     receiver.execute(

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from .._filter import Filter
 from .._filtering import Filtering
-from .._model import Table, TableName
+from .._model import Column, Table, TableName
 from .._wire import Extract, key_of
 from . import marks, names, tracking, types
 
@@ -192,7 +194,27 @@ def _wanted(extract: Extract) -> str:
     newer = marks.newer_than("t.version", extract.low or 0, extract.seen)
     if extract.below is not None:
         newer += " AND NOT (%s)" % marks.newer_than("t.version", extract.below, None)
+    if extract.after:
+        newer += " AND (%s OR %s)" % (marks.newer_than("t.version", int(extract.low or 0) + 1, None), _behind(extract))
     return "%s AND %s" % (newer, _not_from(extract))
+
+
+def _behind(extract: Extract) -> str:
+    """SQL: the key comes after the one that was read last."""
+    phrase = ""
+    for column, value in reversed(list(zip(extract.table.key_columns, extract.after))):
+        name, last = "t." + names.quote(column.name), _literal(column, value)
+        further = " OR %s = %s AND %s" % (name, last, phrase) if phrase else ""
+        phrase = "(%s > %s%s)" % (name, last, further)
+    return phrase
+
+
+def _literal(column: Column, value: Any) -> str:
+    """SQL for a value of a key as it travels."""
+    if types.read_as(column).startswith("varbinary"):
+        return "0x" + base64.b64decode(value).hex()
+    text = value if isinstance(value, str) else json.dumps(value)
+    return types.from_wire(column, "CAST(%s AS %s)" % (names.literal(text), types.read_as(column)))
 
 
 def _not_from(extract: Extract) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -24,9 +25,11 @@ _MOST_ROWS = 1_000
 def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     """The rows, each as (version, JSON text), in the order of their versions; inside a snapshot only.
 
-    A server-side cursor keeps the memory flat: the driver would otherwise collect the whole result first.
+    A server-side cursor keeps the memory flat: the driver would otherwise collect the whole result first. The locks on the table and
+    on all its indexes are given back with it, and not kept until the snapshot ends: a server has room for so many in all, and
+    forty registers that each read hundreds of tables would leave none to the POS.
     """
-    db.execute("DECLARE changes NO SCROLL CURSOR FOR " + query(extract))
+    db.execute("SAVEPOINT one_table; DECLARE changes NO SCROLL CURSOR FOR " + query(extract))
     size = 50
     while True:
         rows = db.query("FETCH FORWARD %d FROM changes" % size)
@@ -36,8 +39,8 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
             break
         average = max(1, sum(len(row[1]) for row in rows) // len(rows))
         size = max(1, min(_MOST_ROWS, _FETCH_SIZE // average))
-    # Not in a finally: after an error the end of the transaction closes the cursor, and CLOSE would hide the error.
-    db.execute("CLOSE changes")
+    # Not in a finally: after an error the end of the transaction closes the cursor, and this would hide the error.
+    db.execute("ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table")
 
 
 def query(extract: Extract) -> str:
@@ -143,7 +146,20 @@ def _wanted(extract: Extract) -> str:
     newer = marks.newer_than("t.version", extract.low or 0, extract.seen)
     if extract.below is not None:
         newer += " AND t.version < %d" % int(extract.below)
+    if extract.after:
+        newer += " AND " + _behind(extract)
     return "%s AND (t.origin IS NULL OR t.origin <> %d)" % (newer, int(extract.not_origin))
+
+
+def _behind(extract: Extract) -> str:
+    """SQL: the row comes after the one that was read last, in the order in which they are read."""
+    columns = extract.table.key_columns
+    row = json.dumps({key_of(position): value for position, value in enumerate(extract.after)}, ensure_ascii=False)
+    return "(t.version, %s) > (SELECT CAST(%d AS bigint), %s FROM json_to_record(CAST(%s AS json)) AS k (%s))" % (
+        ", ".join("t." + key for key in _keys(extract.table)), int(extract.low or 0),
+        ", ".join(types.from_wire(column, "k." + key_of(position)) for position, column in enumerate(columns)), names.literal(row),
+        ", ".join("%s %s" % (key_of(position), types.read_as(column)) for position, column in enumerate(columns)),
+    )  # fmt: skip
 
 
 def _columns(extract: Extract, key_alias: str) -> str:
