@@ -15,9 +15,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from elapsed import let_pass
 from service_pairs import DOWN, UP, ProvisionedPair, price, prices, sale, sales
 
-from ansible_collections.axops.retail.plugins.module_utils._sync import cli, log, metadata, once, status, verify
+from ansible_collections.axops.retail.plugins.module_utils._sync import (
+    cleanup,
+    cli,
+    log,
+    metadata,
+    once,
+    status,
+    upkeep,
+    verify,
+)
 from ansible_collections.axops.retail.plugins.module_utils._sync import config as configuration
 from ansible_collections.axops.retail.plugins.module_utils._sync import service as service_module
 from ansible_collections.axops.retail.plugins.module_utils._sync.messages import LOGGER
@@ -111,6 +121,51 @@ def test_each_scope_has_its_turn_as_often_as_its_frequency_says(
     monkeypatch.undo()
     service.stop()
     service.run()
+
+
+def test_a_pair_that_always_has_something_to_move_cleans_up_and_its_sales_do_not_wait(
+    pair: ProvisionedPair, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step after each look, until all is done; what is sold meanwhile goes up with the next look."""
+    monkeypatch.setattr(upkeep, "SLICE", 0)
+    done = "SELECT count(*) FROM dbo.sync_upkeep WHERE task = 'cleanup'"
+    looks = 0
+    with pair.child() as register, pair.parent() as store:
+        for db in (register, store):
+            let_pass(db, 40)
+            db.execute("DELETE FROM dbo.sync_upkeep WHERE task = 'cleanup'")
+        while not (register.value(done) and store.value(done)):
+            looks += 1
+            sale(register, "T%d" % looks)
+            service.cycle()
+            assert len(sales(store)) == looks
+            assert looks < 60
+        assert looks > 4, "each table is a step"
+        service.cycle()
+        before = store.value("SELECT done FROM dbo.sync_upkeep WHERE task = 'cleanup'")
+        sale(register, "T0")
+        service.cycle()
+        assert store.value("SELECT done FROM dbo.sync_upkeep WHERE task = 'cleanup'") == before, "it is not due"
+
+
+def test_an_upkeep_that_was_begun_is_left_to_others_where_a_connection_is_lost(
+    pair: ProvisionedPair, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "SLICE", 0)
+    with pair.child() as register, pair.parent() as store:
+        for db in (register, store):
+            let_pass(db, 40)
+        sale(register, "T1")
+        service.cycle()
+        assert cleanup.run(register, cleanup.Keep()) is None, "the service is at it"
+        register.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        sale(register, "T2")
+        service.cycle()
+        assert cleanup.run(register, cleanup.Keep()) is not None
+        service.cycle()
+        assert sales(store) == {"T1", "T2"}
 
 
 def test_a_quiet_scope_waits_for_its_turn_and_the_service_does_not_spin(

@@ -25,6 +25,7 @@ from .._engine._model import TableName
 from . import ages
 from .ages import Note
 from .metadata import CONFLICT, INCARNATION, LOG, PARENT, PEER, SCOPE, UPKEEP
+from .steps import Steps, to_the_end
 
 BATCH = 1_000
 #: Batches of one table in one run; what is left is for the next.
@@ -86,6 +87,11 @@ def run(db: Any, keep: Keep, every: float = 0.0) -> Cleaned | None:
     :param every: hours that must have passed since the last time; 0 for now.
     :return: None where it is not due, or somebody else is at it.
     """
+    return to_the_end(in_steps(db, keep, every))
+
+
+def in_steps(db: Any, keep: Keep, every: float = 0.0) -> Steps[Cleaned | None]:
+    """The same, in steps of one small transaction each. Until it has ended nobody else cleans up."""
     if not {PEER, SCOPE, UPKEEP, INCARNATION} <= set(db.engine.tables.read(db, [PEER, SCOPE, UPKEEP, INCARNATION])):
         return None
     with db.engine.locks.held(db, _LOCK) as taken:
@@ -99,9 +105,9 @@ def run(db: Any, keep: Keep, every: float = 0.0) -> Cleaned | None:
         cleaned.stale = sorted(stale.values())
         horizon, uses = ages.older_than(db, keep.tombstones), _uses(db, set(stale))
         if horizon is not None:
-            _forget_all(db, uses, horizon, cleaned)
-        cleaned.log = _age_out(db, LOG, "REPLICATIONCOUNTER", "LOGTIME", keep.log, cleaned)
-        cleaned.conflicts = _age_out(db, CONFLICT, "conflict_id", "occurred", keep.conflicts, cleaned)
+            yield from _forget_all(db, uses, horizon, cleaned)
+        cleaned.log = yield from _age_out(db, LOG, "REPLICATIONCOUNTER", "LOGTIME", keep.log, cleaned)
+        cleaned.conflicts = yield from _age_out(db, CONFLICT, "conflict_id", "occurred", keep.conflicts, cleaned)
         if cleaned.finished:
             _note(db, cleaned, keep, count, None if horizon is None else count - keep.tombstones * ages.DAY)
         return cleaned
@@ -112,12 +118,12 @@ def _is_due(db: Any, count: float, every: float) -> bool:
     return done is None or count - done[1].get("count", -math.inf) >= every * 3600
 
 
-def _forget_all(db: Any, uses: list[_Use], horizon: Note, cleaned: Cleaned) -> None:
+def _forget_all(db: Any, uses: list[_Use], horizon: Note, cleaned: Cleaned) -> Steps[None]:
     for table, concerned in sorted(_of_tables(db, uses).items()):
         memory = _Memory(db.engine.tracking.tracking_name(table), "sync_row_is_tombstone <> 0", True)
-        cleaned.deletions += _forget(db, memory, concerned, horizon, cleaned)
+        cleaned.deletions += yield from _forget(db, memory, concerned, horizon, cleaned)
     for moves, concerned in _of_logs(db, uses).items():
-        cleaned.moves += _forget(db, _Memory(moves.name), concerned, horizon, cleaned)
+        cleaned.moves += yield from _forget(db, _Memory(moves.name), concerned, horizon, cleaned)
 
 
 def last(db: Any) -> tuple[datetime, dict[str, Any]] | None:
@@ -210,7 +216,7 @@ def _of_logs(db: Any, uses: Iterable[_Use]) -> dict[Moves, list[_Use]]:
     return found
 
 
-def _forget(db: Any, memory: _Memory, uses: Iterable[_Use], horizon: Note, cleaned: Cleaned) -> int:
+def _forget(db: Any, memory: _Memory, uses: Iterable[_Use], horizon: Note, cleaned: Cleaned) -> Steps[int]:
     """Forget what is beyond the horizon and nobody holds back."""
     place, condition = db.engine.names.quote(*memory.table), _forgettable(db, memory, uses, horizon)
     newer, number = db.engine.marks.newer_than, 0
@@ -221,11 +227,14 @@ def _forget(db: Any, memory: _Memory, uses: Iterable[_Use], horizon: Note, clean
                 "OFFSET 0 ROWS FETCH NEXT %d ROWS ONLY) q" % (place, condition, BATCH)
             )
             if bound is None:
-                return number
+                break
             gone = "%s AND NOT %s" % (condition, newer("version", int(bound) + 1, None))
             _raise_anchors(db, uses, _newest(db, memory, gone, int(bound)))
             number += db.execute("DELETE FROM %s WHERE %s" % (place, gone))
-    cleaned.finished = False
+        yield
+    else:
+        cleaned.finished = False
+    yield
     return number
 
 
@@ -265,7 +274,7 @@ def _raise_anchors(db: Any, uses: Iterable[_Use], newest: dict[int | None, int])
         )
 
 
-def _age_out(db: Any, table: TableName, key: str, moment: str, days: float, cleaned: Cleaned) -> int:
+def _age_out(db: Any, table: TableName, key: str, moment: str, days: float, cleaned: Cleaned) -> Steps[int]:
     """Delete the rows of a table that are older than so many days.
 
     They are where their numbers are below the note; numbers may have been begun anew by hand, so a row that is young by its own
@@ -289,5 +298,6 @@ def _age_out(db: Any, table: TableName, key: str, moment: str, days: float, clea
         if bound is None:
             return number
         number += db.execute("DELETE FROM %s WHERE %s AND %s <= %d" % (quote(*table), old, quote(key), bound), limit)
+        yield
     cleaned.finished = False
     return number

@@ -21,6 +21,7 @@ from .._engine._model import Table
 from . import ages, metadata
 from .metadata import QUARANTINE, Scope
 from .pair import Pair
+from .steps import Steps, to_the_end
 
 #: Sales of one transaction, and transactions of one run.
 BATCH = 200
@@ -40,6 +41,11 @@ def run(pair: Pair, name: str, rule: Rule) -> int:
 
     :raises RetailError: there is no such scope, deletions of it would travel, or none of its tables has the columns.
     """
+    return to_the_end(in_steps(pair, name, rule))
+
+
+def in_steps(pair: Pair, name: str, rule: Rule) -> Steps[int]:
+    """The same, in steps of one small transaction each."""
     scope = _scope(pair, name)
     state = metadata.read_state(pair.parent, pair.downwards.peer_id, name)
     # Rows that the parent has put aside are taken, and not stored.
@@ -65,6 +71,7 @@ def run(pair: Pair, name: str, rule: Rule) -> int:
         gone += rows
         if not rows:
             break
+        yield
     return gone
 
 

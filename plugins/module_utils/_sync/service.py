@@ -10,6 +10,7 @@ said once when it goes and once when it comes back.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -24,6 +25,7 @@ from .link import Link
 from .messages import LOGGER
 from .metadata import PARENT, SCOPE, Scope
 from .pair import Pair
+from .steps import Steps, Unfinished, for_a_while, to_the_end
 
 
 class Stopped(BaseException):
@@ -45,6 +47,7 @@ class Service:
         self._clocks: dict[str, Clock] = {}
         self._rhythm = _rhythm(config)
         self._keep_up_at = 0.0
+        self._upkeep: Steps[bool] | None = None
         self._count_at = 0.0
         self._absence = Absence()
         self._connected = False
@@ -82,6 +85,7 @@ class Service:
         except Stopped:
             LOGGER.info("%s: interrupted in a session; what was not whole is rolled back", self.config.name)
         finally:
+            self._leave_upkeep()
             self._link.close()
 
     def cycle(self) -> float:
@@ -118,6 +122,7 @@ class Service:
         config, self._next_config = self._next_config, None
         if config is None:
             return
+        self._leave_upkeep()
         if (config.child, config.parent) != (self.config.child, self.config.parent):
             self._link.close()
             self._link = Link(config, self._check, heals=True)
@@ -170,6 +175,7 @@ class Service:
         return self._absence.pause(self.config.interval) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
     def _disconnect(self) -> None:
+        self._leave_upkeep()
         self._link.close()
         self._connected = self._doubtful = False
         for clock in self._clocks.values():
@@ -203,8 +209,7 @@ class Service:
             pair.preload(pending)
         for scope in pending:
             self._session(pair, scope)
-        if not pending:
-            self._keep_up(pair)
+        self._keep_up(pair, busy=bool(pending))
         self._summarize(pair)
 
     def _count(self, pair: Pair) -> None:
@@ -218,19 +223,33 @@ class Service:
             self._only_if_sound(error)
             LOGGER.warning("%s: counting the time: %s", self.config.name, error)
 
-    def _keep_up(self, pair: Pair) -> None:
-        """Now and then, when nothing else is to be done, what a database need not keep is deleted."""
-        if time.monotonic() < self._keep_up_at:
-            return
-        self._keep_up_at = time.monotonic() + upkeep.LOOK * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
+    def _keep_up(self, pair: Pair, busy: bool) -> None:
+        """Now and then what a database need not keep is deleted: where nothing else is to be done, at once; else a little at a time,
+        after what was pending, for a pair may always have something to move."""
+        if self._upkeep is None:
+            if time.monotonic() < self._keep_up_at:
+                return
+            self._keep_up_at = time.monotonic() + upkeep.LOOK * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
+            self._upkeep = upkeep.keep_up(pair, self.config)
         try:
-            finished = upkeep.keep_up(pair, self.config)
+            finished = for_a_while(self._upkeep, upkeep.SLICE) if busy else to_the_end(self._upkeep)
+        except Unfinished:
+            return
         except RetailError as error:
+            self._upkeep = None
             self._only_if_sound(error)
             LOGGER.warning("%s: cleaning up: %s", self.config.name, error)
             return
+        self._upkeep = None
         if not finished:
             self._keep_up_at = 0.0
+
+    def _leave_upkeep(self) -> None:
+        """What is left of it is done when it is due again; another service may go on with it."""
+        left, self._upkeep = self._upkeep, None
+        if left is not None:
+            with contextlib.suppress(Stopped):
+                left.close()
 
     def _notice_changed_scopes(self, pair: Pair, marks: Marks) -> None:
         if self._scopes_read_at == marks[0]:

@@ -13,11 +13,14 @@ from .config import ServiceConfig
 from .link import SIDES, Link
 from .messages import LOGGER
 from .pair import Pair
+from .steps import Steps
 
 Document = dict[str, Any]
 
 #: Seconds between two runs of retention, and between two looks whether it is time for a cleanup.
 LOOK = 600.0
+#: Seconds that it may take between two looks of a pair that has something to move.
+SLICE = 0.5
 #: Hours between two cleanups of a database, whoever serves it.
 EVERY = 6.0
 
@@ -35,18 +38,18 @@ def look(pair: Pair, name: str) -> None:
             LOGGER.warning("%s: a transaction has been open at the %s for %d s or more", name, side, seconds)
 
 
-def keep_up(pair: Pair, config: ServiceConfig) -> bool:
-    """Do what is due; whether nothing is left."""
+def keep_up(pair: Pair, config: ServiceConfig) -> Steps[bool]:
+    """Do what is due, in small steps; whether nothing is left."""
     finished = True
     for name, rule in config.retention.items():
-        gone = retention.run(pair, name, rule)
+        gone = yield from retention.in_steps(pair, name, rule)
         LOGGER.log(
             20 if gone else 10, "%s: %d rows of the scope %s went after %g days", config.name, gone, name, rule.days
         )
     if pair.package and package.remove_expired(pair):
         LOGGER.info("%s: the package in %s has expired and was removed", config.name, pair.package)
     for db in (pair.child, pair.parent):
-        done = cleanup.run(db, config.keep, EVERY)
+        done = yield from cleanup.in_steps(db, config.keep, EVERY)
         if done is not None:
             finished = finished and done.finished
             LOGGER.log(
