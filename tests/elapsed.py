@@ -39,6 +39,12 @@ def jump(db: Any, hours: float) -> None:
     db.execute("UPDATE %s SET done = CAST(? AS %s) WHERE task = 'age'" % (place, native), seen)
 
 
+def pass_hours(db: Any, hours: float) -> None:
+    """So much time passes between two looks, by all clocks."""
+    jump(db, hours)
+    ages._looked[db.target.where] -= hours * 3600
+
+
 def _move_on(db: Any, days: float) -> None:
     count = ages.read(db)
     said = asdict(replace(count, seconds=count.seconds + days * ages.DAY))

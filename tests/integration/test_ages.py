@@ -15,7 +15,7 @@ from typing import Any
 
 import mssql_world as world
 import pytest
-from elapsed import jump, let_pass
+from elapsed import jump, let_pass, pass_hours
 from offline_world import target
 from service_hosts import until
 
@@ -127,12 +127,43 @@ def test_what_a_clock_said_that_was_wrong_from_the_start_deletes_nothing_and_kee
 def test_time_is_counted_as_far_as_it_can_be_believed(pair: Pair) -> None:
     db = pair.child
     start = ages.look(db)
-    for hours, counted in ((7, 7), (25, 7), (-3, 7), (24 * 400, 7), (23.5, 30.5)):
-        jump(db, hours)
+    for step, hours, counted in (
+        (pass_hours, 7, 7),
+        (jump, 25, 7),
+        (jump, -3, 7),
+        (jump, 0.5, 7),
+        (jump, 24 * 400, 7),
+        (pass_hours, 30, 37),
+    ):
+        step(db, hours)
         assert (ages.look(db) - start) / 3600 == pytest.approx(counted, abs=0.05)
     before = ages.read(db)
     assert ages.look(db) == before.seconds
     assert ages.read(db) == before, "so soon afterwards nothing is written"
+
+
+@pytest.mark.parametrize(("hours", "counted"), [(0.9, 0.9), (2, 0)])
+def test_of_the_time_before_a_process_began_to_look_an_hour_is_believed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, hours: float, counted: float
+) -> None:
+    start = ages.look(pair.child)
+    monkeypatch.setattr(ages, "_looked", {})
+    jump(pair.child, hours)
+    assert (ages.look(pair.child) - start) / 3600 == pytest.approx(counted, abs=0.05)
+
+
+@pytest.mark.parametrize("hours", [23.5, 1, 0.25], ids=lambda hours: "%g hours" % hours)
+@pytest.mark.parametrize("back", [True, False], ids=["to and fro", "ever on"])
+def test_a_clock_that_jumps_again_and_again_makes_nothing_old(pair: Pair, hours: float, back: bool) -> None:
+    """In steps that are each shorter than a day, as one does that takes local time for universal time now and then."""
+    clean(pair)
+    for db in (pair.child, pair.parent):
+        for _time in range(60):
+            for step in (hours, -hours) if back else (hours, hours):
+                jump(db, step)
+                assert ages._count(db) < 60
+    clean(pair)
+    assert has(pair) == ALL
 
 
 def test_a_conflict_is_kept_although_its_number_was_given_before(pair: Pair) -> None:
@@ -150,7 +181,7 @@ def test_a_database_put_on_another_server_has_no_age_there(pair: Pair) -> None:
     said = json.loads(world.rows(db, "SELECT said FROM {dbo.sync_upkeep} WHERE task = 'age'")[0][0])
     with db.transaction():
         ages.put(db, "age", {**said, "incarnation": "another"})
-    jump(db, HOUR)
+    pass_hours(db, HOUR)
     ages.look(db)
     assert ages.older_than(db, 300) is None
     assert len(world.rows(db, "SELECT 1 FROM {dbo.sync_upkeep} WHERE task LIKE 'age 0%'")) == 1
@@ -165,7 +196,7 @@ def test_a_child_is_away_for_as_long_as_the_others_look(pair: Pair) -> None:
         cleaned = cleanup.run(pair.parent, Keep())
         assert cleaned is not None and cleaned.stale == []
     for _day in range(31):
-        jump(pair.parent, 24 * HOUR - 1 / 60)
+        pass_hours(pair.parent, 24 * HOUR)
         cleaned = cleanup.run(pair.parent, Keep())
     assert cleaned is not None and len(cleaned.stale) == 1
 
@@ -222,7 +253,7 @@ def test_the_services_own_account_tells_for_how_long_a_transaction_has_been_open
             assert status.open_seconds(db) is None
             assert "a time that this login may not see" in problems()[0], "unknown is not fine"
             for minutes in (30, 10, 10):
-                jump(db, minutes / 60)
+                pass_hours(db, minutes / 60)
                 upkeep.look(narrow, "R1")
                 assert caplog.text == "" or minutes == 10
             assert status.open_seconds(db) == pytest.approx(1200, abs=60)

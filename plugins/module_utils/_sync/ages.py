@@ -6,10 +6,11 @@
 
 Clocks are wrong now and then: an hour off, a year ahead, in 1970 since the battery is empty. What was forgotten by a clock's word
 would be gone. So each database counts the time for which it was seen to run, in ``sync_upkeep``: a look adds what has passed
-by the database's own clock since the look before, unless that is backwards or more than a day, which adds nothing. Once a day
-of that count it is noted up to where versions and numbers had come. What lies below a note made n days ago, as counted, is
-older than n days, whatever a clock says or said. A database that nobody looks at does not age: everything is kept for longer, never
-for less.
+by the database's own clock since the look before, unless that is backwards, or more than whoever looks has seen pass by a clock
+that nobody sets: that adds nothing. So a clock that jumps counts nothing, however often it does, and in however small steps.
+Of the time before a process began to look an hour is believed. Once a day of that count it is noted up to where versions and
+numbers had come. What lies below a note made n days ago, as counted, is older than n days, whatever a clock says or said. A
+database that nobody looks at does not age: everything is kept for longer, never for less.
 
 The same looks tell for how long a transaction has been open, which not every login may see: as long as its mark is the lowest
 one that is undecided.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -28,10 +30,12 @@ from .metadata import CONFLICT, LOG, UPKEEP
 DAY = 86_400.0
 #: Seconds after which a transaction that stays open is worth an alarm: it holds back what others have written since.
 LONG_OPEN = 900.0
-#: Seconds between two looks that are believed, at most.
-_BELIEVED = DAY
+#: Seconds that are believed at a process's first look.
+_UNSEEN = 3600.0
 #: A look that follows sooner writes nothing.
 _SOON = 300.0
+#: When this process looked at a database last, by the monotonic clock.
+_looked: dict[str, float] = {}
 _LOCK = "axops.retail:age"
 _COUNT, _NOTE = "age", "age %012d"
 
@@ -47,10 +51,10 @@ class Count:
     mark: int | None
     since: float
 
-    def until(self, now: datetime) -> float:
-        """The count at a later moment of the database's clock."""
+    def until(self, now: datetime, believed: float) -> float:
+        """The count at a later moment of the database's clock; ``believed``: the seconds that may have passed at the most."""
         passed = (now - self.seen).total_seconds()
-        return self.seconds + (passed if 0 < passed <= _BELIEVED else 0.0)
+        return self.seconds + (passed if 0 < passed <= believed else 0.0)
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,19 @@ def look(db: Any) -> float:
         return 0.0
     known = read(db)
     if known is not None and 0 <= (clock(db) - known.seen).total_seconds() < _SOON:
+        _looked[db.target.where] = time.monotonic()
         return known.seconds
     with db.engine.locks.held(db, _LOCK) as taken:
         if taken:
             return _count(db)
     return known.seconds if known else 0.0
+
+
+def believed(db: Any) -> float:
+    """Seconds that may have passed since anybody looked at a database, at the most: as many as since this process did, and as many as
+    another look may have been older than that."""
+    before = _looked.get(db.target.where)
+    return _UNSEEN if before is None else time.monotonic() - before + _SOON
 
 
 def read(db: Any) -> Count | None:
@@ -122,12 +134,13 @@ def open_for(db: Any) -> float | None:
     if mark is None:
         return 0.0
     count = read(db) if db.engine.tables.read(db, [UPKEEP]) else None
-    return count.until(clock(db)) - count.since if count is not None and count.mark == mark else None
+    return count.until(clock(db), believed(db)) - count.since if count is not None and count.mark == mark else None
 
 
 def _count(db: Any) -> float:
     known, now = read(db), clock(db)
-    seconds = known.until(now) if known else 0.0
+    seconds = known.until(now, believed(db)) if known else 0.0
+    _looked[db.target.where] = time.monotonic()
     here, mark = db.engine.marks.incarnation(db), db.engine.marks.oldest_open(db)
     since = known.since if known and known.mark == mark else seconds
     # Versions of another incarnation say nothing here; the count goes on.
