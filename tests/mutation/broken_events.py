@@ -13,35 +13,83 @@ MOMENTS = "tests/integration/test_lost_moments.py::"
 LIFE = "tests/integration/test_life.py::"
 PACKAGE = "tests/integration/test_first_load_package.py::"
 VERIFY = "tests/integration/test_verify_rows.py::"
+LOOP = "tests/integration/test_service_loop.py::"
 FILTERS = "tests/integration/test_row_filters.py::"
 
 MUTANTS = (
     Mutant(
         "token-after-the-session",
         "A session",
-        "The child commits the token of a session when the session is over.",
-        "_sync.session",
+        "The child commits the token of a session when what it sent up was taken.",
+        "_sync.transfer",
         (
             (
-                '            claimed = self.pair.child.execute(\n                "UPDATE %s SET previous_token',
-                '            claimed, self.later = 1, lambda: self.pair.child.execute(\n                "UPDATE %s SET previous_token',
+                "    landing.claim()\n    transfer = _apply(",
+                (
+                    '    landing.claim() if not way.upload else setattr(landing, "token", str(uuid.uuid4()))\n'
+                    "    transfer = _apply("
+                ),
             ),
             (
-                "            self._acknowledge(session)\n",
-                "            self._acknowledge(session)\n            self.later()\n",
+                "    landing.took()\n    links",
+                (
+                    "    landing.took()\n    if way.upload:\n        tokens.child, tokens.given = landing.token, True\n"
+                    '        way.sender.execute("UPDATE dbo.scope_info SET previous_token = session_token, session_token = ? '
+                    'WHERE peer_id = 0 AND sync_scope_name = ?", landing.token, way.scope.name)\n    links'
+                ),
             ),
         ),
         KILLED,
     ),
     Mutant(
-        "parent-not-told-before-a-download",
+        "landed-in-vain",
+        "Deadlock, snapshot conflict, lost connection",
+        "A landing that was cut off within one large transaction begins that transaction anew.",
+        "_sync.transfer",
+        (('        last = {fields["table"]: fields.get("upto") for', '        last = {fields["table"]: None for'),),
+        (SESSIONS + "test_one_transaction_that_no_connection_lives_long_enough_for_lands_piece_by_piece",),
+    ),
+    Mutant(
+        "token-before-the-snapshot",
         "A database restored or moved",
-        "A child takes from its parent before the parent has committed which session it is.",
+        "The sender commits the token of what is read before its snapshot, and may lose what came in between without it.",
         "_sync.transfer",
         (
             (
-                '    settings["session_token" if way.upload else "previous_token"] = token\n',
-                '    if way.upload:\n        settings["session_token"] = token\n',
+                """        with self.way.sender.engine.marks.snapshot(self.way.sender) as mark:
+            self.token, self.reading = "", True
+""",
+                """        self.claim()
+        with self.way.sender.engine.marks.snapshot(self.way.sender) as mark:
+            self.reading = True
+""",
+            ),
+        ),
+        (
+            PROMISES + "test_what_is_taken_is_taken_with_a_token_that_is_younger_than_what_was_read",
+            MOMENTS + "test_what_a_child_wrote_between_the_token_of_a_session_and_its_snapshot",
+        ),
+    ),
+    Mutant(
+        "landed-without-a-token",
+        "A database restored or moved",
+        "What has landed, and was not applied, is not taken as a session of its own.",
+        "_sync.transfer",
+        (
+            ('"UPDATE %s SET landing = ?, %s = ? WHERE', '"UPDATE %s SET landing = COALESCE(?, %s, ?) WHERE'),
+            ("        self.took()\n        self.pending", "        self.pending"),
+        ),
+        (MOMENTS + "test_what_had_landed_of_moments_that_are_lost",),
+    ),
+    Mutant(
+        "parent-not-told-before-a-download",
+        "A database restored or moved",
+        "A child takes from its parent, and does not know then that the parent has committed which session it is.",
+        "_sync.transfer",
+        (
+            (
+                '"anchor_seen": anchor.seen, token_column(way): token}',
+                '"anchor_seen": anchor.seen, **({token_column(way): token} if way.upload else {})}',
             ),
         ),
         (MOMENTS + "test_what_a_parent_does_after_it_lost_its_last_moments_comes_down",),
@@ -270,8 +318,8 @@ MUTANTS = (
         "_sync.cleanup",
         (
             (
-                "cleaned.moves += _forget(db, _Memory(moves.name), concerned, horizon, cleaned)",
-                "cleaned.moves += _forget(db, _Memory(moves.name), [], horizon, cleaned)",
+                "cleaned.moves += yield from _forget(db, _Memory(moves.name), concerned, horizon, cleaned)",
+                "cleaned.moves += yield from _forget(db, _Memory(moves.name), [], horizon, cleaned)",
             ),
         ),
         (FILTERS + "test_a_move_is_forgotten_when_it_is_old_and_every_live_channel_has_taken_it",),
@@ -312,6 +360,19 @@ MUTANTS = (
         "_sync.transfer",
         (("(state.anchor_in is None or table in landing.packaged)", "table in landing.packaged"),),
         (LATER + "test_what_the_child_does_while_a_merged_load_is_cut_off_stays",),
+    ),
+    Mutant(
+        "upkeep-at-rest-only",
+        "Register away for long",
+        "Nothing is cleaned up as long as there is always something to move.",
+        "_sync.service",
+        (
+            (
+                "        self._keep_up(pair, busy=bool(pending))\n",
+                "        pending or self._keep_up(pair, busy=False)\n",
+            ),
+        ),
+        (LOOP + "test_a_pair_that_always_has_something_to_move_cleans_up_and_its_sales_do_not_wait",),
     ),
     Mutant(
         "retention-too-early",

@@ -394,8 +394,16 @@ MUTANTS = (
         "10 Clocks are never compared",
         "Whatever a clock says has passed counts as passed.",
         "_sync.ages",
-        (("(passed if 0 < passed <= _BELIEVED else 0.0)", "max(0.0, passed)"),),
+        (("(passed if 0 < passed <= believed else 0.0)", "max(0.0, passed)"),),
         (AGES + "test_a_clock_that_jumps_deletes_nothing_and_keeps_nothing_for_ever",),
+    ),
+    Mutant(
+        "age-of-jumps-below-a-day",
+        "10 Clocks are never compared",
+        "Whatever a clock says has passed within a day counts as passed.",
+        "_sync.ages",
+        (("    return _UNSEEN if before is None else time.monotonic() - before + _SOON\n", "    return DAY\n"),),
+        (AGES + "test_a_clock_that_jumps_again_and_again_makes_nothing_old",),
     ),
     Mutant(
         "silence-off-a-clock",
