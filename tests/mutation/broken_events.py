@@ -42,6 +42,19 @@ MUTANTS = (
         KILLED,
     ),
     Mutant(
+        "locks-kept",
+        "Deadlock, snapshot conflict, lost connection",
+        "A session keeps the locks of each table that it has read until it has read the last one.",
+        "_engine.postgresql.changes",
+        (
+            (
+                '"ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table"',
+                '"CLOSE changes; RELEASE SAVEPOINT one_table"',
+            ),
+        ),
+        ("tests/integration/test_lock_room.py::test_a_session_that_reads_many_tables_holds_the_locks_of_one",),
+    ),
+    Mutant(
         "landed-in-vain",
         "Deadlock, snapshot conflict, lost connection",
         "A landing that was cut off within one large transaction begins that transaction anew.",
@@ -157,7 +170,7 @@ MUTANTS = (
         "lost-lock-unnoticed",
         "A session",
         "A session that has lost its lock commits over what another has done.",
-        "_sync.transfer",
+        "_sync.tokens",
         (("    if claimed != 1:", "    if False:"),),
         (REVIEW + "test_a_session_that_lost_its_lock_brings_nothing_old",),
     ),

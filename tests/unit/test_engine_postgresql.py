@@ -20,3 +20,9 @@ from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql im
 def test_a_lost_connection_is_recognised_under_the_state_that_says_nothing(text: str) -> None:
     assert errors.classify("HY000", "('HY000', '[HY000] %s')" % text) == "lost"
     assert errors.classify("HY000", "('HY000', '[HY000] something else')") == "other"
+
+
+def test_locks_for_which_there_is_no_room_just_now_are_tried_again() -> None:
+    said = "ERROR: out of shared memory;\nError while executing the query (1) (SQLExecDirectW)"
+    assert errors.classify("53200", "('53200', '[53200] %s')" % said) == "transient"
+    assert errors.classify("53200", "('53200', '[53200] ERROR: out of memory')") == "other"

@@ -11,6 +11,7 @@ differ are made to travel again.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -154,7 +155,22 @@ def _servers(pair: Pair) -> list[str]:
             raise
         except RetailError as error:
             problems.append(str(error))
-    return problems
+    return problems + _room(pair)
+
+
+def _room(pair: Pair) -> list[str]:
+    """Whether the parent's server has room for the locks of all its children, should all of them send rows of all tables at once, as
+    after a day without it."""
+    locks = pair.parent.engine.locks
+    tables = sorted({table.name for scope in pair.scopes if scope.uploads for table in scope.tables})
+    children = sum(peer.peer_id != PARENT for peer in metadata.read_peers(pair.parent))
+    room = locks.room(pair.parent)
+    needed = children * locks.needed(pair.parent, tables)
+    if room is None or needed <= room:
+        return []
+    text = "The server of the parent has room for %d locks, and its %d children may take %d at once."
+    advice = "Multiply max_locks_per_transaction by %d in its settings, and restart it."
+    return ["%s %s" % (text % (room, children, needed), advice % math.ceil(needed / room))]
 
 
 def _wanted(pair: Pair) -> set[TableName]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._model import TableName
@@ -36,6 +36,16 @@ def held(db: Any, name: str) -> Iterator[bool]:
         if taken:
             with contextlib.suppress(Exception):
                 db.execute(_FREE, resource)
+
+
+def room(db: Any) -> int | None:
+    """None: SQL Server makes room for locks as they are needed."""
+    return None
+
+
+def needed(db: Any, tables: Sequence[TableName]) -> int:
+    """0: see :func:`room`."""
+    return 0
 
 
 def share(db: Any, table: TableName) -> None:

@@ -23,7 +23,8 @@ _FREE, _TAKEN = "56789IJKLMNOPQRSTUVWXYZ", ("53", "54", "55", "57", "58", "72", 
 
 def classify(state: str, message: str) -> str:
     """``transient``, ``lost``, ``data``, ``denied`` or ``other``; see :class:`StatementFailed`."""
-    if state in _TRANSIENT:
+    # There is no room for locks just now; it comes with the end of other sessions. SQL Server's 1204.
+    if state in _TRANSIENT or (state == "53200" and "out of shared memory" in message):
         return "transient"
     if state in _LOST or any(text in message for text in _LOST_TEXTS):
         return "lost"

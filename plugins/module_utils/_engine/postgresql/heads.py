@@ -24,6 +24,9 @@ _HEAD = "(SELECT version FROM %s ORDER BY version DESC LIMIT 1)"
 #: Questions about so many tables in all are kept. Scopes with turns of their own are due in ever new companies, each of which is
 #: another question; and one about hundreds of tables takes megabytes at the server as long as it is kept.
 MOST_TABLES = 2_000
+#: So many tables are asked for at once. While a question is planned each table and each of its indexes is locked, and after an outage all
+#: services of a store plan theirs at the same moment: the server has room for so many locks in all.
+TOGETHER = 100
 
 
 def _make_room(db: Any, tables: int) -> None:
@@ -39,8 +42,15 @@ def reached(db: Any, tables: Sequence[tuple[str, int]]) -> list[int]:
 
     :param tables: quoted names of tracking tables, each with a version.
     """
-    if not tables:
-        return []
+    heads = [head for start in range(0, len(tables), TOGETHER) for head in _heads(db, tables[start : start + TOGETHER])]
+    return [
+        position
+        for position, (head, (_name, low)) in enumerate(zip(heads, tables))
+        if head != "NULL" and int(head) >= low
+    ]
+
+
+def _heads(db: Any, tables: Sequence[tuple[str, int]]) -> list[str]:
     question = "SELECT CAST(ARRAY[%s] AS text)" % ", ".join(_HEAD % name for name, _low in tables)
     name = names.quote("axops_heads_%s" % hashlib.sha256(question.encode()).hexdigest()[:16])
     if name not in db.prepared:
@@ -48,9 +58,4 @@ def reached(db: Any, tables: Sequence[tuple[str, int]]) -> list[int]:
         db.execute("PREPARE %s AS %s" % (name, question))
     # What was asked last stands last.
     db.prepared[name] = db.prepared.pop(name, len(tables))
-    heads = db.value("EXECUTE %s" % name).strip("{}").split(",")
-    return [
-        position
-        for position, (head, (_name, low)) in enumerate(zip(heads, tables))
-        if head != "NULL" and int(head) >= low
-    ]
+    return db.value("EXECUTE %s" % name).strip("{}").split(",")
