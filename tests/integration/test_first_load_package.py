@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dialects import count_up
@@ -21,7 +23,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine import connec
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import package, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync import ages, package, session, transfer
 from ansible_collections.axops.retail.plugins.module_utils._sync.package import PackageError
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
@@ -160,6 +162,47 @@ def test_a_package_that_is_damaged_expired_or_open_to_others_is_not_used(
     assert asked == ["PRICE"]
     assert "is damaged" in caplog.text
     _same(store)
+
+
+def test_a_package_that_its_parent_does_not_remember_is_not_used(
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent has lost its last moments, and the package was made in them: what it has written since may have the same versions."""
+    folder, pair = tmp_path / "package", Pair(store.child, store.parent)
+    before = store.parent.query("SELECT task FROM dbo.sync_upkeep WHERE task LIKE 'package %'")
+    assert before == []
+    package.make(pair, str(folder))
+    assert package.refusal(package.read(str(folder)), pair) == ""
+    store.parent.execute("DELETE FROM dbo.sync_upkeep WHERE task LIKE 'package %'")
+    assert "does not remember it" in package.refusal(package.read(str(folder)), pair)
+    asked = _loads(store, monkeypatch)
+    _load(store, folder)
+    assert asked == ["ITEM", "PRICE"]
+    _same(store)
+
+
+def test_the_token_of_a_package_is_younger_than_what_was_read(
+    store: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks, seen = store.parent.engine.marks, []
+    original = marks.snapshot
+
+    @contextmanager
+    def snapshot(db: Database) -> Iterator[Any]:
+        with original(db) as mark:
+            seen.append(db.value("SELECT count(*) FROM dbo.sync_upkeep WHERE task LIKE 'package %'"))
+            yield mark
+
+    pair, folder = Pair(store.child, store.parent), tmp_path / "package"
+    ages.look(store.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(marks, "snapshot", snapshot)
+        made = package.make(pair, str(folder))
+    assert (seen, len(made.facts["tokens"])) == ([0], 1)
+    monkeypatch.setattr(package, "_REMEMBERED", -1)
+    made = package.make(pair, str(tmp_path / "another"))
+    tokens = store.parent.query("SELECT task FROM dbo.sync_upkeep WHERE task LIKE 'package %'")
+    assert [task for (task,) in tokens] == ["package " + made.facts["tokens"][0]], "old ones are forgotten"
 
 
 def test_a_table_that_comes_to_a_live_scope_loads_from_the_package(

@@ -93,13 +93,13 @@ def test_what_applying_needs_is_what_it_is_said_to_need(pair: World, monkeypatch
 
 def test_a_server_without_room_for_all_its_children_is_a_problem(pair: World) -> None:
     opened = Pair(pair.child, pair.parent)
-    assert verify._servers(opened) == []
+    assert verify._room(opened) == []
     room = pair.parent.engine.locks.room(pair.parent)
     children = room // pair.parent.engine.locks.needed(pair.parent, [table.name for table in SALES]) + 1
     pair.parent.execute(
         "INSERT INTO dbo.sync_peer (peer_id, peer_name, peer_guid, incarnation) "
         "SELECT 100 + n, 'R' || n, 'guid' || n, '' FROM generate_series(1, ?) n", children
     )  # fmt: skip
-    (problem,) = verify._servers(opened)
+    (problem,) = verify._room(opened)
     assert f"has room for {room} locks, and its {children + 1} children" in problem
     assert "Multiply max_locks_per_transaction by 2" in problem

@@ -267,6 +267,14 @@ MUTANTS = (
         (PACKAGE + "test_a_package_that_others_may_read_is_not_asked",),
     ),
     Mutant(
+        "package-of-lost-moments",
+        "First synchronisation",
+        "A package is used although its parent has lost the moments in which it was made.",
+        "_sync.package",
+        (('    if not _is_remembered(package, pair):\n        return "its', '    if False:\n        return "its'),),
+        (PACKAGE + "test_a_package_that_its_parent_does_not_remember_is_not_used",),
+    ),
+    Mutant(
         "package-landed-in-vain",
         "First synchronisation",
         "A table of a package that has landed lands again after the load was cut off.",

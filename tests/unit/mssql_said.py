@@ -173,6 +173,7 @@ def mark_statements() -> list[str]:
     db = Recorder()
     with mssql.marks.snapshot(db), mssql.locks.held(db, "a lock"):
         mssql.locks.share(db, NAME)
+        assert (mssql.locks.room(db), mssql.locks.needed(db, [NAME])) == (None, 0)
     mssql.marks.current(db)
     mssql.marks.low_age(db)
     mssql.marks.holder(db)
@@ -190,6 +191,7 @@ def change_statements() -> list[str]:
         extract(filter=FILTER, sends_strays=True, given=7),
         extract(base=-1, with_deletes=False, newest_base=9),
         extract(unchanged=True),
+        extract(after=("it's a key", "DAT")),
     ]
     mssql.changes.probe(db, extracts)
     mssql.changes.backlog(db, [extract(), extract(with_deletes=False)])

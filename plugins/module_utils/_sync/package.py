@@ -8,8 +8,9 @@ A folder of mode 0700, since customers are in it: chunks of rows as they would t
 manifest that says from which parent they are and, for each table, up to where it was read (all from one snapshot; a run
 that was cut off is completed from another). Loading puts the chunks where batches from the parent would land; the session
 goes on from there, and reads from the parent what has changed since. So a package need not be new, but it must not be
-older than the parent's memory of deletions: it expires before, by the parent's clock or by what ``ages.py`` counts there. It is removed
-by the latter alone, since a clock may be wrong.
+older than the parent's memory of deletions. Nor must the parent have lost what is in it: for each snapshot that was read it
+remembers a token that it committed later than that, see ``tokens.py``. A package expires before its parent forgets deletions, by
+the parent's clock or by what ``ages.py`` counts there. It is removed by the latter alone, since a clock may be wrong.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import hashlib
 import json
 import os
 import stat
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,15 +32,19 @@ from .._engine._errors import RetailError
 from .._engine._wire import Extract
 from . import ages
 from .messages import LOGGER
-from .metadata import PARENT, SCOPE, Scope
+from .metadata import PARENT, SCOPE, UPKEEP, Scope
 from .pair import Pair, SharedTable
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 #: Hours for which a package may be used, unless somebody says otherwise.
 HOURS = 72.0
+#: What the parent remembers a snapshot of a package by, with the token behind it.
+_TASK = "package %s"
 _CHUNK = 1_000_000
 _CHUNK_ROWS = 2_000
+#: Counted seconds after which a token is forgotten: packages last for days.
+_REMEMBERED = 365 * ages.DAY
 #: No peer's number: changes of every origin.
 NOBODY = -1
 
@@ -155,6 +161,8 @@ def refusal(package: Package, pair: Pair) -> str:
         return "it is not finished"
     if not _is_of(package, pair):
         return "it is another parent's, or another store's"
+    if not _is_remembered(package, pair):
+        return "its parent does not remember it, and was put back to a moment before it was made"
     if ages.clock(pair.parent) >= package.expires or package.has_aged(ages.look(pair.parent)):
         return "it has expired"
     return ""
@@ -163,6 +171,29 @@ def refusal(package: Package, pair: Pair) -> str:
 def _is_of(package: Package, pair: Pair) -> bool:
     facts = package.facts
     return (facts["parent"], facts["store"]) == (pair.upwards.incarnation, pair.downwards.store_id)
+
+
+def _is_remembered(package: Package, pair: Pair) -> bool:
+    return set(package.facts["tokens"]) <= set(_tokens(pair.parent))
+
+
+def _tokens(parent: Any) -> dict[str, float]:
+    """The tokens that a parent remembers, and what it had counted when they were given."""
+    place = parent.engine.names.quote(*UPKEEP)
+    rows = parent.query("SELECT task, said FROM %s WHERE task LIKE ?" % place, _TASK % "%")
+    return {task.split()[1]: json.loads(said)["count"] for task, said in rows}
+
+
+def _remember(pair: Pair, count: float) -> str:
+    """A token for the snapshot in which the parent's connection is; those of packages that nobody may use any more go."""
+    token = str(uuid.uuid4())
+    with pair.parent.another() as parent:
+        old = [one for one, given in _tokens(parent).items() if count - given > _REMEMBERED]
+        with parent.transaction():
+            for one in old:
+                parent.execute("DELETE FROM %s WHERE task = ?" % parent.engine.names.quote(*UPKEEP), _TASK % one)
+            ages.put(parent, _TASK % token, {"count": count})
+    return token
 
 
 def make(pair: Pair, folder: str, hours: float = HOURS, keep_days: float = 30.0) -> Package:
@@ -186,7 +217,9 @@ def make(pair: Pair, folder: str, hours: float = HOURS, keep_days: float = 30.0)
 def _make(pair: Pair, folder: str, hours: float) -> Package:
     facts = _begin(pair, folder, hours)
     done = {part["table"] for part in facts["tables"]}
+    count = ages.look(pair.parent)
     with pair.parent.engine.marks.snapshot(pair.parent) as mark:
+        facts["tokens"].append(_remember(pair, count))
         for scope in pair.scopes:
             for shared in pair.shared_tables(scope) if scope.downloads else ():
                 if str(shared.name) not in done:
@@ -202,12 +235,19 @@ def _begin(pair: Pair, folder: str, hours: float) -> dict[str, Any]:
     now, count = ages.clock(pair.parent), ages.look(pair.parent)
     with contextlib.suppress(PackageError):
         there = read(folder)
-        if _is_of(there, pair) and not there.facts["complete"] and not (now >= there.expires or there.has_aged(count)):
+        goes_on = _is_of(there, pair) and not there.facts["complete"] and _is_remembered(there, pair)
+        if goes_on and not (now >= there.expires or there.has_aged(count)):
             return there.facts
     _empty(folder)
     os.chmod(folder, 0o700)
-    facts = {"format": FORMAT, "parent": pair.upwards.incarnation, "store": pair.downwards.store_id, "hours": hours}
-    return {**facts, "made": now.isoformat(timespec="milliseconds"), "count": count, "complete": False, "tables": []}
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "parent": pair.upwards.incarnation,
+        "store": pair.downwards.store_id,
+        "hours": hours,
+    }
+    facts.update(made=now.isoformat(timespec="milliseconds"), count=count, complete=False, tokens=[], tables=[])
+    return facts
 
 
 def remove_expired(pair: Pair) -> bool:

@@ -69,7 +69,7 @@ def check(config: ServiceConfig, rows: Rows | None = None) -> Document:
         # Before rows are counted: what is repaired waits from then on.
         compared = _compare(pair, rows, document) if rows is not None else []
         document["tables"] = _tables(pair)
-        document["problems"] += _servers(pair) + tracking(pair) + _definitions(pair) + _sessions(pair)
+        document["problems"] += _servers(pair) + _room(pair) + tracking(pair) + _definitions(pair) + _sessions(pair)
         document["problems"] += _differences(pair, document["tables"]) + _silence(pair, config) + compared
         return document
 
@@ -155,7 +155,7 @@ def _servers(pair: Pair) -> list[str]:
             raise
         except RetailError as error:
             problems.append(str(error))
-    return problems + _room(pair)
+    return problems
 
 
 def _room(pair: Pair) -> list[str]:
