@@ -72,6 +72,19 @@ def test_the_quarantine_is_listed_by_unit_with_the_side_and_the_message(poisoned
     assert {"ID": 1, "NUMBER": 1, "TEXT": "bad"} in [row["image"] for row in shown["units"][0]["rows"]]
 
 
+def test_a_text_that_is_no_unicode_is_shown_and_saved_as_json_spells_it(
+    poisoned: World, command: Command, tmp_path: Path
+) -> None:
+    """Half of a pair of UTF-16, which SQL Server holds."""
+    poisoned.parent.execute("UPDATE dbo.sync_quarantine SET row_image = REPLACE(row_image, 'bad', 'ba\\ud800d')")
+    _code, document = command("quarantine", "show")
+    texts = [row["image"].get("TEXT") for unit in document["units"] for row in unit["rows"]]
+    assert texts.count("ba\ud800d") == 2
+    saved = tmp_path / "discarded.json"
+    assert command("quarantine", "discard", "--all", "--yes", "--save", str(saved))[0] == 0
+    assert saved.read_text(encoding="utf-8").count("ba\\ud800d") == 2
+
+
 def test_a_retry_stores_a_unit_whole_or_leaves_it_with_the_new_message(poisoned: World, command: Command) -> None:
     poisoned.parent.execute('ALTER TABLE ax."LINE" DROP CONSTRAINT mended')
     poisoned.parent.execute('ALTER TABLE ax."SALE" ADD CONSTRAINT other CHECK ("ID" <> 2)')

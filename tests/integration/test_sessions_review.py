@@ -378,18 +378,22 @@ def test_one_row_that_is_refused_in_an_unusual_way_does_not_stop_the_others(pair
     assert kept(pair.parent, "sync_quarantine") == 1
 
 
+@pytest.mark.parametrize("text", [r"\u0000", r"\ud800", r"\udc00", r"\ud800\ud83d\ude00"])
 @only_on("postgresql", "SQL Server holds such texts")
-def test_a_text_with_a_nul_character_is_put_aside(pair: World) -> None:
-    """SQL Server holds such texts, so one may land here."""
+def test_a_text_that_postgresql_cannot_hold_is_put_aside(pair: World, text: str) -> None:
+    """SQL Server holds NUL characters, and halves of pairs of UTF-16 that stand alone, so one may land here."""
     pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (2, 1, 'good')")
     header = json.dumps({"table": "ax.LINE", "columns": ["ID", "NUMBER", "TEXT"], "rows": 2, "load": False})
-    body = '[{"v":3,"x":3,"d":0,"b":-1,"n":1,"c0":1,"c1":1,"c2":"bad \\u0000"},'
-    body += '{"v":4,"x":4,"d":0,"b":-1,"n":1,"c0":3,"c1":1,"c2":"good \\\\u0000"}]'
+    good = '%s, "x":3' % text
+    body = '[{"v":3,"x":3,"d":0,"b":-1,"n":1,"c0":1,"c1":1,"c2":"bad %s"},' % text
+    body += '{"v":4,"x":4,"d":0,"b":-1,"n":1,"c0":3,"c1":1,"c2":%s}]' % json.dumps(good)
     pair.parent.execute("INSERT INTO dbo.sync_staging VALUES (1, 'sales', 1, ?, ?)", header, body)
     pair.parent.execute("""UPDATE dbo.scope_info SET landing = '{"ax.LINE": 0}' WHERE sync_scope_name = 'sales'""")
     pair.settle()
-    assert rows(pair.parent, "LINE") == [(2, 1, "good"), (3, 1, "good \\u0000")]
-    assert "bad" in pair.parent.value("SELECT row_image FROM dbo.sync_quarantine")
+    assert rows(pair.parent, "LINE") == [(2, 1, "good"), (3, 1, good)]
+    image, reason = pair.parent.row("SELECT row_image, error FROM dbo.sync_quarantine")
+    assert "bad " + text in image
+    assert "surrogate" in reason or "u0000 cannot be converted to text" in reason
 
 
 def test_what_comes_again_is_put_aside_once(pair: World, other_client: Callable[[str], Database]) -> None:

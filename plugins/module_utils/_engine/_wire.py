@@ -15,6 +15,9 @@ A row travels as one JSON object with short keys:
 * ``n`` (uploads): 1 for a row born at the sender
 * ``k`` (uploads): 1 for a deletion because the row lives on under another key; it travels where other deletions stay
 * ``m`` (uploads): the transaction in which the row came to its key, if it had another one before
+
+What a text can hold at one engine and not at another is written as JSON escapes it, by the engine (a NUL character) or by its
+speaker (half of a pair of UTF-16): so it lands anywhere, and is refused, where it is, as a value of its row.
 """
 
 from __future__ import annotations
@@ -41,6 +44,17 @@ def value_in(row: str, position: int) -> Any:
     # Within a text a quotation mark has a backslash before it, so nothing else looks like this.
     match = re.search(r'[{,]"%s":("(?:[^"\\]|\\.)*"|[^,}]*)' % key_of(position), row)
     return None if match is None else json.loads(match.group(1), parse_float=str)
+
+
+def spelled(text: str) -> str:
+    """The text with each half of a pair of UTF-16 that stands alone, which is no character, written as JSON writes it: ``\\ud800``.
+    It can be sent, printed and stored then."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def to_json(value: Any) -> str:
+    """A value as one line of JSON, as it may be sent to any engine."""
+    return spelled(json.dumps(value, ensure_ascii=False))
 
 
 @dataclass(frozen=True)

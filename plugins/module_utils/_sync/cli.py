@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
+from .._engine._wire import spelled
 from . import cli_kept, once, package, rebaseline, report, status, upkeep, verify
 from . import config as configuration
 from .compare import LIMIT
@@ -168,7 +169,7 @@ def _look(options: argparse.Namespace) -> int:
         text = json.dumps(document, indent=2, ensure_ascii=False)
     else:
         text = "\n".join(_TEXTS[options.command](document))
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(spelled(text) + "\n")
     if document.get("unreachable"):
         return UNREACHABLE
     return PROBLEM if document["problems"] or document.get("waiting") else OK

@@ -20,6 +20,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._model import Table
+from .._engine._wire import spelled
 from . import log
 from .metadata import CONFLICT, PARENT, QUARANTINE
 from .pair import Pair
@@ -156,7 +157,7 @@ def save(path: str, document: Document) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(document, stream, indent=2, ensure_ascii=False)
+            stream.write(spelled(json.dumps(document, indent=2, ensure_ascii=False)))
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:

@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from .._engine._wire import Merge
+from .._engine._wire import Merge, to_json
 from .metadata import QUARANTINE, STAGING, Scope
 from .pair import SharedTable
 
@@ -97,7 +97,7 @@ def _deletions(
 
 def _batch(fields: dict[str, Any], keys: list[str], low: int) -> tuple[str, str]:
     rows = [
-        json.dumps({**json.loads(key, parse_float=str), "v": low - 1, "x": -number, "d": 1}, ensure_ascii=False)
+        to_json({**json.loads(key, parse_float=str), "v": low - 1, "x": -number, "d": 1})
         for number, key in enumerate(keys, 1)
     ]
     return json.dumps({**fields, "rows": len(rows)}, ensure_ascii=False), "[%s]" % ",".join(rows)

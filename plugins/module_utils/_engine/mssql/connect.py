@@ -17,7 +17,7 @@ from typing import Any
 from .._database import Target
 from .._driver import connection_string, environment, find_driver, kerberos, require_pyodbc
 from .._errors import ConnectFailed, DriverMissing, RetailError
-from . import refusals
+from . import refusals, texts
 from .errors import plain_message
 
 DEFAULT_PORT = 1433
@@ -72,6 +72,8 @@ def open_connection(target: Target) -> Any:
     driver = _driver(target)
     try:
         connection = _connect(odbc, target, driver)
+        if not _is_freetds(driver):
+            texts.read_halves(odbc, connection)
         connection.execute(_SETTINGS).close()
     except odbc.Error as error:
         raise _explained(odbc, target, driver, error) from None

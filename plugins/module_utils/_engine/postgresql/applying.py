@@ -86,10 +86,9 @@ def _body(work: Work) -> str:
     if not work.without:
         return body
     # Quarantined transactions are left out before any value is converted: theirs may be the value that cannot be.
-    # PostgreSQL refuses to look into an object that has a NUL character in any of its texts.
-    number = (
-        "coalesce(CAST(CAST(replace(CAST(e.value AS text), E'\\\\u0000', E'\\\\u0001') AS json)->>'x' AS bigint), 0)"
-    )
+    # PostgreSQL refuses to look into an object that has a text which it cannot hold (a NUL character, half of a pair of UTF-16), so the
+    # number is read off its spelling. Inside of a text each quotation mark has a backslash before it.
+    number = """coalesce(CAST(substring(CAST(e.value AS text) FROM '"x": *(-*[0-9]+)') AS bigint), 0)"""
     return "(SELECT coalesce(json_agg(e.value), CAST('[]' AS json)) FROM json_array_elements(%s) e WHERE NOT %s)" % (
         body, left_out(work.without, number),
     )  # fmt: skip

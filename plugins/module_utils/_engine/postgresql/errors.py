@@ -17,6 +17,8 @@ _DENIED = {"42501", "28000", "28P01"}
 _DATA_CLASSES = ("22", "23", "44", "45", "P0", "20", "21", "2F", "38", "39")
 #: An index entry that is too large; a constraint that the transaction as a whole violates.
 _DATA = {"54000", "40002"}
+#: A detail that says what is wrong with a text, and shows nothing of it.
+_TELLING = re.compile(r"\nDETAIL:\s*(Unicode \w+ surrogate [a-z ]+|\\u0000 [a-z ]+)\.")
 #: Classes beginning with these are left to whoever raises an error; the server itself uses a few of them.
 _FREE, _TAKEN = "56789IJKLMNOPQRSTUVWXYZ", ("53", "54", "55", "57", "58", "72", "IM", "XX")
 
@@ -45,9 +47,11 @@ def numbers(message: str) -> tuple[int, ...]:
 
 
 def plain_message(error: Exception) -> str:
-    """The server's own words, without the driver's prefixes, the statement, and the detail: that shows whole rows."""
+    """The server's own words, without the driver's prefixes, the statement, and the detail: that shows whole rows, as a rule."""
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
     text = re.sub(r"\s*\(\d+\) \(SQL\w+\)$", "", text)
     text = re.sub(r";?\s*Error while (executing the query|preparing parameters)", "", text)
-    return re.split(r"\n(?:DETAIL|CONTEXT|HINT|QUERY):", text)[0].strip()
+    telling = _TELLING.search(text)
+    said = re.split(r"\n(?:DETAIL|CONTEXT|HINT|QUERY):", text)[0].strip()
+    return "%s: %s" % (said, telling.group(1)) if telling else said

@@ -1,0 +1,33 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Texts as SQL Server keeps them: any UTF-16 code units, also a half of a pair that stands alone and is no character.
+
+Python takes such a half for an error, and one row that has it would stop all others. Every text of a row is read as JSON, and JSON
+has a spelling for it: ``\\ud800``. OPENJSON makes the same code unit of it again; PostgreSQL, which cannot hold it, refuses the row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._wire import spelled
+
+
+def read_halves(odbc: Any, connection: Any) -> None:
+    """Let a connection read texts that are no Unicode. With Microsoft's driver, which gives the bytes as the server has them."""
+    for kind in (odbc.SQL_WCHAR, odbc.SQL_WVARCHAR, odbc.SQL_WLONGVARCHAR):
+        connection.add_output_converter(kind, decode)
+
+
+def decode(data: bytes) -> str:
+    """A text that can be written anywhere.
+
+    :param data: UTF-16, low byte first.
+    :raises UnicodeDecodeError: they are no code units: their number is odd.
+    """
+    try:
+        return data.decode("utf-16-le")
+    except UnicodeDecodeError:
+        return spelled(data.decode("utf-16-le", "surrogatepass"))
