@@ -13,13 +13,13 @@ import pgserver
 import pytest
 from backups import Backups
 from offline_world import Couple, Identity, make_tables, target
-from session_world import rows
+from session_world import rows, untracked
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import anew, identity, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, identity, kept, retry, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.identity import Cloned
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 
@@ -402,4 +402,155 @@ def test_a_server_put_back_to_an_earlier_moment_begins_anew(store: Store) -> Non
     store["child"].execute("SELECT set_config('axops.applying', '', false)")
     store.sync()
     assert rows(store["child"], "CUSTOMER") == [(1, "first"), (2, "lost")]
+    store.agree()
+
+
+# ---- what is in quarantine meanwhile
+
+
+def _refuse(db: Database, table: str, condition: str) -> None:
+    db.execute('ALTER TABLE ax."%s" ADD CONSTRAINT mended CHECK (%s)' % (table, condition))
+
+
+def _mend_and_retry(store: Store, side: str, table: str) -> None:
+    """Let everything be stored that was put aside."""
+    store[side].execute('ALTER TABLE ax."%s" DROP CONSTRAINT mended' % table)
+    pair = anew.open_pair(store["child"], store["parent"])
+    results = retry.retry(pair, kept.quarantined(pair))
+    assert {one["result"] for one in results} == {retry.STORED}
+    assert kept.quarantined(pair) == []
+
+
+def _put_aside(store: Store, side: str) -> list[int | None]:
+    """The versions of the rows in quarantine, in the order in which they were put aside."""
+    return [row[0] for row in store[side].query("SELECT version FROM dbo.sync_quarantine ORDER BY quarantine_id")]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["in place", "on another server"])
+def test_what_the_parent_has_put_aside_stays_there_when_the_child_begins_anew(store: Store, elsewhere: bool) -> None:
+    """The parent has had it, and has not taken it: it is nowhere else but at the child, which loads what the parent has."""
+    _refuse(store["parent"], "CUSTOMER", "\"NAME\" <> 'bad'")
+    store.customer("child", 1, "bad")
+    store.customer("child", 5, "bad")
+    store.sell(2)
+    store.sync()
+    assert len(_put_aside(store, "parent")) == 2
+    backup = store.backup("child")
+    store.customer("child", 2, "another")
+    store.sync()
+    if elsewhere:
+        store.facts["child"] = backup
+        store.move("child", "parent")
+    else:
+        store.restore("child", backup)
+    store.sync(silence=0)
+    assert len(_put_aside(store, "parent")) == 2
+    # As when the parent has changed a row: its image comes down, and the one that was put aside can still be stored.
+    assert rows(store["child"], "CUSTOMER") == [(1, "first"), (2, "another"), (5, "bad")]
+    _mend_and_retry(store, "parent", "CUSTOMER")
+    store.sync()
+    assert rows(store["parent"], "CUSTOMER") == [(1, "bad"), (2, "another"), (5, "bad")]
+    store.agree()
+
+
+def test_a_child_that_lost_a_change_which_the_parent_has_put_aside_gets_it_back(store: Store) -> None:
+    """As it gets back one that the parent has taken, once that can be stored."""
+    _refuse(store["parent"], "CUSTOMER", "\"NAME\" NOT LIKE 'bad%'")
+    store.customer("child", 1, "bad, first")
+    store.sync()
+    backup = store.backup("child")
+    store.customer("child", 1, "bad, then")
+    store.sync()
+    store.restore("child", backup)
+    store.sync()
+    _mend_and_retry(store, "parent", "CUSTOMER")
+    store.sync()
+    assert rows(store["parent"], "CUSTOMER") == [(1, "bad, then")]
+    store.agree()
+
+
+@pytest.fixture
+def two_images(store: Store) -> Store:
+    """A transaction over two customers was put aside, since the first one was bad; then its register came to another server, whose
+    numbers are far lower, and the first customer was changed there, to something that is bad, too."""
+    _ahead(store)
+    _refuse(store["parent"], "CUSTOMER", "\"NAME\" NOT LIKE 'bad%'")
+    with store["child"].transaction():
+        store.customer("child", 1, "bad, first")
+        store.customer("child", 2, "as before")
+    store.sync()
+    store.move("child", "parent")
+    store.sync(silence=0)
+    store.customer("child", 1, "bad, then")
+    store.sync()
+    versions = _put_aside(store, "parent")
+    assert len(versions) == 3
+    assert versions[0] > versions[-1], "the history is what it is meant to be"
+    return store
+
+
+def _ahead(store: Store) -> None:
+    """The child's server has given far higher numbers than the parent's."""
+    here = _transactions(store["child"])
+    _let_pass(store["child"], max(0, _transactions(store["parent"]) - here) + 3_000)
+
+
+def test_of_two_images_in_quarantine_the_one_put_aside_last_is_stored(two_images: Store) -> None:
+    """Their versions are those of two servers."""
+    _mend_and_retry(two_images, "parent", "CUSTOMER")
+    two_images.sync()
+    assert rows(two_images["parent"], "CUSTOMER") == [(1, "bad, then"), (2, "as before")]
+    two_images.agree()
+
+
+def test_of_two_images_in_quarantine_the_one_put_aside_last_comes_along(two_images: Store) -> None:
+    """When another row of its unit is changed."""
+    two_images["parent"].execute('ALTER TABLE ax."CUSTOMER" DROP CONSTRAINT mended')
+    two_images.customer("child", 2, "changed")
+    two_images.sync()
+    assert _put_aside(two_images, "parent") == []
+    assert rows(two_images["parent"], "CUSTOMER") == [(1, "bad, then"), (2, "changed")]
+    two_images.agree()
+
+
+def test_a_row_that_stood_alone_yields_to_one_of_another_server(store: Store) -> None:
+    """As rows do that are made to travel again: newer ones do not take them out of quarantine."""
+    _ahead(store)
+    _refuse(store["parent"], "CUSTOMER", "\"NAME\" <> 'bad'")
+    store.customer("child", 1, "bad")
+    with store["child"].transaction():
+        store["child"].engine.repairs.touch(store["child"], CUSTOMER, ['{"k0":1}'], born=False, alone=True)
+    store.sync()
+    store.move("child", "parent")
+    store.sync(silence=0)
+    store.customer("child", 1, "good")
+    store.sync()
+    assert len(_put_aside(store, "parent")) == 1
+    assert _put_aside(store, "parent")[0] > store["child"].value(
+        'SELECT "version" FROM ax."CUSTOMER_tracking" WHERE "ID" = 1'
+    )
+    _mend_and_retry(store, "parent", "CUSTOMER")
+    assert rows(store["parent"], "CUSTOMER") == [(1, "good")]
+    store.agree()
+
+
+def test_a_change_that_the_parent_has_lost_does_not_come_back_from_a_childs_quarantine(store: Store) -> None:
+    """Of a table that only comes down: the parent says what there is. What it has again was the baseline's."""
+    _refuse(store["child"], "ITEM", "\"NAME\" NOT LIKE 'bad%'")
+    with untracked(store["parent"]):
+        store.item(2, "bad, first")
+    again = "UPDATE dbo.scope_info SET anchor_in = NULL, anchor_seen = NULL WHERE sync_scope_name = 'items'"
+    store["child"].execute(again)
+    store.sync()
+    backup = store.backup("parent")
+    with store["parent"].transaction():
+        store["parent"].execute("""UPDATE ax."ITEM" SET "NAME" = 'bad, then' WHERE "ID" = 2""")
+        store["parent"].engine.repairs.touch(store["parent"], ITEM, ['{"k0":2}'], born=False, alone=True)
+    store.sync()
+    store.restore("parent", backup)
+    store.sync()
+    versions = _put_aside(store, "child")
+    assert [version is None for version in versions] == [True, False], "the history is what it is meant to be"
+    _mend_and_retry(store, "child", "ITEM")
+    assert rows(store["child"], "ITEM") == [(1, "first"), (2, "bad, first")]
     store.agree()

@@ -116,6 +116,48 @@ MUTANTS = (
         (MOMENTS + "test_an_anchor_that_lies_ahead_of_an_idle_sender_is_noticed_before_it_is_passed",),
     ),
     Mutant(
+        "put-aside-counts-as-taken",
+        "A database restored or moved",
+        "What the parent has put aside counts as taken when the child begins anew, and leaves the quarantine unseen.",
+        "_sync.transfer",
+        (('        if kind != "changed":\n', "        if False:\n"),),
+        (RESTORED + "test_what_the_parent_has_put_aside_stays_there_when_the_child_begins_anew",),
+    ),
+    Mutant(
+        "retry-by-version",
+        "A database restored or moved",
+        "Of two images in quarantine the one with the higher version is stored, whichever server gave it.",
+        "_sync.retry",
+        (
+            (
+                "for row in group if row.source > 0 or not _has_newer(way, row)}\n",
+                "for row in sorted(group, key=lambda row: row.version) if row.source > 0 or not _has_newer(way, row)}\n",
+            ),
+        ),
+        (RESTORED + "test_of_two_images_in_quarantine_the_one_put_aside_last_is_stored",),
+    ),
+    Mutant(
+        "retry-leaves-the-child-behind",
+        "A database restored or moved",
+        "What is stored from quarantine stays with the parent although the child has lost it.",
+        "_sync.retry",
+        (("            self._give_back(newest)\n", ""),),
+        (RESTORED + "test_a_child_that_lost_a_change_which_the_parent_has_put_aside_gets_it_back",),
+    ),
+    Mutant(
+        "alone-by-version",
+        "A database restored or moved",
+        "A row that stood alone is tried again over a newer one whose version another server gave.",
+        "_sync.retry",
+        (
+            (
+                "    if int(version or 0) == row.version:\n",
+                "    if int(version or 0) <= row.version:\n",
+            ),
+        ),
+        (RESTORED + "test_a_row_that_stood_alone_yields_to_one_of_another_server",),
+    ),
+    Mutant(
         "tokens-not-compared",
         "A database restored or moved",
         "Sessions go on although they do not continue each other.",

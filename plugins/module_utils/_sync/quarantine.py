@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from .._engine._errors import StatementFailed
+from .keys import Key, Shape, image_of, key_of
 from .metadata import QUARANTINE, STAGING
 
 #: A source transaction: 0 and its number. A row of the baseline, which has none: its batch, and its negative number there.
@@ -183,6 +184,23 @@ class _Kept:
             found = self._db.query(self._sql % "IS NULL", *self._key, table)
             self._baseline[table] = {_plain(image) for (image,) in found}
         return self._baseline[table]
+
+
+def aside(
+    db: Any, peer_id: int, scope: str, table: str, shapes: Mapping[str, Shape]
+) -> dict[Key, dict[str, Any] | None]:
+    """What a scope has put aside last of each row of a table, by its key: the image, None for a deletion."""
+    found = {}
+    for header, row in db.query(
+        "SELECT header, row_image FROM %s WHERE peer_id = ? AND sync_scope_name = ? AND table_name = ? "
+        "ORDER BY quarantine_id" % db.engine.names.quote(*QUARANTINE),
+        *(peer_id, scope, table),
+    ):
+        columns = json.loads(header)["columns"]
+        key = key_of(table, columns, row, shapes)
+        if key is not None:
+            found[key] = image_of(columns, row)
+    return found
 
 
 def _plain(row: str) -> str:

@@ -11,23 +11,13 @@ it. What was written in one transaction, and what came over it later, is one uni
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .keys import Key, Shape, key_of
 from .metadata import QUARANTINE
 from .quarantine import Batch, Source, joined, rows_of
-
-#: A table, and the values of its key.
-Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the receiver has of a table: its key, and all of its columns."""
-
-    key: tuple[str, ...]
-    columns: frozenset[str]
 
 
 @dataclass
@@ -51,7 +41,6 @@ class Recalled:
 class _Kept:
     source: Source
     key: Key
-    version: int
     header: str
     row: str
     #: The number that it shares with the other transactions that it was put aside with.
@@ -76,7 +65,8 @@ def recall(db: Any, peer_id: int, scope: str, batches: Iterable[Batch], shapes: 
         if row.source in sources and not row.fits:
             message = "The table %s, or a column of it, is not there." % row.key[0]
             unfit.update((source, message) for unit in units if row.source in unit for source in unit)
-        elif row.source in sources and row.key not in arriving and row.version >= newest.get(row.key, row).version:
+        elif row.source in sources and row.key not in arriving:
+            # What was put aside last: numbers of versions begin anew with a sender that was restored or moved.
             newest[row.key] = row
     return Recalled(batches_of((row.header, row.row) for row in newest.values()), sources, units, unfit)
 
@@ -91,26 +81,17 @@ def release(db: Any, peer_id: int, scope: str, sources: Iterable[Source]) -> Non
 def _read(db: Any, peer_id: int, scope: str, shapes: Mapping[str, Shape]) -> list[_Kept]:
     """The rows of real transactions; one of the baseline stood alone, and its newer version is all there is to it."""
     rows = db.query(
-        "SELECT quarantine_id, source_transaction, table_name, version, header, row_image FROM %s "
+        "SELECT quarantine_id, source_transaction, table_name, header, row_image FROM %s "
         "WHERE peer_id = ? AND sync_scope_name = ? AND source_transaction > 0 ORDER BY quarantine_id" % db.engine.names.quote(*QUARANTINE),
         peer_id, scope,
     )  # fmt: skip
     kept = []
-    for number, source, table, version, header, row in rows:
+    for number, source, table, header, row in rows:
         fields = json.loads(header)
         key = key_of(table, fields["columns"], row, shapes)
         place = key or (table, "row", int(number))
-        kept.append(_Kept((0, int(source)), place, int(version or 0), header, row, fields.get("unit"), key is not None))
+        kept.append(_Kept((0, int(source)), place, header, row, fields.get("unit"), key is not None))
     return kept
-
-
-def key_of(table: str, columns: Sequence[str], row: str, shapes: Mapping[str, Shape]) -> Key | None:
-    shape = shapes.get(table)
-    if shape is None or not set(columns) <= shape.columns or not set(shape.key) <= set(columns):
-        return None
-    # Numbers as they are spelled: a float would make one of two keys that differ in the last digit.
-    values = json.loads(row, parse_float=str)
-    return (table, *(values.get("c%d" % columns.index(name)) for name in shape.key))
 
 
 def _arriving(batches: Iterable[Batch], wanted: set[Key], shapes: Mapping[str, Shape]) -> dict[Key, set[Source]]:

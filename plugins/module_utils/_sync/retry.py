@@ -9,17 +9,17 @@ a conflict wins now, as a change of the database that decides. One unit is one t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import Table, TableName
-from .._engine._wire import Outcome
-from . import kept, landed, metadata, recall, transfer
+from .._engine._wire import Outcome, to_json
+from . import kept, keys, landed, metadata, recall, transfer
 from .kept import Kept
 from .metadata import CONFLICT, PARENT, QUARANTINE, Scope
-from .pair import Pair
+from .pair import Pair, SharedTable
 from .quarantine import joined
 from .transfer import Anchor, Way
 
@@ -118,23 +118,32 @@ class _Units:
         receiver = self.way.receiver
         with receiver.transaction():
             outcome = Outcome()
-            for header, body in self._batches(group):
+            newest = self._newest(group)
+            for header, body in recall.batches_of((row.header, row.row) for row in newest):
                 outcome.add(self._apply(json.loads(header), body))
             if outcome.held:
                 raise _Held
+            self._give_back(newest)
             _delete(receiver, QUARANTINE, "quarantine_id", group)
 
-    def _batches(self, group: list[_Row]) -> list[tuple[str, str]]:
-        newest: dict[Any, _Row] = {}
-        for row in group:
-            if row.version >= newest.get(row.key, row).version:
-                newest[row.key] = row
-        outdated = {
-            id(row)
-            for row in newest.values()
-            if (row.source <= 0 and _has_newer(self.way, row)) or _is_gone(self.way, row) or _is_answered(self.way, row)
-        }
-        return recall.batches_of((row.header, row.row) for row in newest.values() if id(row) not in outdated)
+    def _newest(self, group: list[_Row]) -> list[_Row]:
+        """Of each row what was put aside last, which numbers of versions do not say: they begin anew with a sender that was restored
+        or moved."""
+        way = self.way
+        newest = {row.key: row for row in group if row.source > 0 or not _has_newer(way, row)}
+        return [row for row in newest.values() if not (_is_gone(way, row) or _is_answered(way, row))]
+
+    def _give_back(self, rows: list[_Row]) -> None:
+        """What comes from a child does not go down to it again; where the child has taken the parent's image meanwhile, or has lost its
+        own, it has to."""
+        way = self.way
+        if not (way.upload and way.scope.downloads):
+            return
+        for row in rows:
+            if _has_its_own(way, row):
+                continue
+            table = way.table_at_receiver(_shared(way, row))
+            way.receiver.engine.repairs.touch(way.receiver, table, [_wire(row.key[1:])], born=False, alone=False)
 
     def _apply(self, fields: dict[str, Any], body: str) -> Outcome:
         way = self.way
@@ -172,14 +181,14 @@ class _Units:
 class _Row:
     """One row in quarantine. ``key`` None: it does not fit the receiver's tables any more."""
 
-    def __init__(self, shapes: dict[str, recall.Shape], record: Any) -> None:
+    def __init__(self, shapes: Mapping[str, keys.Shape], record: Any) -> None:
         self.number, source, self.table, version, self.header, self.row = record
         self.source = int(source or 0)
         self.unit = str(self.source) if self.source > 0 else "row-%d" % self.number
         self.version = int(version or 0)
         self.deletion = bool(json.loads(self.row).get("d"))
         fields = json.loads(self.header)
-        self.key = recall.key_of(self.table, fields["columns"], self.row, shapes)
+        self.key = keys.key_of(self.table, fields["columns"], self.row, shapes)
         self.linked = [("linked", fields["unit"])] if fields.get("unit") is not None else []
 
 
@@ -203,9 +212,32 @@ def _way(pair: Pair, scope: Scope, upload: bool) -> Way:
 
 
 def _has_newer(way: Way, row: _Row) -> bool:
-    """Whether the sender has given the row a later version. One that stood alone was stored then without this one."""
-    version = _at_sender(way, row, "CAST(t.version AS bigint)", way.sender.engine.tracking.tracking_name)
-    return version is not None and int(version) > row.version
+    """Whether the sender has another image of the row since. One that stood alone was stored then without this one. Versions do not
+    say which of two is the later one, where the sender was restored or moved, only whether they are the same."""
+    tracking = way.sender.engine.tracking.tracking_name
+    version = _at_sender(way, row, "CAST(t.version AS bigint)", tracking)
+    if int(version or 0) == row.version:
+        return False
+    there = _image_at_sender(way, row)
+    if there is None and way.upload and not way.scope.uploads_deletes:
+        # What a child has deleted is the parent's to keep, unless the row lives on under another key.
+        return int(_at_sender(way, row, "t.sync_row_is_tombstone", tracking) or 0) == 2
+    return not _alike(there, keys.image_of(json.loads(row.header)["columns"], row.row))
+
+
+def _image_at_sender(way: Way, row: _Row) -> Any:
+    table = way.table_at_sender(_shared(way, row))
+    return _exact(way.sender.engine.repairs.image(way.sender, table, table.travelling_columns, _wire(row.key[1:])))
+
+
+def _shared(way: Way, row: _Row) -> SharedTable:
+    return next(one for one in way.tables if str(one.name) == row.table)
+
+
+def _has_its_own(way: Way, row: _Row) -> bool:
+    """Whether what the sender has of the row was changed there, or below it."""
+    tracking = way.sender.engine.tracking.tracking_name
+    return bool(_at_sender(way, row, "CASE WHEN t.origin = %d THEN 0 ELSE 1 END" % PARENT, tracking))
 
 
 def _is_gone(way: Way, row: _Row) -> bool:
@@ -226,11 +258,10 @@ def _at_sender(way: Way, row: _Row, what: str, place: Callable[[TableName], Tabl
 
     :param what: SQL about the alias t. ``place``: the table to look into.
     """
-    shared = next(one for one in way.tables if str(one.name) == row.table)
-    table, db = way.table_at_sender(shared), way.sender
+    table, db = way.table_at_sender(_shared(way, row)), way.sender
     names, digests, tracking = db.engine.names, db.engine.digests, db.engine.tracking
     own = [names.quote(name) for name in table.primary_key]
-    wire = json.dumps({"k%d" % place: value for place, value in enumerate(row.key[1:])}, ensure_ascii=False)
+    wire = _wire(row.key[1:])
     return db.value(
         "SELECT %s FROM %s AS t JOIN %s ON %s"
         % (what, names.quote(*place(table.name)), digests.keys_from_json(table), tracking.matching("t", "q", own)),
@@ -339,4 +370,4 @@ def _table_of(tables: dict[str, Any], one: Kept) -> Table:
 
 
 def _wire(values: Iterable[Any]) -> str:
-    return json.dumps({"k%d" % place: value for place, value in enumerate(values)}, ensure_ascii=False)
+    return to_json({"k%d" % place: value for place, value in enumerate(values)})

@@ -24,13 +24,14 @@ from .._engine._errors import RetailError, StatementFailed
 from .._engine._wire import Extract, Outcome
 from . import landed, links, merge, quarantine
 from .anew import Anew
+from .keys import Shape, image_of, key_of
 from .landed import Anchor, Way, going_up
 from .links import Link
 from .metadata import SCOPE, STAGING, WINDOW, ScopeState
 from .package import NOBODY, Package
 from .pair import Restored, SharedTable
 from .quarantine import Source
-from .recall import Recalled, Shape, recall, release
+from .recall import Recalled, recall, release
 from .tokens import Tokens, check_claimed
 
 #: A batch is closed at this many characters or rows, whichever comes first; one larger row travels alone.
@@ -421,9 +422,27 @@ def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anch
             continue
         said = {"kind": kind, "child_lost": anew.child_lost, "parent_lost": anew.parent_lost, "fill": fill}
         rows = way.sender.engine.changes.stream(way.sender, extract)
+        if kind != "changed":
+            rows = _not_aside(way, anew, shared, rows)
         for _last, _row, batch in _cut(rows, shared, None, acked):
             batch.fields["anew"] = said
             yield batch
+
+
+def _not_aside(
+    way: Way, anew: Anew, shared: SharedTable, rows: Iterator[tuple[int | None, str]]
+) -> Iterator[tuple[int | None, str]]:
+    """Of rows that the parent has had: without those that it has put aside. It has not taken them, whatever their versions say, and
+    the rules would find them seen: they would leave the quarantine and be nowhere. A child that has lost something has an older
+    image, if it is another one; where the parent has, the child's is the newer one."""
+    name, shapes = str(shared.name), shapes_of(way)
+    kept = quarantine.aside(way.receiver, way.sender_number, way.scope.name, name, shapes)
+    older = anew.child_lost and not anew.parent_lost
+    for version, text in rows:
+        key = key_of(name, shared.columns, text, shapes) if kept else None
+        if key in kept and (older or image_of(shared.columns, text) == kept[key]):
+            continue
+        yield version, text
 
 
 def _cut(
