@@ -21,6 +21,7 @@ from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._access import plan as access
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, Target
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError, StatementFailed
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
 from ansible_collections.axops.retail.plugins.module_utils._plan import Plan, Step
 from ansible_collections.axops.retail.plugins.module_utils._schema import channel, package, versions
 
@@ -121,6 +122,24 @@ def test_data_sync_users_only_read_transactions(member):
                 db.execute("DELETE FROM " + table)
         db.execute('DELETE FROM ax."CUSTTABLE"')
         db.execute('DELETE FROM ax."RETAILTRANSACTIONSERVICEPROFILE"')
+
+
+def test_who_only_reads_a_table_only_reads_its_tracking_from_the_first_moment(shop, schema):
+    logins = {"one of Accountants": "Accountants", "one of RetailDataSyncUsers": "RetailDataSyncUsers"}
+    members = {name.partition("one of ")[2]: [name] for name in logins}
+    wanted = access.Wanted("channel", members, logins, {"Accountants": ["read"]})
+    apply(make_plan(shop, schema, wanted), shop)
+    with _engine.connect(shop) as db:
+        for statement in ENGINE.tracking.create(schema.tables[TableName("ax", "CUSTTABLE")]):
+            db.execute(statement)
+    with _engine.connect(replace(shop, user="one of Accountants", password="Accountants")) as db:
+        assert db.value('SELECT count(*) FROM ax."CUSTTABLE_tracking"') == 0
+        for change in ('DELETE FROM ax."CUSTTABLE_tracking"', 'UPDATE ax."CUSTTABLE_tracking" SET origin = 0'):
+            with pytest.raises(StatementFailed, match=DENIED):
+                db.execute(change)
+    with _engine.connect(replace(shop, user="one of RetailDataSyncUsers", password="RetailDataSyncUsers")) as db:
+        assert db.execute('DELETE FROM ax."CUSTTABLE_tracking"') == 0
+    assert not make_plan(shop, schema, wanted).changed, "and nothing is left to give or to take"
 
 
 def test_the_till_sells(member):

@@ -22,7 +22,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._model import
 from ansible_collections.axops.retail.plugins.module_utils._engine._rights import Securable
 from ansible_collections.axops.retail.plugins.module_utils._plan import Plan
 from ansible_collections.axops.retail.plugins.module_utils._schema import channel, package
-from ansible_collections.axops.retail.plugins.module_utils._sync import session
+from ansible_collections.axops.retail.plugins.module_utils._sync import metadata, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 pytestmark = world.needs_server
@@ -239,6 +239,75 @@ def _allows(db: Database, statement: str) -> bool:
     except StatementFailed:
         return False
     return True
+
+
+# ---- tables that come later
+
+
+#: What roles have been given, by table, and what they then have on what comes to stand beside CUST.
+HANDED_ON = {
+    "reader": ({"CUST": {"select"}}, {"select"}),
+    "writer": ({"CUST": EVERYTHING}, EVERYTHING),
+    "seller": ({"CUST": {"insert", "update"}}, {"insert", "update"}),
+    "keeper": ({"CUST": {"select"}, "LOG": EVERYTHING, "ITEM": EVERYTHING}, EVERYTHING),
+    "books": ({"CUST": {"select"}, "LOG": EVERYTHING}, {"select"}),
+    "partner": ({"CUST": {"select"}, "ITEM": EVERYTHING}, {"select"}),
+    "stranger": ({"ITEM": EVERYTHING}, frozenset()),
+}
+PLACES = {"CUST": CUST.name, "ITEM": TableName("ax", "ITEM"), "LOG": metadata.LOG}
+
+
+@pytest.fixture
+def granted(logins: Callable[[], tuple[str, str]]) -> Iterator[tuple[Database, dict[str, tuple[str, str]]]]:
+    """A database with those roles, and a member of each."""
+    with world.fresh() as db:
+        world.make(db, [CUST, world.table("ITEM", "ID", ID="bigint not null")], tracked=False)
+        members = {role: logins() for role in HANDED_ON}
+        for role, (login, password) in members.items():
+            rights = HANDED_ON[role][0]
+            for statement in (
+                *ENGINE.access.create_role(role),
+                *ENGINE.access.create_login(login, password),
+                *ENGINE.access.create_user(login),
+                *ENGINE.access.add_member(role, login),
+                *(
+                    one
+                    for name, some in rights.items()
+                    for one in ENGINE.access.grant(role, some, [Securable.table(PLACES[name])])
+                ),
+            ):
+                db.execute(statement)
+        yield db, members
+
+
+def test_what_comes_to_stand_beside_a_table_is_written_by_those_who_write_it(
+    granted: tuple[Database, dict[str, tuple[str, str]]],
+) -> None:
+    db, members = granted
+    statements = ENGINE.tracking.create(CUST)
+    if not db.value("SELECT COUNT(*) FROM sys.database_permissions WHERE class = 1"):
+        world.lacks("sys.database_permissions is empty: a table with what was granted stood in its place")
+        db.execute(
+            "CREATE TABLE dbo.granted (class int, minor_id int, state char(1), major_id int, "
+            "permission_name nvarchar(60), grantee_principal_id int)"
+        )
+        for role, (rights, _expected) in HANDED_ON.items():
+            for name, some in rights.items():
+                for right in some:
+                    db.execute(
+                        "INSERT INTO dbo.granted SELECT 1, 0, 'G', OBJECT_ID(?), ?, principal_id FROM sys.database_principals "
+                        "WHERE name = ?",
+                        ENGINE.names.quote(*PLACES[name]), right.upper(), role,
+                    )  # fmt: skip
+        statements = [one.replace("sys.database_permissions", "dbo.granted") for one in statements]
+    for statement in statements:
+        db.execute(statement)
+    found = {}
+    for role, (login, password) in members.items():
+        with _engine.connect(replace(db.target, user=login, password=password)) as member:
+            asked = "SELECT HAS_PERMS_BY_NAME('[ax].[CUST_tracking]', 'OBJECT', '%s')"
+            found[role] = {right for right in EVERYTHING if member.value(asked % right.upper())}
+    assert found == {role: set(expected) for role, (_rights, expected) in HANDED_ON.items()}
 
 
 # ---- logins

@@ -33,6 +33,7 @@ _TRIGGER = re.compile(r"^(CREATE TRIGGER .*?) AS BEGIN (.*) END$", re.DOTALL)
 _FLOW = re.compile(
     r"WHILE @\w+ > 0 BEGIN|BEGIN TRY|END TRY|BEGIN CATCH|END CATCH|IF @tries = 0|WAITFOR DELAY '[0-9:.]+'|\bEND$|\bEND(?=;)"
 )
+_CURSOR = re.compile(r"DECLARE \w+ CURSOR LOCAL FAST_FORWARD FOR (?=SELECT)|WHILE @@FETCH_STATUS = 0 BEGIN ")
 #: What sqlglot keeps as text: procedure calls, the ends of blocks, and DDL that is SQL Server's alone.
 _KEPT_AS_TEXT = (
     "END",
@@ -50,6 +51,10 @@ _KEPT_AS_TEXT = (
     "CREATE SCHEMA",
     "DROP USER",
     "DROP LOGIN",
+    "OPEN",
+    "FETCH NEXT",
+    "CLOSE",
+    "DEALLOCATE",
 )
 
 
@@ -57,7 +62,7 @@ def statements_in(batch: str) -> Iterator[str]:
     """The single statements of a batch: behind its guard, inside BEGIN … END, inside a text that it runs."""
     if "BEGIN TRY" in batch:
         batch = _FLOW.sub(";", batch)
-    batch = _GUARD.sub("", batch).strip()
+    batch = _GUARD.sub("", _CURSOR.sub("", batch)).strip()
     if batch.startswith("BEGIN "):
         batch = batch[len("BEGIN ") : -len(" END")]
     run = _RUN.match(batch) or (
@@ -102,7 +107,7 @@ def test_nothing_is_said_that_not_every_server_has() -> None:
 # ---- nothing is left out
 
 #: Files without statements of their own: the driver, errors, names, other people's scripts, phrases.
-_SILENT = ("connect", "errors", "names", "refusals", "scripts", "types")
+_SILENT = ("connect", "errors", "names", "refusals", "scripts", "texts", "types")
 #: Functions that look at what the catalog has answered, which is nothing here, or at texts.
 _READERS = (
     *("tables.is_table", "tables.of", "tables.table", "tables._column", "tables._type", "access._found", "access.find"),

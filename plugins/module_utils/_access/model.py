@@ -11,19 +11,9 @@ from typing import NamedTuple
 
 from .._engine._errors import RetailError
 from .._engine._model import TableName
-from .._engine._rights import EXECUTE, READ, SYNCHRONISE, WRITE
+from .._engine._rights import BOOKS, EXECUTE, READ, SYNCHRONISE, WRITE
 
 CHANNEL, OFFLINE, HQ = "channel", "offline", "hq"
-
-
-#: The tables in which the synchronisation keeps its books.
-BOOKS = frozenset(
-    TableName("dbo", name)
-    for name in (
-        *("sync_peer", "scope_info", "sync_staging", "sync_window", "sync_conflict", "sync_quarantine"),
-        *("sync_transaction_link", "sync_incarnation", "sync_upkeep", "RETAILOFFLINESYNCLOG"),
-    )
-)
 
 
 class Rule(NamedTuple):

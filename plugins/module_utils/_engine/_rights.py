@@ -15,6 +15,17 @@ from ._model import TableName
 #: What a role can need, in product terms; each speaker says with ``access.needs`` what that takes on its engine.
 READ, WRITE, EXECUTE, SYNCHRONISE = "read", "write", "execute", "synchronise"
 
+#: The log of the synchronisation, the one of its books that every database of the product has from the start.
+LOG = TableName("dbo", "RETAILOFFLINESYNCLOG")
+#: The tables in which the synchronisation keeps its books.
+BOOKS = frozenset(
+    TableName("dbo", name)
+    for name in (
+        *("sync_peer", "scope_info", "sync_staging", "sync_window", "sync_conflict", "sync_quarantine"),
+        *("sync_transaction_link", "sync_incarnation", "sync_upkeep", LOG.name),
+    )
+)
+
 
 class Securable(NamedTuple):
     """What rights are given on.

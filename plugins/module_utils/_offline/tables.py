@@ -30,7 +30,7 @@ def plan_bookkeeping(side: Side) -> Plan:
 
 
 def _with_rights(side: Side, step: Step) -> Step:
-    """Who may write the log, which every database of the product has from the start, may write the other books, too."""
+    """Who has rights on the log, which every database of the product has from the start, has them on the other books, too."""
     made = [table.name for table in metadata.TABLES if step.path == (side.key, "tables", str(table.name))]
     if not made or step.before is not None or made[0] == metadata.LOG:
         return step

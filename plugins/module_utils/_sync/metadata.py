@@ -17,6 +17,7 @@ from typing import Any
 
 from .._engine import _filter
 from .._engine._model import Column, Table, TableName
+from .._engine._rights import LOG
 
 PARENT = 0
 
@@ -29,7 +30,6 @@ QUARANTINE = TableName("dbo", "sync_quarantine")
 LINK = TableName("dbo", "sync_transaction_link")
 INCARNATION = TableName("dbo", "sync_incarnation")
 UPKEEP = TableName("dbo", "sync_upkeep")
-LOG = TableName("dbo", "RETAILOFFLINESYNCLOG")
 
 
 def _table(name: TableName, key: str, indexes: tuple[tuple[str, ...], ...], **columns: str) -> Table:

@@ -182,8 +182,8 @@ def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]
 
 
 def hand_on(table: TableName, other: TableName) -> list[str]:
-    """Statements for the making of a table: who has been given the right to write the first one may read and write the other."""
-    return [companions.hand_on_rights(table, other, "INSERT")]
+    """Statements for the making of a table: who has been given rights on the first one has the same rights on the other."""
+    return [companions.hand_on_rights(table, other)]
 
 
 def revoke(principal: str, rights: Iterable[str], securables: Sequence[Securable]) -> list[str]:

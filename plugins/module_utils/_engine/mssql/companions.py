@@ -6,24 +6,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .._model import TableName
+from .._rights import BOOKS, LOG
 from . import names
 
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
-def hand_on_rights(table: TableName, companion: TableName, right: str = "SELECT") -> str:
-    """Who has rights on the table itself, other than through a role that has them on all tables, must reach its
-    companion: its tracking, or another log beside it.
 
-    :param right: the right on the table that tells who.
+def hand_on_rights(table: TableName, companion: TableName) -> str:
+    """Who has a right on the table itself, other than through a role that has it on all tables, gets the same right on its companion:
+    its tracking, or another log beside it. Who may only read the one may only read the other.
+
+    But for a role that keeps the books of the synchronisation, and writes other tables of the schema: it writes the companions of
+    tables that it may only read, too, as those of a store's transactions.
     """
     place = names.quote(*companion)
     return (
-        "DECLARE @statement nvarchar(max) = N''; SELECT @statement = @statement + N'GRANT SELECT, INSERT, UPDATE, "
-        "DELETE ON ' + {place} "
-        "+ N' TO ' + QUOTENAME(g.name) + N'; ' FROM (SELECT DISTINCT p.name FROM sys.database_permissions d "
-        "JOIN sys.database_principals p ON p.principal_id = d.grantee_principal_id WHERE d.class = 1 AND d.minor_id "
-        "= 0 "
-        "AND d.major_id = OBJECT_ID({base}) AND d.permission_name = N'{right}' AND d.state IN ('G', 'W') AND p.type = "
-        "'R' "
-        "AND p.name <> N'public') AS g; EXEC (@statement)"
-    ).format(place=names.literal(place), base=names.literal(names.quote(*table)), right=right)
+        "DECLARE @statement nvarchar(max); DECLARE granted CURSOR LOCAL FAST_FORWARD FOR "
+        "SELECT N'GRANT ' + g.permission_name + N' ON ' + {place} + N' TO ' + QUOTENAME(g.name) "
+        "FROM (SELECT DISTINCT p.name, d.permission_name FROM sys.database_permissions AS d "
+        "JOIN sys.database_principals AS p ON p.principal_id = d.grantee_principal_id "
+        "JOIN sys.tables AS o ON o.object_id = d.major_id "
+        "WHERE d.class = 1 AND d.minor_id = 0 AND d.state IN ('G', 'W') AND p.type = 'R' AND p.name <> N'public' "
+        "AND d.permission_name IN ({rights}) AND (d.major_id = OBJECT_ID({base}) OR d.permission_name <> N'SELECT' "
+        "AND o.schema_id = SCHEMA_ID({schema}) AND NOT (o.schema_id = SCHEMA_ID({of_books}) AND o.name IN ({books})) "
+        "AND {reads} AND {logs})) AS g; OPEN granted; FETCH NEXT FROM granted INTO @statement; WHILE @@FETCH_STATUS = 0 BEGIN "
+        "EXEC (@statement); FETCH NEXT FROM granted INTO @statement; END; CLOSE granted; DEALLOCATE granted"
+    ).format(
+        place=names.literal(place),
+        base=names.literal(names.quote(*table)),
+        rights=_listed(_RIGHTS),
+        schema=names.literal(companion.schema),
+        of_books=names.literal(LOG.schema),
+        books=_listed(sorted(book.name for book in BOOKS)),
+        reads=_has("SELECT", table),
+        logs=_has("INSERT", LOG),
+    )
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(names.literal(text) for text in texts)
+
+
+def _has(right: str, table: TableName) -> str:
+    """SQL: the grantee of d has a right on a table."""
+    return (
+        "EXISTS (SELECT 1 FROM sys.database_permissions AS m WHERE m.class = 1 AND m.minor_id = 0 AND m.state IN ('G', 'W') "
+        "AND m.major_id = OBJECT_ID(%s) AND m.permission_name = %s AND m.grantee_principal_id = d.grantee_principal_id)"
+        % (names.literal(names.quote(*table)), names.literal(right))
+    )

@@ -172,7 +172,7 @@ def grant(principal: str, rights: Iterable[str], securables: Sequence[Securable]
 
 
 def hand_on(table: TableName, other: TableName) -> list[str]:
-    """Statements for the making of a table, for those who may write the first one: none, default privileges reach it."""
+    """Statements for the making of a table, for those who have rights on the first one: none, default privileges reach it."""
     return []
 
 
