@@ -21,9 +21,6 @@ AUTHENTICATIONS = (
     "ActiveDirectoryMsi",
 )
 
-#: Few enough that large rows do not pile up.
-_ROWS_A_FETCH = 50
-
 #: So many queries stay prepared on a connection, see :meth:`Database.ask`.
 _MOST_KEPT = 24
 
@@ -159,18 +156,14 @@ class Database:
             raise failure from error
 
     def stream(self, sql: str, *parameters: Any) -> Iterator[Any]:
-        """The rows of one query, read forward while the server sends them. Nothing else may run here until the last
-        one."""
+        """The rows of one query, read forward one by one while the server sends them: however large they are, no two of them are in
+        memory at a time. Nothing else may run here until the last one."""
         self.statements += 1
         try:
             cursor = self._connection.cursor()
             try:
                 cursor.execute(sql, *parameters)
-                while True:
-                    rows = cursor.fetchmany(_ROWS_A_FETCH)
-                    if not rows:
-                        return
-                    yield from rows
+                yield from cursor
             finally:
                 cursor.close()
         except Exception as error:

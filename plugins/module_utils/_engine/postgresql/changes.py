@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -19,7 +20,9 @@ from . import heads, marks, names, tracking, types
 
 #: How much a fetch should bring, in characters; the number of rows follows from the rows seen so far.
 _FETCH_SIZE = 400_000
-_MOST_ROWS = 1_000
+_FIRST_ROWS, _MOST_ROWS = 50, 1_000
+#: What a fetch may bring at the most, in characters, where rows may be of any size; one larger row comes alone.
+_LARGEST_FETCH = 8_000_000
 
 
 def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
@@ -30,7 +33,8 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     forty registers that each read hundreds of tables would leave none to the POS.
     """
     db.execute("SAVEPOINT one_table; DECLARE changes NO SCROLL CURSOR FOR " + query(extract))
-    size = 50
+    large = _large(extract)
+    size, most = (1, 0) if large else (_FIRST_ROWS, _MOST_ROWS)
     while True:
         rows = db.query("FETCH FORWARD %d FROM changes" % size)
         for row in rows:
@@ -38,15 +42,34 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
         if len(rows) < size:
             break
         average = max(1, sum(len(row[1]) for row in rows) // len(rows))
-        size = max(1, min(_MOST_ROWS, _FETCH_SIZE // average))
+        # The next rows need not be like those before: of a thousand small ones nobody knows what the thousand after them are.
+        most = most or max(1, min(_MOST_ROWS, _LARGEST_FETCH // max(1, _largest(db, large))))
+        size = max(1, min(most, _FETCH_SIZE // average))
     # Not in a finally: after an error the end of the transaction closes the cursor, and this would hide the error.
     db.execute("ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table")
 
 
 def query(extract: Extract) -> str:
     """The SELECT behind :func:`stream`."""
-    rows = _unchanged if extract.unchanged else _load if extract.low is None else _changes
-    return "SELECT q.v, CAST(row_to_json(q) AS text) FROM (%s) q" % rows(extract)
+    return "SELECT q.v, CAST(row_to_json(q) AS text) FROM (%s) q" % _rows(extract)
+
+
+def _rows(extract: Extract) -> str:
+    if extract.unchanged:
+        return _unchanged(extract)
+    return _load(extract) if extract.low is None else _changes(extract)
+
+
+def _large(extract: Extract) -> Extract | None:
+    """The same rows with those columns alone whose values may be of any size, as they are; None where there are none."""
+    large = [column for column in extract.columns if types.native(column.type) in ("text", "bytea")]
+    return replace(extract, columns=tuple(replace(column, type="ntext") for column in large)) if large else None
+
+
+def _largest(db: Any, large: Extract) -> int:
+    """About how many bytes the largest row has. Large values stand elsewhere, and their sizes in the row: none of them is read."""
+    sizes = " + ".join("coalesce(octet_length(q.%s), 0)" % key_of(place) for place in range(len(large.columns)))
+    return int(db.value("SELECT coalesce(max(%s), 0) FROM (%s) q" % (sizes, _rows(large))))
 
 
 def _load(extract: Extract) -> str:
