@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import broken_events
 import broken_invariants
+import broken_tsql
 
 MUTANTS = (*broken_invariants.MUTANTS, *broken_events.MUTANTS)
-BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
+#: Those that need a SQL Server.
+TSQL = broken_tsql.MUTANTS
+BY_NAME = {mutant.name: mutant for mutant in (*MUTANTS, *TSQL)}

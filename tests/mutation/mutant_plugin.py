@@ -21,7 +21,7 @@ import pgserver
 import pytest
 from mutant import Switch
 
-_said: dict[str, Any] = {"noticed": None, "passed": 0, "on": False}
+_said: dict[str, Any] = {"noticed": None, "passed": 0, "on": False, "skipped": None}
 _name = os.environ.get("RETAIL_MUTANT")
 _switch = Switch(mutant_catalogue.BY_NAME[_name]) if _name else None
 
@@ -51,6 +51,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         message = getattr(crash, "message", "") or str(report.longrepr).strip().rpartition("\n")[2]
         _said.update(noticed=report.nodeid, when=report.when, message=message.partition("\n")[0][:200])
     _said["passed"] += report.when == "call" and report.passed
+    if report.skipped and isinstance(report.longrepr, tuple):
+        _said["skipped"] = _said["skipped"] or report.longrepr[2].removeprefix("Skipped: ")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

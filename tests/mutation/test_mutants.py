@@ -29,7 +29,10 @@ def runner() -> ModuleType:
     return importlib.import_module("mutants")
 
 
-@pytest.mark.parametrize("mutant", mutant_catalogue.MUTANTS, ids=lambda mutant: mutant.name)
+EVERY = (*mutant_catalogue.MUTANTS, *mutant_catalogue.TSQL)
+
+
+@pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
 def test_a_mutant_changes_the_product_as_it_is_today(mutant: Mutant) -> None:
     source = mutant.path.read_text(encoding="utf-8")
     assert mutant.change(source) != source
@@ -39,7 +42,12 @@ def test_a_mutant_changes_the_product_as_it_is_today(mutant: Mutant) -> None:
 
 
 def test_no_two_mutants_share_a_name() -> None:
-    assert len(mutant_catalogue.BY_NAME) == len(mutant_catalogue.MUTANTS)
+    assert len(mutant_catalogue.BY_NAME) == len(EVERY)
+
+
+def test_what_is_sql_servers_alone_is_kept_apart() -> None:
+    assert {mutant.module.startswith("_engine.mssql.") for mutant in mutant_catalogue.TSQL} == {True}
+    assert {mutant.name.startswith("mssql-") for mutant in mutant_catalogue.TSQL} == {True}
 
 
 def test_a_phrase_that_is_gone_is_an_error() -> None:
@@ -49,9 +57,17 @@ def test_a_phrase_that_is_gone_is_an_error() -> None:
 
 
 def test_the_table_says_what_every_mutant_came_to(runner: ModuleType) -> None:
-    table = (ROOT / "docs" / "docsite" / "rst" / "mutants.rst").read_text(encoding="utf-8")
-    assert [mutant.name for mutant in mutant_catalogue.MUTANTS if f"(``{mutant.name}``)" not in table] == []
-    assert "a test is missing" not in table
+    for page, mutants in (("mutants", mutant_catalogue.MUTANTS), ("mutants_tsql", mutant_catalogue.TSQL)):
+        table = (ROOT / "docs" / "docsite" / "rst" / f"{page}.rst").read_text(encoding="utf-8")
+        assert [mutant.name for mutant in mutants if f"(``{mutant.name}``)" not in table] == []
+        assert "a test is missing" not in table
+
+
+def test_mutants_of_sql_server_are_refused_without_one(runner: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RETAIL_TEST_MSSQL", raising=False)
+    with pytest.raises(SystemExit) as refused:
+        runner.main(["mssql"])
+    assert refused.value.code == 2
 
 
 CELL = (
