@@ -74,8 +74,10 @@ Which test notices on SQL Server
 ================================
 
 :ref:`What the mutants are <ansible_collections.axops.retail.docsite.mutants>`. These break what SQL Server's speaker says in words
-of its own, and run where ``RETAIL_TEST_MSSQL`` names a server: ``./dev mutants mssql``. Seen on: %s. Where that server cannot notice,
-the test that would has found out by a probe and says why.
+of its own, and run where ``RETAIL_TEST_MSSQL`` names a server: ``./dev mutants mssql``. Where that server cannot notice, the test that
+would has found out by a probe, and says why. These were seen on:
+
+  %s
 
 """
 
@@ -298,7 +300,7 @@ def table(mutants: Sequence[Mutant], results: dict[str, Any], head: str) -> str:
 def _cell(mutant: Mutant, result: dict[str, Any]) -> str:
     noticed = result["noticed"]
     if noticed is None and result.get("left_out"):
-        return "not on this server: %s" % result["left_out"]
+        return "nothing there: %s" % result["left_out"]
     if noticed is None:
         return "nothing: %s" % (mutant.equivalent or "a test is missing")
     file, _colons, test = noticed.rpartition("::")
