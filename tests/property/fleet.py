@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the axops.retail contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HQ, two channel databases and three registers: real databases, provisioned, and their connections."""
+"""Real databases that synchronise, provisioned, and their connections; and who makes them, and makes them again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import fleet_shapes as shapes
 from fleet_engines import Server
-from fleet_shapes import NODES, PARENTS, ROUND, TABLES
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database
-from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.pairs import Identity, Place, Request, plan_pair
 from ansible_collections.axops.retail.plugins.module_utils._sync import anew, package, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope
@@ -97,15 +96,23 @@ class Node:
 
 
 class Fleet:
-    """The six databases of one history."""
+    """The databases of one history. A subclass says which, and what stands in them."""
+
+    #: The children and their parents, from the root on; all databases; the children in a whole round of sessions, from the leaves on.
+    PARENTS: ClassVar[dict[str, str]]
+    NODES: ClassVar[tuple[str, ...]]
+    ROUND: ClassVar[tuple[str, ...]]
+    #: The application's tables.
+    TABLES: ClassVar[dict[str, Table]]
 
     def __init__(self, server: Server, prefix: str, winner: str) -> None:
         self.server, self.prefix, self.winner = server, prefix, winner
-        self.nodes = {name: Node(name, server, prefix + name) for name in NODES}
-        self.with_shelf = dict.fromkeys(PARENTS, True)
+        self.nodes = {name: Node(name, server, prefix + name) for name in self.NODES}
         #: Whether the databases have another shape than they were made with, and so cannot be used again.
         self.reshaped = False
         self._books: dict[str, Books] = {}
+        #: The pairs that are open, by the child.
+        self._pairs: dict[str, Pair] = {}
         #: The folders of packages, by the child that loads from it.
         self._packages: dict[str, str] = {}
 
@@ -119,7 +126,7 @@ class Fleet:
         for node in self.nodes.values():
             self.server.create(node.database)
             self.furnish(node)
-        for child in ("c1", "c2", *shapes.REGISTERS):
+        for child in self.PARENTS:
             self.provision(child)
         self._books = {name: _read_books(node.db) for name, node in self.nodes.items()}
         return self._filled()
@@ -127,49 +134,43 @@ class Fleet:
     def emptied(self) -> Fleet:
         """As if it had just been built: no rows but the first, and books in which no session has written yet."""
         for name, node in self.nodes.items():
+            there = [table for table in node.db.engine.tables.read(node.db) if table.schema == "ax"]
+            # The application's first: what is kept about its rows is written as they go.
+            there.sort(key=lambda table: table.name not in self.TABLES)
             with node.db.transaction():
-                for table in TABLES:
-                    shapes.execute(node.db, "DELETE FROM {ax.%s}" % table)
-                for table in TABLES:
-                    shapes.execute(node.db, "DELETE FROM {ax.%s_tracking}" % table)
+                for table in there:
+                    node.db.execute("DELETE FROM %s" % node.db.engine.names.quote(*table))
                 _write_books(node.db, self._books[name])
         return self._filled()
 
     def _filled(self) -> Fleet:
-        """A little master data, that is everywhere."""
-        hq = self["hq"].db
-        # Numbers below those of any ledger.
-        for number in (1, 2, 3):
-            for table in ("ITEM", "CARD"):
-                row = (number, "first-%d" % number, -number)
-                shapes.execute(hq, "INSERT INTO {ax.%s} ({ID}, {CODE}, {VALUE}) VALUES (?, ?, ?)" % table, *row)
-            for table in ("CUSTOMER", "SHELF"):
-                shapes.execute(hq, "INSERT INTO {ax.%s} ({ID}, {VALUE}) VALUES (?, ?)" % table, number, -number)
+        self.fill()
         self.settle()
         return self
 
     def furnish(self, node: Node) -> None:
-        """The tables and triggers of an empty database."""
+        """The tables and triggers of an empty database; here its schemas."""
         for schema in ("ax", "crt", "dbo"):
-            _run(node.db, node.db.engine.tables.create_schema(schema))
-        for table in TABLES.values():
-            _run(node.db, node.db.engine.tables.create(table))
-        self.server.put_triggers(node.db, node.name)
-        if node.name in ("c2", "hq"):
-            # Only some refuse such a payment, so that it is put aside at the first hop or at the second.
-            shapes.execute(node.db, "ALTER TABLE {ax.PAYMENT} ADD CONSTRAINT {no_debts} CHECK ({AMOUNT} >= 0)")
+            run(node.db, node.db.engine.tables.create_schema(schema))
+
+    def fill(self) -> None:
+        """Write the first rows; where they are needed sessions take them."""
+
+    def scopes(self, child: str) -> tuple[Scope, ...]:
+        """The offline profile of a child."""
+        raise NotImplementedError
 
     def copy_of(self, template: Fleet) -> Fleet:
         """The same databases under other names, as if they had been made so."""
         for name, node in self.nodes.items():
             self.server.create(node.database, template[name].database)
-        for child in PARENTS:
+        for child in self.PARENTS:
             self.recognise(child)
         return self
 
     def recognise(self, child: str) -> None:
         """Let a pair take copies of its databases for the originals."""
-        ours, theirs = self[child].db, self[PARENTS[child]].db
+        ours, theirs = self[child].db, self[self.PARENTS[child]].db
         change = "UPDATE {dbo.sync_peer} SET {incarnation} = ? WHERE "
         (guid,) = shapes.query(ours, "SELECT {peer_guid} FROM {dbo.sync_peer} WHERE {peer_id} = 0")[0]
         shapes.execute(ours, change + "{peer_id} = 0", theirs.engine.marks.incarnation(theirs))
@@ -179,12 +180,9 @@ class Fleet:
 
     # ---- pairs
 
-    def scopes(self, child: str) -> tuple[Scope, ...]:
-        return shapes.scopes(self.winner, self.with_shelf[child])
-
     def provision(self, child: str, **options: Any) -> list[str]:
         """Converge a pair; returns the titles of what was done."""
-        places = {"child": self[child].db, "parent": self[PARENTS[child]].db}
+        places = {"child": self[child].db, "parent": self[self.PARENTS[child]].db}
         request = Request(
             *(Place(key, "the database of the %s" % key, db.engine, db) for key, db in places.items()),
             self.scopes(child),
@@ -193,18 +191,25 @@ class Fleet:
             create_tables=True,
             **options,
         )
+        self._pairs.pop(child, None)
         # Without the locks: nobody else provisions here, and Babelfish takes those of two databases for one.
         plan = plan_pair(request).plan
         plan.apply(places.__getitem__)
         return plan.titles
 
     def pair(self, child: str) -> Pair:
-        """The pair as the service opens it: it begins anew by itself where a side was restored.
+        """The pair, as the service has it: it goes on with the one that it has while its connections live and nobody provisions
+        it, and reads its tables each time; and a pair begins anew by itself where a side was restored.
 
         :raises NotProvisioned: a side does not know the other.
         """
-        pair = anew.open_pair(self[child].db, self[PARENTS[child]].db, silence=0)
-        pair.package = self._packages.get(child, "")
+        ours, theirs = self[child].db, self[self.PARENTS[child]].db
+        pair = self._pairs.get(child)
+        if pair is None or pair.child is not ours or pair.parent is not theirs:
+            pair = anew.open_pair(ours, theirs, silence=0)
+            pair.package = self._packages.get(child, "")
+            self._pairs[child] = pair
+        pair.preload(pair.scopes)
         return pair
 
     def pack(self, child: str) -> None:
@@ -213,19 +218,21 @@ class Fleet:
         :raises NotProvisioned: as above.
         """
         pair = self.pair(child)
-        self._packages.setdefault(child, tempfile.mkdtemp(prefix="axops-package-"))
-        package.make(pair, self._packages[child])
+        if child not in self._packages:
+            self._packages[child] = tempfile.mkdtemp(prefix="axops-package-")
+        pair.package = self._packages[child]
+        package.make(pair, pair.package)
 
-    def settle(self, rounds: int = 10) -> None:
-        """Rounds of sessions until no pair has anything to move.
+    def settle(self, rounds: int = 10) -> dict[str, Pair]:
+        """Rounds of sessions until no pair has anything to move; returns the pairs.
 
         :raises AssertionError: there is no end to it.
         """
-        pairs = {child: self.pair(child) for child in ROUND}
+        pairs = {child: self.pair(child) for child in self.ROUND}
         for _round in range(rounds):
             busy = [(pair, scope) for pair in pairs.values() for scope in session.pending(pair, pair.scopes)]
             if not busy:
-                return
+                return pairs
             for pair, scope in busy:
                 session.run(pair, scope)
         raise AssertionError("after %d rounds there is still something to move" % rounds)
@@ -235,6 +242,7 @@ class Fleet:
     def close(self) -> None:
         for node in self.nodes.values():
             node.close()
+        self._pairs.clear()
         for folder in self._packages.values():
             shutil.rmtree(folder)
         self._packages.clear()
@@ -245,23 +253,32 @@ class Fleet:
             self.server.drop(node.database)
 
 
+AnyFleet = TypeVar("AnyFleet", bound=Fleet)
+#: What fleets have in common that can stand in for each other: their kind, and who wins.
+_Model = tuple[type[Fleet], str]
+
+
 class Workshop:
     """Makes fleets: copies of a template where the server can copy databases. Where it cannot, a fleet is emptied and used
     again, since making one takes minutes."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._templates: dict[str, Fleet] = {}
-        self._used: dict[str, Fleet] = {}
+        self._templates: dict[_Model, Fleet] = {}
+        self._used: dict[_Model, Fleet] = {}
 
-    def fleet(self, winner: str) -> Fleet:
-        fleet = Fleet(self.server, "axops_%s_" % secrets.token_hex(4), winner)
+    def fleet(self, kind: type[AnyFleet], winner: str) -> AnyFleet:
+        model = kind, winner
         if not self.server.copies:
-            return self._used.pop(winner).emptied() if winner in self._used else fleet.build()
-        if winner not in self._templates:
-            self._templates[winner] = Fleet(self.server, "axops_template_%s_" % winner, winner).build()
-            self._templates[winner].close()
-        return fleet.copy_of(self._templates[winner])
+            return self._used.pop(model).emptied() if model in self._used else self._new(model).build()
+        if model not in self._templates:
+            self._templates[model] = self._new(model).build()
+            self._templates[model].close()
+        return self._new(model).copy_of(self._templates[model])
+
+    def _new(self, model: _Model) -> Fleet:
+        kind, winner = model
+        return kind(self.server, "axops_%s_" % secrets.token_hex(4), winner)
 
     def take_back(self, fleet: Fleet) -> None:
         """A history has ended."""
@@ -269,7 +286,7 @@ class Workshop:
             fleet.drop()
         else:
             fleet.close()
-            self._used[fleet.winner] = fleet
+            self._used[type(fleet), fleet.winner] = fleet
 
     def close(self) -> None:
         for fleet in (*self._templates.values(), *self._used.values()):
@@ -300,6 +317,6 @@ def _write_books(db: Database, books: Books) -> None:
             db.execute("INSERT INTO %s (%s) VALUES (%s)" % (place, listed, marks), *row)
 
 
-def _run(db: Database, statements: Iterable[str]) -> None:
+def run(db: Database, statements: Iterable[str]) -> None:
     for statement in statements:
         db.execute(statement)

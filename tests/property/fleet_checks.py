@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import fleet_state as state
-from fleet_shapes import NODES, PARENTS, ROUND
+from fleet_shapes import NODES, PARENTS
 
 from ansible_collections.axops.retail.plugins.module_utils._sync import session
+from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
-def check_everything(history: Any) -> None:
-    """Everything that is promised, of a history that has settled."""
-    check_quiet(history)
+def check_everything(history: Any, pairs: Mapping[str, Pair]) -> None:
+    """Everything that is promised, of a history whose pairs have settled."""
+    check_quiet(history, pairs)
     for child in PARENTS:
         check_agreement(history, child)
     check_sales(history)
@@ -24,17 +26,16 @@ def check_everything(history: Any) -> None:
     check_recorded_once(history)
 
 
-def check_quiet(history: Any) -> None:
+def check_quiet(history: Any, pairs: Mapping[str, Pair]) -> None:
     """Another round moves nothing and records nothing."""
     fleet = history.fleet
-    before = {name: state.records(fleet[name].reader) for name in NODES}
-    for child in ROUND:
-        pair = fleet.pair(child)
+    before = {name: state.records(fleet[name].reader) for name in fleet.NODES}
+    for child, pair in pairs.items():
         assert session.pending(pair, pair.scopes) == [], "%s has something to move for ever" % child
         for scope in pair.scopes:
             again = session.run(pair, scope)
             assert not again.noteworthy, "another session of %s in %s moves something: %s" % (child, scope.name, again)
-    after = {name: state.records(fleet[name].reader) for name in NODES}
+    after = {name: state.records(fleet[name].reader) for name in fleet.NODES}
     assert after == before, "another round records something: %s, %s" % (before, after)
 
 

@@ -30,6 +30,9 @@ class PostgresServer:
         facts = server.facts()
         self._target = Target(engine="postgresql", encrypt="no", **{**facts, "database": ""})
         self._admin = self.connect("postgres")
+        # By files: a third of the work, since a template is at rest, and its pages need not go through the log.
+        modern = int(self._admin.value("SHOW server_version_num")) >= 150000
+        self._how = " STRATEGY FILE_COPY" if modern else ""
 
     def connect(self, database: str) -> Database:
         db = _engine.connect(self._target.on(database))
@@ -38,7 +41,7 @@ class PostgresServer:
 
     def create(self, database: str, template: str = "template0") -> None:
         quote = self._admin.engine.names.quote
-        self._admin.execute("CREATE DATABASE %s TEMPLATE %s" % (quote(database), quote(template)))
+        self._admin.execute("CREATE DATABASE %s TEMPLATE %s%s" % (quote(database), quote(template), self._how))
 
     def drop(self, database: str) -> None:
         for statement in self._admin.engine.databases.drop(database):

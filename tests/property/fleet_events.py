@@ -68,7 +68,9 @@ class Phases:
 class _Watch:
     """Stands in for what connections do, while nothing else that is watched is at work."""
 
-    def __init__(self, dbs: Sequence[Database], moment: Callable[[str], None], visible: Callable[[], None]) -> None:
+    def __init__(
+        self, dbs: Sequence[Database], moment: Callable[[str], None], visible: Callable[[Database], None]
+    ) -> None:
         self.dbs, self.moment, self.visible = dbs, moment, visible
         self._phases, self._asleep = Phases(dbs), False
         self.originals = (Database._run, Database._commit, Database.stream)
@@ -76,7 +78,7 @@ class _Watch:
     def run(self, db: Database, sql: str, *arguments: Any) -> Any:
         self._meet(db, "statement", sql)
         result = self.originals[0](db, sql, *arguments)
-        if not db._in_transaction:
+        if not db._in_transaction and not sql.startswith("SELECT"):
             self._show(db)
         return result
 
@@ -98,7 +100,7 @@ class _Watch:
 
     def _show(self, db: Database) -> None:
         if db in self.dbs and not self._asleep:
-            self._call(self.visible)
+            self._call(self.visible, db)
 
     def _call(self, deed: Callable[..., None], *arguments: Any) -> None:
         self._asleep = True
@@ -109,9 +111,11 @@ class _Watch:
 
 
 @contextlib.contextmanager
-def watched(dbs: Sequence[Database], moment: Callable[[str], None], visible: Callable[[], None]) -> Iterator[None]:
+def watched(
+    dbs: Sequence[Database], moment: Callable[[str], None], visible: Callable[[Database], None]
+) -> Iterator[None]:
     """Have ``moment`` called with the phase's name before each statement on these connections and each row that one of them
-    streams, before each commit and after it, and ``visible`` whenever others may see something new. What they do themselves is not
+    streams, before each commit and after it, and ``visible`` whenever others may see something new there. What they do themselves is not
     watched."""
     watch = _Watch(dbs, moment, visible)
 

@@ -9,63 +9,35 @@ any steps in any order make a history.
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import fleet_shapes as shapes
 import fleet_state as state
-from elapsed import let_pass
-from fleet import Fleet, Node, Work, Workshop
+from fleet import Node, Work, Workshop
 from fleet_checks import check_everything
-from fleet_events import Killed, watched
 from fleet_ledger import Ledger
-from fleet_shapes import EXTRA, NODES, PARENTS, REGISTERS, TABLES
+from fleet_shapes import EXTRA, PARENTS, REGISTERS, TABLES
+from fleet_steps import Steps
+from tiers_fleet import Tiers
 
-from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError, StatementFailed
-from ansible_collections.axops.retail.plugins.module_utils._sync import cleanup, session, transfer
+from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import NotProvisioned
 
-#: Attempts of an apply; nobody lets go of a lock meanwhile, so more would only take time.
-TRIES = 3
-#: A step to be taken in the middle of a session: at which moment, and the method's name and arguments.
-Meanwhile = tuple[int, str, tuple[Any, ...]]
 
+class History(Steps):
+    """One history of HQ, two channel databases and three registers."""
 
-class History:
-    """One history on a fleet of its own."""
+    FLEET = Tiers
+    fleet: Tiers
 
     def __init__(self, workshop: Workshop, winner: str = "parent") -> None:
-        self.workshop = workshop
-        self.fleet: Fleet = workshop.fleet(winner)
+        super().__init__(workshop, winner)
         self.ledger = Ledger()
-        #: Children whose pair may not know each other any more: a side was replaced, or restored from before that.
-        self.apart: set[str] = set()
         self.backups: set[str] = set()
         #: How often a database was lost.
         self.disasters = 0
         self.schema_changed_at = 0
-        #: How many moments the longest session of a child's scope had, and in which phases sessions were killed.
-        self.longest: dict[tuple[str, str], int] = {}
-        self.kills: Counter[str] = Counter()
-        self._patch()
-
-    def _patch(self) -> None:
-        self._patches = contextlib.ExitStack()
-        for name, value in {"_TRIES": TRIES, "time": _Restless}.items():
-            self._patches.callback(setattr, transfer, name, getattr(transfer, name))
-            setattr(transfer, name, value)
-
-    def close(self) -> None:
-        self._patches.close()
-        self.workshop.take_back(self.fleet)
-
-    def batches(self, rows: int) -> None:
-        """From now on so many rows make a batch, and each batch lands by itself."""
-        for name, value in {"BATCH_ROWS": rows, "BATCH_SIZE": 1 if rows == 1 else 1_000_000}.items():
-            self._patches.callback(setattr, transfer, name, getattr(transfer, name))
-            setattr(transfer, name, value)
 
     # ---- tills: each step is part of the transaction that the till has open, or begins one
 
@@ -218,32 +190,8 @@ class History:
 
         self._till(where, till, deed, then)
 
-    def commit(self, where: str, till: int) -> None:
-        self._end(self.fleet[where], till, keep=True)
-
-    def rollback(self, where: str, till: int) -> None:
-        self._end(self.fleet[where], till, keep=False)
-
-    def _till(self, where: str, till: int, deed: Callable[[Work], None], then: str) -> None:
-        node = self.fleet[where]
-        work = node.work(till)
-        try:
-            deed(work)
-        except StatementFailed as failure:
-            assert failure.kind in ("transient", "data"), failure
-            then = "rollback"
-        if then != "open":
-            self._end(node, till, keep=then == "commit")
-
-    def _end(self, node: Node, till: int, keep: bool) -> None:
-        if till not in node.open:
-            return
-        if not keep:
-            node.undo(till)
-            return
-        work = node.open.pop(till)
-        work.stack.close()
-        self.ledger.commit(node.name, work)
+    def _committed(self, where: str, work: Work) -> None:
+        self.ledger.commit(where, work)
 
     def _change(self, where: str, work: Work, table: str, key: int, number: int, **changes: Any) -> None:
         changes.update(VALUE=number, **(self._extra(where, number) if table == "CARD" else {}))
@@ -297,44 +245,9 @@ class History:
 
     # ---- sessions
 
-    def session(
-        self, child: str, scope: str, stop: str = "", at: int | str = 0, meanwhile: Sequence[Meanwhile] = ()
-    ) -> None:
-        """A session.
-
-        :param stop: ``kill`` the process, ``cut child`` or ``cut parent``: that connection ends at the server.
-        :param at: at which moment: each statement is one, each commit two, before it and after it; or the name of a phase.
-        :param meanwhile: what tills do in the middle of it.
-        """
-        nodes = (self.fleet[child], self.fleet[PARENTS[child]])
-        sides = [node.db for node in nodes]
-        moments = _Moments(self, sides, stop, at, meanwhile)
-        visible = (lambda: self._look((PARENTS[child],))) if scope == "sales" else (lambda: None)
-        try:
-            with watched(sides, moments.next, visible):
-                pair = self.fleet.pair(child)
-                session.run(pair, next(item for item in pair.scopes if item.name == scope))
-        except (Killed, RetailError) as failure:
-            self._judge(failure, child, moments)
-            for node in nodes:
-                node.hang_up()
-        self.kills.update(moments.killed_in)
-        self.longest[child, scope] = max(moments.count, self.longest.get((child, scope), 0))
-        if moments.cut_off:
-            for node in nodes:
-                node.hang_up()
-        self._look()
-
-    def _judge(self, failure: BaseException, child: str, moments: _Moments) -> None:
-        """A session may fail for these reasons only."""
-        if isinstance(failure, NotProvisioned):
-            assert child in self.apart, failure
-        elif isinstance(failure, StatementFailed):
-            busy = moments.meanwhile or any(node.open for node in self.fleet.nodes.values())
-            expected = {"lost"} if moments.cut_off else set()
-            assert failure.kind in (expected | {"transient", "data"} if busy else expected), failure
-        else:
-            assert isinstance(failure, Killed), failure
+    def _visible(self, scope: str, where: str) -> None:
+        if scope == "sales":
+            self._look((where,))
 
     def _look(self, where: Sequence[str] = ("c1", "c2", "hq")) -> None:
         """A reader must never see a part of a sale."""
@@ -410,18 +323,6 @@ class History:
             self.fleet.provision(child, reprovision=True)
             self.apart.discard(child)
 
-    def clean(self, where: str, silent: bool) -> None:
-        """All deletions are old, and forgotten where nobody needs them.
-
-        :param silent: nobody has heard of the children either, so they hold nothing back.
-        """
-        db = self.fleet[where].db
-        if not state.is_provisioned(db):
-            return
-        with self._unless_busy(where):
-            let_pass(db, silent=silent)
-            cleanup.run(db, cleanup.Keep())
-
     def pack(self, child: str) -> None:
         """A package is made for a child, from which all its loads begin from now on, however old it is then."""
         try:
@@ -456,60 +357,14 @@ class History:
             assert "have not reached" in str(refusal), refusal
         self.fleet.with_shelf[child] = before
 
-    @contextlib.contextmanager
-    def _unless_busy(self, where: str) -> Any:
-        """DDL waits for open transactions, which here would be for ever."""
-        try:
-            yield
-        except StatementFailed as failure:
-            assert failure.kind == "transient", failure
-            for node in (self.fleet[where], self.fleet[PARENTS.get(where, where)]):
-                node.hang_up()
-
     # ---- the end
 
     def check(self) -> None:
-        """Everybody finishes, sessions run until all is quiet; then everything must hold."""
-        for node in self.fleet.nodes.values():
-            for till in list(node.open):
-                self._end(node, till, keep=True)
+        self._end_all()
         for child in ("c1", "c2", *REGISTERS):
             self.heal(child)
         assert not self.apart
-        self.fleet.settle()
-        check_everything(self)
-
-
-class _Restless:
-    """Stands in for ``time`` where nobody would use the time."""
-
-    @staticmethod
-    def sleep(_seconds: float) -> None:
-        return None
-
-
-class _Moments:
-    """Counts the moments of a session, and does what was planned for them."""
-
-    def __init__(
-        self, history: History, sides: Sequence[Any], stop: str, at: int | str, meanwhile: Sequence[Meanwhile]
-    ) -> None:
-        self.history, self.sides, self.stop, self.at = history, sides, stop, at
-        self.meanwhile = sorted(meanwhile, key=lambda item: item[0])
-        self.count = 0
-        self.cut_off = False
-        self.killed_in: list[str] = []
-
-    def next(self, phase: str) -> None:
-        self.count += 1
-        for _moment, name, arguments in [item for item in self.meanwhile if item[0] == self.count]:
-            getattr(self.history, name)(*arguments)
-        # Whoever was killed says nothing more.
-        if self.stop == "kill" and (self.killed_in or self.at in (self.count, phase)):
-            self.killed_in = self.killed_in or [phase or "elsewhere"]
-            raise Killed
-        if self.stop.startswith("cut") and not self.cut_off and self.at in (self.count, phase):
-            self.cut_off = self.history.fleet.server.cut(self.sides[self.stop == "cut parent"])
+        check_everything(self, self.fleet.settle())
 
 
 def _take(work: Work, table: str, key: int) -> int | None:
@@ -532,6 +387,3 @@ def _insert(work: Work, table: str, values: dict[str, Any]) -> None:
     row = {name: value for name, value in values.items() if name in known}
     columns, marks = ", ".join("{%s}" % name for name in row), ", ".join("?" for _name in row)
     shapes.execute(work.db, "INSERT INTO {ax.%s} (%s) VALUES (%s)" % (table, columns, marks), *row.values())
-
-
-__all__ = ["NODES", "History"]

@@ -24,7 +24,8 @@ def is_under(name: str, other: str) -> bool:
     return name == other or (name in PARENTS and is_under(PARENTS[name], other))
 
 
-def _table(name: str, key: str, unique: tuple[tuple[str, ...], ...] = (), **columns: str) -> Table:
+def table(name: str, key: str, unique: tuple[tuple[str, ...], ...] = (), **columns: str) -> Table:
+    """A table of the application: its columns in the words of the packaged schema."""
     parsed = tuple(Column.parse(column, text) for column, text in columns.items())
     return Table(TableName("ax", name), parsed, tuple(key.split()), unique)
 
@@ -32,23 +33,23 @@ def _table(name: str, key: str, unique: tuple[tuple[str, ...], ...] = (), **colu
 # VALUE is a number that no other write in the same history has, so that each write can be told from all others.
 _ID, _VALUE = "bigint not null", "int not null"
 #: Master data, with a unique code.
-ITEM = _table("ITEM", "ID", (("CODE",),), ID=_ID, CODE="nvarchar(20) not null", VALUE=_VALUE)
+ITEM = table("ITEM", "ID", (("CODE",),), ID=_ID, CODE="nvarchar(20) not null", VALUE=_VALUE)
 #: Written everywhere, with a unique code.
-CARD = _table("CARD", "ID", (("CODE",),), ID=_ID, CODE="nvarchar(20) not null", VALUE=_VALUE)
+CARD = table("CARD", "ID", (("CODE",),), ID=_ID, CODE="nvarchar(20) not null", VALUE=_VALUE)
 #: Written everywhere; one trigger counts in MODIFIED how often the row was written here, another leaves a STAMP.
-CUSTOMER = _table("CUSTOMER", "ID", ID=_ID, VALUE=_VALUE, MODIFIED="int not null default 0")
+CUSTOMER = table("CUSTOMER", "ID", ID=_ID, VALUE=_VALUE, MODIFIED="int not null default 0")
 #: Written everywhere, in the profile of some.
-SHELF = _table("SHELF", "ID", ID=_ID, VALUE=_VALUE)
+SHELF = table("SHELF", "ID", ID=_ID, VALUE=_VALUE)
 #: Written by a trigger alone: which customer's image came by where.
-STAMP = _table("STAMP", "WRITER VALUE", WRITER="nvarchar(10) not null", VALUE=_VALUE)
+STAMP = table("STAMP", "WRITER VALUE", WRITER="nvarchar(10) not null", VALUE=_VALUE)
 #: A sale is whole if its lines and payments are as many and as much as its header says.
-SALE = _table(
+SALE = table(
     "SALE", "ID", ID=_ID, LINES=_VALUE, TOTAL=_VALUE, PAYMENTS=_VALUE, PAID=_VALUE, VALUE=_VALUE
 )  # fmt: skip
-LINE = _table("LINE", "SALE NUMBER", SALE=_ID, NUMBER=_VALUE, AMOUNT=_VALUE, VALUE=_VALUE)
-PAYMENT = _table("PAYMENT", "SALE NUMBER", SALE=_ID, NUMBER=_VALUE, AMOUNT=_VALUE, VALUE=_VALUE)
+LINE = table("LINE", "SALE NUMBER", SALE=_ID, NUMBER=_VALUE, AMOUNT=_VALUE, VALUE=_VALUE)
+PAYMENT = table("PAYMENT", "SALE NUMBER", SALE=_ID, NUMBER=_VALUE, AMOUNT=_VALUE, VALUE=_VALUE)
 
-TABLES = {table.name.name: table for table in (ITEM, CARD, CUSTOMER, SHELF, STAMP, SALE, LINE, PAYMENT)}
+TABLES = {one.name.name: one for one in (ITEM, CARD, CUSTOMER, SHELF, STAMP, SALE, LINE, PAYMENT)}
 #: The tables with a plain key and a value of their own, which people edit.
 EDITED = ("ITEM", "CARD", "CUSTOMER", "SHELF")
 #: The column that the next version of the schema adds to CARD.
@@ -64,8 +65,8 @@ def scopes(winner: str, with_shelf: bool = True) -> tuple[Scope, ...]:
     people = (CARD, CUSTOMER, SHELF) if with_shelf else (CARD, CUSTOMER)
     return (
         Scope("items", "download", (ScopeTable(ITEM.name, "parent"),), 0, 1, 1),
-        Scope("people", "bidirectional", tuple(ScopeTable(table.name, winner) for table in people), 0, 2, 2, True),
-        Scope("sales", "upload", tuple(ScopeTable(table.name, "child") for table in (SALE, LINE, PAYMENT)), 0, 3, 3),
+        Scope("people", "bidirectional", tuple(ScopeTable(one.name, winner) for one in people), 0, 2, 2, True),
+        Scope("sales", "upload", tuple(ScopeTable(one.name, "child") for one in (SALE, LINE, PAYMENT)), 0, 3, 3),
         Scope("stamps", "upload", (ScopeTable(STAMP.name, "child"),), 0, 4, 4),
     )
 
