@@ -31,7 +31,8 @@ import tiers_machine  # noqa: E402
 
 #: The kinds of histories, and how many Hypothesis makes up from one seed: those of filtered rows are shorter.
 KINDS = {"tiers": (tiers_machine.Histories, 20), "filters": (filtered_machine.FilteredHistories, 20)}
-STEPS = 40
+#: So many times something is done in each, which may be several steps.
+LENGTH = 40
 
 
 @dataclass
@@ -83,6 +84,7 @@ def _parse(arguments: list[str]) -> Any:
         default=fleet_shrink.PATIENCE,
         help="how long a smaller history is looked for (default: %(default).0f)",
     )
+    parser.add_argument("--length", type=int, default=LENGTH, help="how long a history is (default: %(default)s)")
     parser.add_argument("--first", action="store_true", help="end with the first history that goes wrong")
     parser.add_argument("--output", type=Path, default=Path(".cache/soak"), help="where to write scripts")
     parser.add_argument("--replay", metavar="SCRIPT", help="run one of those scripts instead")
@@ -96,7 +98,7 @@ def _one_seed(workshop: Any, kind: str, number: int, options: Any, total: Total,
     machine, examples = KINDS[kind]
     examples = max(1, min(examples, int(left / 2)))
     try:
-        tally = fleet_machine.explore(workshop, machine, examples, STEPS, number, options.shrink)
+        tally = fleet_machine.explore(workshop, machine, examples, options.length, number, options.shrink)
     except Exception as failure:
         tally = getattr(failure, "tally", None)
         if tally is None or tally.bad is None:

@@ -15,7 +15,7 @@ from fleet import Workshop
 
 
 def test_a_channel_ends_with_what_its_filters_let_through(workshop: Workshop) -> None:
-    examples, steps = (8, 40) if workshop.server.copies else (4, 30)
+    examples, steps = (5, 25) if workshop.server.copies else (3, 20)
     tally = fleet_machine.explore(workshop, FilteredHistories, examples, steps)
     print("%d histories, %d steps, killed %s" % (tally.histories, tally.steps, dict(sorted(tally.kills.items()))))
     assert tally.steps >= steps

@@ -12,7 +12,7 @@ import runpy
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import fleet_machine
@@ -34,8 +34,8 @@ ALL_BROKEN = [
     ("tiers", "batch-by-batch", 1, "a reader sees a part of the sales"),
 ]
 LONG = os.environ.get("RETAIL_FAULTS") == "long"
-#: Seconds that a smaller history is looked for.
-PATIENCE = 120 if LONG else 6
+#: How long histories are, and for how many seconds a smaller one is looked for.
+LENGTH, PATIENCE = (40, 120) if LONG else (8, 10)
 
 NEEDED = [Step("put", ("c1", 0, "CARD", 1, "commit")), Step("session", ("c1", "people"), {"stop": "kill", "at": 7})]
 
@@ -93,9 +93,16 @@ class WrongHistories(FilteredHistories):
     kind = Wrong
 
 
-def test_the_script_of_a_bad_history_is_a_note_on_its_failure(workshop: Workshop) -> None:
+@pytest.fixture
+def postgres(pg_server: pgserver.PgServer) -> Iterator[Workshop]:
+    """What is tried here is the same on all engines."""
+    with contextlib.closing(PostgresServer(pg_server)) as server, contextlib.closing(Workshop(server)) as workshop:
+        yield workshop
+
+
+def test_the_script_of_a_bad_history_is_a_note_on_its_failure(postgres: Workshop) -> None:
     with pytest.raises(AssertionError, match="nothing holds") as caught:
-        fleet_machine.explore(workshop, WrongHistories, 2, 8, patience=10)
+        fleet_machine.explore(postgres, WrongHistories, 2, 8, patience=10)
     bad = caught.value.tally.bad
     assert bad.script() in "".join(caught.value.__notes__)
     assert bad.script().startswith('"""A history that went wrong: AssertionError: nothing holds\n')
@@ -113,11 +120,12 @@ def test_a_broken_promise_comes_out_as_a_short_script_that_shows_it(
     says: str,
     tmp_path: Path,
     pg_server: pgserver.PgServer,
+    postgres: Workshop,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Found, shrunk and printed by ``./dev soak``; the script goes wrong again where the promise is broken, and nowhere else."""
-    options = ["--first", "--seed", str(seed), "--only", kind, "--shrink", str(PATIENCE), "--output", str(tmp_path)]
-    done = _soak_broken(mutant, pg_server, "60", *options)
+    options = ["60", "--first", "--seed", str(seed), "--only", kind, "--length", str(LENGTH), "--shrink", str(PATIENCE)]
+    done = _soak_broken(mutant, pg_server, *options, "--output", str(tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr
     script, found = tmp_path / f"{kind}-{seed}.py", tmp_path / f"{kind}-{seed}.found.py"
     assert script.read_text(encoding="utf-8") in done.stdout
@@ -128,9 +136,8 @@ def test_a_broken_promise_comes_out_as_a_short_script_that_shows_it(
     assert again.returncode == 1
     assert "AssertionError: %s" % says in again.stderr
 
-    with contextlib.closing(PostgresServer(pg_server)) as server, contextlib.closing(Workshop(server)) as workshop:
-        monkeypatch.setattr(fleet_machine, "replaying", lambda: contextlib.nullcontext(workshop))
-        runpy.run_path(str(script))
+    monkeypatch.setattr(fleet_machine, "replaying", lambda: contextlib.nullcontext(postgres))
+    runpy.run_path(str(script))
 
 
 def _soak_broken(mutant: str, server: pgserver.PgServer, *options: str) -> subprocess.CompletedProcess[str]:
