@@ -199,7 +199,7 @@ class Fleet:
 
     def pair(self, child: str) -> Pair:
         """The pair, as the service has it: it goes on with the one that it has while its connections live and nobody provisions
-        it, and reads its tables each time; and a pair begins anew by itself where a side was restored.
+        it; and a pair begins anew by itself where a side was restored.
 
         :raises NotProvisioned: a side does not know the other.
         """
@@ -209,7 +209,6 @@ class Fleet:
             pair = anew.open_pair(ours, theirs, silence=0)
             pair.package = self._packages.get(child, "")
             self._pairs[child] = pair
-        pair.preload(pair.scopes)
         return pair
 
     def pack(self, child: str) -> None:
@@ -221,6 +220,7 @@ class Fleet:
         if child not in self._packages:
             self._packages[child] = tempfile.mkdtemp(prefix="axops-package-")
         pair.package = self._packages[child]
+        pair.preload(pair.scopes)
         package.make(pair, pair.package)
 
     def settle(self, rounds: int = 10) -> dict[str, Pair]:
@@ -229,6 +229,8 @@ class Fleet:
         :raises AssertionError: there is no end to it.
         """
         pairs = {child: self.pair(child) for child in self.ROUND}
+        for pair in pairs.values():
+            pair.preload(pair.scopes)
         for _round in range(rounds):
             busy = [(pair, scope) for pair in pairs.values() for scope in session.pending(pair, pair.scopes)]
             if not busy:

@@ -116,7 +116,10 @@ class Steps:
         try:
             with watched(sides, moments.next, lambda db: self._visible(scope, nodes[sides.index(db)].name)):
                 pair = self.fleet.pair(child)
-                session.run(pair, next(item for item in pair.scopes if item.name == scope))
+                wanted = next(item for item in pair.scopes if item.name == scope)
+                # As the service does it: a side may have been upgraded.
+                pair.preload([wanted])
+                session.run(pair, wanted)
         except (Killed, RetailError) as failure:
             self._judge(failure, child, moments)
             for node in nodes:
