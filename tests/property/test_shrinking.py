@@ -31,7 +31,7 @@ BROKEN = ("filters", "members-unnoticed", 1, "ITEM of c")
 ALL_BROKEN = [
     BROKEN,
     ("tiers", "conflict-not-recorded", 1, "silently lost"),
-    ("tiers", "batch-by-batch", 1, "silently lost"),
+    ("filters", "filter-left-unnoticed", 2, " of c"),
 ]
 LONG = os.environ.get("RETAIL_FAULTS") == "long"
 #: How long histories are, and for how many seconds a smaller one is looked for.
