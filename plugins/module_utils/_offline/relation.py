@@ -73,7 +73,8 @@ def relate(child: Side, parent: Side, identity: Identity, reprovision: bool) -> 
     if reason and not reprovision:
         raise RetailError(
             reason,
-            "If that is intended, run again with reprovision: if_needed; rows that only a lost database had stay lost.",
+            "Where both databases are there, let the sync service run: it brings back what one of them has lost. If the pair is to begin "
+            "anew all the same, run again with reprovision: if_needed; rows that only a lost database had stay lost.",
         )
     if reason or own is None or own.incarnation != parent.incarnation:
         replaced = namesakes + vacant + ([known] if known else [])
