@@ -157,7 +157,7 @@ options:
         channel database, or one of the two was restored or moved.
       - V(if_needed) begins such a pair anew. All scopes begin again with a load of what the channel database has, and
         with sending all that was written at the register; the register gets a new number. Where the pair is in order, this
-        changes nothing. What came from the channel database before it was restored from an older backup is not sent back: where
+        changes nothing. What came from the channel database before it was restored from an older backup is not sent back. Where
         both databases are there, let the sync service run first, which does.
       - V(always) drops the offline database and makes a new one, at each run. This is refused while rows have not been
         acknowledged by the channel database, unless O(force=true). If it is cut off, the next run goes on with it,
