@@ -15,9 +15,9 @@ from fleet_engines import MssqlServer, PostgresServer
 from integration import mssql_world
 
 
-@pytest.fixture(scope="session", params=["postgresql", pytest.param("mssql", marks=mssql_world.needs_server)])
+@pytest.fixture(scope="module", params=["postgresql", pytest.param("mssql", marks=mssql_world.needs_server)])
 def workshop(request: pytest.FixtureRequest) -> Iterator[Workshop]:
-    """Makes the databases of histories."""
+    """Makes the databases of histories. For one module: tests of others may start the server anew, and end its connection."""
     if request.param == "mssql":
         server: Any = MssqlServer()
     else:

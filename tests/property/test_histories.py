@@ -36,10 +36,8 @@ def test_no_history_loses_doubles_or_halves_anything(workshop: Workshop) -> None
         mssql_world.lacks("databases are not copied here: histories without restores, replacements and new versions")
     tally = fleet_machine.explore(workshop, Histories, examples, steps)
     print("%d histories, %d steps, killed %s" % (tally.histories, tally.steps, dict(sorted(tally.kills.items()))))
+    # Where the kills fall is left to chance here; that each phase can be hit is what the next test sees.
     assert tally.steps >= steps
-    if workshop.server.copies:
-        kinds = {phase.partition(" at the ")[0] for phase in tally.kills}
-        assert {"before the commit", "after the commit"} <= kinds, "no session was killed there"
 
 
 def test_a_session_is_killed_at_each_phase_by_its_name(workshop: Workshop) -> None:

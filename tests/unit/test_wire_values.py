@@ -14,14 +14,29 @@ from ansible_collections.axops.retail.plugins.module_utils._engine import ENGINE
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._engine._wire import Extract, value_in
 
-NASTY = ('a"b', "back\\", '\\"c1":"x"', '{"c1":1}', ',"c1":7', "}", "Ölgötze 🎄", "line\n\t", "", "\\\\\\")
+NASTY = (
+    'a"b',
+    "back\\",
+    '\\"c1":"x"',
+    '{"c1":1}',
+    ',"c1":7',
+    ', "c1": 7',
+    ",",
+    ", ",
+    "}",
+    "Ölgötze 🎄",
+    "line\n\t",
+    "",
+    "\\\\\\",
+)
 
 
 @pytest.mark.parametrize("text", NASTY)
 @pytest.mark.parametrize("value", [0, -12345678901234567890, "x", 'q",}\\', True, None, "1.5", ""])
-def test_a_value_is_found_whatever_the_others_say(text: str, value: Any) -> None:
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_a_value_is_found_whatever_the_others_say(text: str, value: Any, separators: tuple[str, str]) -> None:
     row = {"v": 7, "c0": text, "c1": value, "c11": "another", "c2": text}
-    said = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    said = json.dumps(row, ensure_ascii=False, separators=separators)
     assert (value_in(said, 0), value_in(said, 1), value_in(said, 2)) == (text, value, text)
     assert value_in(said, 3) is None
 

@@ -41,8 +41,9 @@ def value_in(row: str, position: int) -> Any:
 
     Fractions come as text, which has all their digits.
     """
-    # Within a text a quotation mark has a backslash before it, so nothing else looks like this.
-    match = re.search(r'[{,]"%s":("(?:[^"\\]|\\.)*"|[^,}]*)' % key_of(position), row)
+    # Within a text a quotation mark has a backslash before it, so nothing else looks like this. Not every server writes JSON without
+    # blanks.
+    match = re.search(r'[{,]\s*"%s"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\s]*)' % key_of(position), row)
     return None if match is None else json.loads(match.group(1), parse_float=str)
 
 

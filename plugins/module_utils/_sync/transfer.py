@@ -378,8 +378,9 @@ def _read(
             # What comes under a filter or out of it has no version of its own to go on from: cut off, it is read again.
             if start is not None and not extract.filter:
                 landing.low[name] = min(last, highest)
-                if last <= highest:
-                    batch.fields["upto"] = [last, extract.key_in(row)]
+                key = extract.key_in(row)
+                if last <= highest and None not in key:
+                    batch.fields["upto"] = [last, key]
             yield batch
         landing.low[name] = low
 
