@@ -196,9 +196,12 @@ class Database:
             cursor.close()
             raise
         self._kept[sql] = (text, cursor)
-        if len(self._kept) > _MOST_KEPT:
-            _text, oldest = self._kept.pop(next(iter(self._kept)))
-            oldest.close()
+        self._forget_the_oldest()
+
+    def _forget_the_oldest(self) -> None:
+        for sql in list(self._kept)[: max(0, len(self._kept) - _MOST_KEPT)]:
+            _text, cursor = self._kept.pop(sql)
+            cursor.close()
 
     def failure(self, error: Exception) -> Exception:
         """The driver's exception as ours; anything that is not the driver's comes back as it is."""
