@@ -90,6 +90,14 @@ class Store:
         self.close()
         self.facts[side] = self.backups.move(self.facts[side], self.servers[to])
 
+    def put_back(self, side: str, backup: Facts, elsewhere: bool) -> None:
+        """The backup takes the side's place: ``elsewhere``, on the other side's server; else on its own."""
+        if not elsewhere:
+            self.restore(side, backup)
+            return
+        self.facts[side] = backup
+        self.move(side, "child" if side == "parent" else "parent")
+
     def sell(self, *numbers: int, amount: int = 1) -> None:
         for number in numbers:
             self["child"].execute('INSERT INTO ax."SALE" VALUES (?, ?)', number, amount)
@@ -185,11 +193,7 @@ def test_what_a_restored_parent_had_changed_comes_back_from_the_child(store: Sto
     for number in (2, 3):
         store.customer("parent", number, "changed after the backup")
     store.sync()
-    if elsewhere:
-        store.facts["parent"] = backup
-        store.move("parent", "child")
-    else:
-        store.restore("parent", backup)
+    store.put_back("parent", backup, elsewhere)
     store.customer("parent", 3, "changed after the restore")
     store.sync()
     assert rows(store["parent"], "CUSTOMER")[1:] == [(2, "changed after the backup"), (3, "changed after the restore")]
@@ -438,11 +442,7 @@ def test_what_the_parent_has_put_aside_stays_there_when_the_child_begins_anew(st
     backup = store.backup("child")
     store.customer("child", 2, "another")
     store.sync()
-    if elsewhere:
-        store.facts["child"] = backup
-        store.move("child", "parent")
-    else:
-        store.restore("child", backup)
+    store.put_back("child", backup, elsewhere)
     store.sync(silence=0)
     assert len(_put_aside(store, "parent")) == 2
     # As when the parent has changed a row: its image comes down, and the one that was put aside can still be stored.

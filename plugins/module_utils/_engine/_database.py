@@ -114,10 +114,11 @@ class Database:
 
         It stays prepared on the connection: to prepare, plan and forget it costs several times what answering it does.
         """
+        was_prepared = sql in self._kept
         try:
             return self._run(sql, parameters, _all_of_it, True)
         except StatementFailed:
-            if self._in_transaction:
+            if self._in_transaction or not was_prepared:
                 raise
             # Somebody may have changed a table under the prepared query: then it is prepared anew.
             return self.query(sql, *parameters)

@@ -5,7 +5,8 @@
 """Texts as SQL Server keeps them: any UTF-16 code units, also a half of a pair that stands alone and is no character.
 
 Python takes such a half for an error, and one row that has it would stop all others. Every text of a row is read as JSON, and JSON
-has a spelling for it: ``\\ud800``. OPENJSON makes the same code unit of it again; PostgreSQL, which cannot hold it, refuses the row.
+has a spelling for it: ``\\ud800``. PostgreSQL, which cannot hold it, refuses the row; what a SQL Server's OPENJSON makes of it is asked by
+``test_mssql_sessions.py`` where the server holds such a text at all.
 """
 
 from __future__ import annotations
