@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import masterdata
@@ -14,7 +15,7 @@ import pos
 
 from _demo import playbook
 from _demo.report import Report
-from _demo.stage import PROFILE, REGISTERS, SERVERS, STORE, STORES, Stage
+from _demo.stage import FILTERS, PROFILE, REGISTERS, SERVERS, STORE, STORES, Stage
 from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql.names import quote
 
 SALES_OFFLINE = 40
@@ -91,8 +92,9 @@ def _compare_master_data(stage: Stage, report: Report) -> None:
     hq, tables = stage.connect("hq01"), _tables()
     for host, what in (("houston-db", "the store"), ("houston-01", "register 1"), ("houston-02", "register 2")):
         with report.check("the master data is at %s, byte for byte" % what) as line:
-            _wait_for_equal(hq, stage.connect(host), tables)
-            line.found = "{:,} rows equal".format(sum(_count(hq, table) for table in tables))
+            copy = stage.connect(host)
+            _wait_for_equal(hq, copy, tables)
+            line.found = "{:,} rows equal".format(sum(_count(copy, table) for table in tables))
 
 
 def _choose_profile(hq: Any) -> None:
@@ -116,25 +118,32 @@ def _tables() -> list[Table]:
 
 
 def _wait_for_equal(source: Any, copy: Any, tables: Iterable[Table]) -> None:
+    """Until the copy holds what is meant for it: all rows, and of a filtered table those of its own channel."""
     left = list(tables)
 
     def equal() -> bool:
-        while left and _digest(source, left[-1]) == _digest(copy, left[-1]):
+        while left and _digest(source, left[-1], _own_rows(left[-1])) == _digest(copy, left[-1]):
             left.pop()
         return not left
 
     _wait(equal, lambda: "%d tables still differ, for instance %s" % (len(left), left[-1][0]))
 
 
-def _digest(connection: Any, table: Table) -> tuple[int, str]:
+def _own_rows(table: Table) -> dict[str, int]:
+    """Which rows of a table the data group gives this store: columns, and the value that they have."""
+    columns = [each["column"] for rule in FILTERS if rule["table"] == table[0] for each in rule["where"]]
+    return dict.fromkeys(columns, masterdata.channel_of(STORES, STORE))
+
+
+def _digest(connection: Any, table: Table, where: Mapping[str, int] = MappingProxyType({})) -> tuple[int, str]:
     """Number of rows, and a digest over all their values that does not depend on the order."""
     name, columns = table
-    values = ", ".join(quote(column) for column in columns)
-    sql = "SELECT count(*), CAST(coalesce(sum(hashtextextended(CAST(ROW(%s) AS text), 0)), 0) AS text) FROM %s" % (
-        values,
+    sql = "SELECT count(*), CAST(coalesce(sum(hashtextextended(CAST(ROW(%s) AS text), 0)), 0) AS text) FROM %s%s" % (
+        ", ".join(quote(column) for column in columns),
         _quoted(name),
+        " WHERE " + " AND ".join("%s = ?" % quote(column) for column in where) if where else "",
     )
-    row = connection.cursor().execute(sql).fetchone()
+    row = connection.cursor().execute(sql, *where.values()).fetchone()
     return int(row[0]), str(row[1])
 
 
