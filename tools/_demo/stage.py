@@ -24,7 +24,9 @@ PROFILE = "Default pr"
 STORES = [{"store_id": STORE, "registers": list(REGISTERS)}]
 
 #: Each store receives its own tenders only.
-FILTERS: list[dict[str, Any]] = [{"table": "ax.RETAILSTORETENDERTYPETABLE", "where": [{"column": "CHANNEL", "own": "channel"}]}]
+FILTERS: list[dict[str, Any]] = [
+    {"table": "ax.RETAILSTORETENDERTYPETABLE", "where": [{"column": "CHANNEL", "own": "channel"}]}
+]
 
 #: Inventory host, and the database that it has.
 SERVERS = {
