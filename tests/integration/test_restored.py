@@ -291,6 +291,56 @@ def test_rows_that_left_a_filter_before_the_parent_was_moved_come_to_rest(store:
     assert store.sync() == 0
 
 
+def test_a_refused_sale_holds_up_no_other_after_a_move(store: Store) -> None:
+    """All that waits has the version of one transaction then; which sales there were is still known."""
+    _refuse(store["parent"], "SALE", '"AMOUNT" <> 13')
+    store["child"].execute('INSERT INTO ax."SALE" VALUES (2, 1), (3, 1)')
+    store["child"].execute('INSERT INTO ax."SALE" VALUES (4, 13), (5, 1)')
+    store.move("child", "parent")
+    store.sell(6)
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 2: 1, 3: 1, 6: 1}
+    assert len(_put_aside(store, "parent")) == 2
+    _mend_and_retry(store, "parent", "SALE")
+    assert store.sales() == {1: 1, 2: 1, 3: 1, 4: 13, 5: 1, 6: 1}
+    store.agree()
+
+
+@pytest.mark.parametrize("last", ["before the move", "after the move"])
+def test_what_wrote_one_row_is_put_aside_together_after_a_move(store: Store, last: str) -> None:
+    """The sale 2 was written again by a transaction that is refused: then the first must not arrive without it."""
+    _refuse(store["parent"], "SALE", '"AMOUNT" <> 13')
+    store["child"].execute('INSERT INTO ax."SALE" VALUES (2, 1), (3, 1)')
+    if last == "after the move":
+        store.move("child", "parent")
+    with store["child"].transaction():
+        store["child"].execute('UPDATE ax."SALE" SET "AMOUNT" = 2 WHERE "ID" = 2')
+        store["child"].execute('INSERT INTO ax."SALE" VALUES (4, 13)')
+    if last == "before the move":
+        store.move("child", "parent")
+    store.sell(5)
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 5: 1}
+    assert len(_put_aside(store, "parent")) == 3
+    _mend_and_retry(store, "parent", "SALE")
+    assert store.sales() == {1: 1, 2: 2, 3: 1, 4: 13, 5: 1}
+    store.agree()
+
+
+def test_a_purge_after_a_move_erases_nothing_whose_key_has_changed(store: Store) -> None:
+    """The row's new key never came to the parent, which keeps it under the old one, as without a move."""
+    store["child"].execute('UPDATE ax."SALE" SET "ID" = 7 WHERE "ID" = 1')
+    store.move("child", "parent")
+    pair = anew.open_pair(store["child"], store["parent"], 0)
+    for scope in session.pending(pair, pair.scopes):
+        if scope.name != "sales":
+            session.run(pair, scope)
+    anew.settle(pair, next(scope for scope in pair.scopes if scope.name == "sales"), ())
+    store["child"].execute('DELETE FROM ax."SALE"')
+    store.sync(silence=0)
+    assert store.sales() == {1: 1}
+
+
 def test_what_is_sold_after_a_move_travels_although_its_version_looks_old(store: Store) -> None:
     """The server that the register came from was ahead. By the first session the new one has caught up, so no anchor shows it."""
     here = _transactions(store["child"])

@@ -185,6 +185,35 @@ MUTANTS = (
         (SESSIONS + "test_another_database_in_the_place_of_the_child_is_noticed",),
     ),
     Mutant(
+        "moved-sales-joined",
+        "A database restored or moved",
+        "All that waits is one transaction once the database is on another server.",
+        "_engine.postgresql.tracking",
+        (
+            (
+                "WHEN t.origin IS NULL AND t.source_transaction IS NULL THEN {source}",
+                "WHEN t.origin IS NULL AND t.source_transaction IS NULL AND {source} IS NULL THEN 0",
+            ),
+        ),
+        (RESTORED + "test_a_refused_sale_holds_up_no_other_after_a_move",),
+    ),
+    Mutant(
+        "moved-links-forgotten",
+        "A database restored or moved",
+        "Which transactions wrote the same row is forgotten once the database is on another server.",
+        "_engine.postgresql.tracking",
+        (("        _keep_links(table),", ""),),
+        (RESTORED + "test_what_wrote_one_row_is_put_aside_together_after_a_move",),
+    ),
+    Mutant(
+        "moved-keys-forgotten",
+        "A database restored or moved",
+        "Which row had a key before is forgotten once the database is on another server.",
+        "_engine.postgresql.tracking",
+        (("        _keep_moves(table),", ""),),
+        (RESTORED + "test_a_purge_after_a_move_erases_nothing_whose_key_has_changed",),
+    ),
+    Mutant(
         "moved-versions-kept",
         "A database restored or moved",
         "Versions of another server are compared with those of this one.",

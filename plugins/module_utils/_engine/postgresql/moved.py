@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+#: Transactions of the cluster that a database came from have this added to their numbers, so that they are none of this one's. Half of
+#: ``PEER_FACTOR``: this cluster would need that many to come there, and the number of a peer stays readable in front.
+_ELSEWHERE = 8796093022208
 #: The transaction of this cluster that brought the database here: the one that made a table of ours, of all the first.
 _CAME = (
     "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_attribute a WHERE a.attrelid = CAST('dbo.sync_peer' AS regclass) "
@@ -21,3 +24,13 @@ def came_along(alias: str) -> str:
     return "NOT ({a}.version >= {came} AND {a}.version % 4294967296 <= CAST(CAST({a}.xmin AS text) AS bigint))".format(
         a=alias, came=_CAME
     )
+
+
+def kept(number: str) -> str:
+    """SQL: the number that a transaction of the other cluster has from now on; NULL, and what is no such number, stay."""
+    return "CASE WHEN {0} > 0 AND {0} < {1} THEN {0} + {1} ELSE {0} END".format(number, _ELSEWHERE)
+
+
+def is_own(number: str) -> str:
+    """SQL: the number was given by a cluster, and has not been kept apart yet."""
+    return "({0} > 0 AND {0} < {1})".format(number, _ELSEWHERE)

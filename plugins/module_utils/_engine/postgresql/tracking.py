@@ -24,7 +24,7 @@ TRIGGERS = ("insert", "update", "delete", "truncate")
 VERSION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint)"
 NOW = "(now() AT TIME ZONE 'utc')"
 #: The transaction that a tracking row was written in.
-SOURCE = source_of("t", "t.version")
+SOURCE = source_of("t", "coalesce(t.source_transaction, t.version)")
 _COLUMNS = (
     "version, origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
 )
@@ -74,12 +74,42 @@ def renumber(table: TableName, taken_below: int) -> list[str]:
 
     What the parent had taken (versions below ``taken_below``) becomes version 1, everything else a change of now. A row that
     changed since the database came here has a version of this cluster, and stays: only such a row was stored by the very
-    transaction that is its version, or by a part of it. May be run again.
+    transaction that is its version, or by a part of it. Which rows one transaction wrote, and which transactions belong together,
+    is still known. May be run again.
     """
-    version = "CASE WHEN t.version < %d THEN 1 ELSE %s END" % (int(taken_below), VERSION)
+    parts = {"tracking": names.quote(*tracking_name(table)), "came": moved.came_along("t"), "taken": int(taken_below)}
     return [
-        "UPDATE %s t SET version = %s WHERE %s" % (names.quote(*tracking_name(table)), version, moved.came_along("t"))
+        _keep_moves(table),
+        "UPDATE {tracking} t SET version = CASE WHEN t.version < {taken} THEN 1 ELSE {version} END, source_transaction = CASE "
+        "WHEN t.origin IS NULL AND t.source_transaction IS NULL THEN {source} ELSE t.source_transaction END WHERE {came}".format(
+            version=VERSION, source=moved.kept("t.version"), **parts
+        ),
+        _keep_links(table),
     ]
+
+
+def _keep_moves(table: TableName) -> str:
+    """Rows that came to their keys before the database came here; some of them may have changed since."""
+    return (
+        "UPDATE {tracking} t SET moved_in = {number} WHERE {own} AND EXISTS (SELECT 1 FROM {tracking} k "
+        "WHERE k.sync_row_is_tombstone = 2 AND k.version = t.moved_in AND {came})"
+    ).format(
+        tracking=names.quote(*tracking_name(table)), number=moved.kept("t.moved_in"), own=moved.is_own("t.moved_in"),
+        came=moved.came_along("k"),
+    )  # fmt: skip
+
+
+def _keep_links(table: TableName) -> str:
+    """Links of transactions that may be the other cluster's, under the numbers that those have now. One too many does no harm: it
+    would join what is refused with what need not be, and it goes when it has gone up."""
+    later, earlier = (
+        "(VALUES (l.{0}), ({1})) AS {2} (number)".format(column, moved.kept("l." + column), alias)
+        for column, alias in (("source_transaction", "s"), ("earlier_transaction", "e"))
+    )
+    return (
+        "INSERT INTO {link} (table_name, source_transaction, earlier_transaction) SELECT l.table_name, s.number, e.number "
+        "FROM {link} l CROSS JOIN LATERAL {later} CROSS JOIN LATERAL {earlier} WHERE l.table_name = {name} ON CONFLICT DO NOTHING"
+    ).format(link=names.quote(*LINK), later=later, earlier=earlier, name=names.literal(str(table)))
 
 
 def read(db: Any) -> dict[TableName, tuple[str, ...]]:
