@@ -229,6 +229,10 @@ def narrow(pair: Pair) -> Iterator[Pair]:
         with _engine.connect(replace(db.target, user=name, password=password)) as child:
             yield Pair(child, pair.parent)
     finally:
+        if is_sql_server:
+            # What has been closed may linger there for a moment, and a login that is in use cannot be dropped.
+            still = "SELECT COUNT(*) FROM sys.dm_exec_sessions WHERE login_name = ?"
+            until(lambda: not db.value(still, name), "it is logged in no more")
         for statement in access.drop_login(name) if is_sql_server else ("DROP OWNED BY " + name, "DROP ROLE " + name):
             db.execute(statement)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from dialects import end_connection, say
+from dialects import end_connection, needs_texts_from_json, say
 from elapsed import let_pass
 from offline_world import Couple, make_tables
 from session_world import both_engines
@@ -328,6 +328,7 @@ def test_a_filter_that_means_nothing_is_refused(chain: Chain, condition: Conditi
 
 
 def test_values_with_any_sign_are_compared_as_they_are(chain: Chain) -> None:
+    needs_texts_from_json(chain.hq)
     odd = "S'%?{}\\\""
     add(chain.hq, "CASH", (odd, 1, 1))
     chain.one.provision(scopes(1, CASH=(Condition("STORE", (odd, "S1")),)))
