@@ -103,7 +103,7 @@ def _keep_links(table: TableName) -> str:
     """Links of transactions that may be the other cluster's, under the numbers that those have now. One too many does no harm: it
     would join what is refused with what need not be, and it goes when it has gone up."""
     later, earlier = (
-        "(VALUES (l.{0}), ({1})) AS {2} (number)".format(column, moved.kept("l." + column), alias)
+        "(VALUES (l.{}), ({})) AS {} (number)".format(column, moved.kept("l." + column), alias)
         for column, alias in (("source_transaction", "s"), ("earlier_transaction", "e"))
     )
     return (
