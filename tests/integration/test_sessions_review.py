@@ -489,7 +489,7 @@ def test_sales_of_two_registers_are_not_put_aside_together(
 
 @pytest.mark.parametrize("name", ["a?b", "100%", "{b}", "O'B", 'q"q', "a b;--", "$1", "back\\slash", ":x", "Ж"])
 def test_names_with_any_sign_travel(world: World, name: str) -> None:
-    if name in ('q"q', "back\\slash", "Ж"):
+    if json.dumps(name) != '"%s"' % name:
         needs_texts_from_json(world.parent)
     table = _table(
         name, "%s %s" % ("ID", "K" + name.replace(" ", "")),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import masterdata
@@ -122,7 +121,7 @@ def _wait_for_equal(source: Any, copy: Any, tables: Iterable[Table]) -> None:
     left = list(tables)
 
     def equal() -> bool:
-        while left and _digest(source, left[-1], _own_rows(left[-1])) == _digest(copy, left[-1]):
+        while left and _digest(source, left[-1], _own_rows(left[-1])) == _digest(copy, left[-1], {}):
             left.pop()
         return not left
 
@@ -135,8 +134,8 @@ def _own_rows(table: Table) -> dict[str, int]:
     return dict.fromkeys(columns, masterdata.channel_of(STORES, STORE))
 
 
-def _digest(connection: Any, table: Table, where: Mapping[str, int] = MappingProxyType({})) -> tuple[int, str]:
-    """Number of rows, and a digest over all their values that does not depend on the order."""
+def _digest(connection: Any, table: Table, where: Mapping[str, int]) -> tuple[int, str]:
+    """Number of rows, and a digest over all their values that does not depend on the order; of those with the values of ``where``."""
     name, columns = table
     sql = "SELECT count(*), CAST(coalesce(sum(hashtextextended(CAST(ROW(%s) AS text), 0)), 0) AS text) FROM %s%s" % (
         ", ".join(quote(column) for column in columns),

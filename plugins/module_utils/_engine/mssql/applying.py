@@ -401,6 +401,7 @@ def _placeholder(column: Column) -> str:
     """SQL for a value that no row has, a different one for each ``i.place``; empty where the type has none to spare."""
     native = types.native(column.type)
     if native.startswith(("nvarchar", "varchar")):
+        # For private use: an ICU collation passes over a control character, and what is left is a number.
         return "NCHAR(57344) + CAST(i.place AS nvarchar(20))"
     lowest = {"bigint": -(2**63), "int": -(2**31), "smallint": -(2**15)}
     if native in lowest:

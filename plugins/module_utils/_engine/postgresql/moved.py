@@ -26,11 +26,11 @@ def came_along(alias: str) -> str:
     )
 
 
-def kept(number: str) -> str:
-    """SQL: the number that a transaction of the other cluster has from now on; NULL, and what is no such number, stay."""
-    return "CASE WHEN {0} > 0 AND {0} < {1} THEN {0} + {1} ELSE {0} END".format(number, _ELSEWHERE)
-
-
 def is_own(number: str) -> str:
     """SQL: the number was given by a cluster, and has not been kept apart yet."""
     return "({0} > 0 AND {0} < {1})".format(number, _ELSEWHERE)
+
+
+def kept(number: str) -> str:
+    """SQL: the number that a transaction of the other cluster has from now on; NULL, and what is no such number, stay."""
+    return "CASE WHEN {1} THEN {0} + {2} ELSE {0} END".format(number, is_own(number), _ELSEWHERE)

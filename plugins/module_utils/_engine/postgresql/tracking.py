@@ -77,15 +77,15 @@ def renumber(table: TableName, taken_below: int) -> list[str]:
     transaction that is its version, or by a part of it. Which rows one transaction wrote, and which transactions belong together,
     is still known. May be run again.
     """
-    parts = {"tracking": names.quote(*tracking_name(table)), "came": moved.came_along("t"), "taken": int(taken_below)}
     return [
         _keep_moves(table),
         "UPDATE {tracking} t SET version = CASE WHEN t.version < {taken} THEN 1 ELSE {version} END, source_transaction = CASE "
         "WHEN t.origin IS NULL AND t.source_transaction IS NULL THEN {source} ELSE t.source_transaction END WHERE {came}".format(
-            version=VERSION, source=moved.kept("t.version"), **parts
+            tracking=names.quote(*tracking_name(table)), taken=int(taken_below), version=VERSION, source=moved.kept("t.version"),
+            came=moved.came_along("t"),
         ),
         _keep_links(table),
-    ]
+    ]  # fmt: skip
 
 
 def _keep_moves(table: TableName) -> str:
