@@ -20,10 +20,9 @@ from .._engine._framework import Tracked
 from .._engine._model import TableName
 from .._plan import Plan
 from .._sync import log
-from .._sync.compare import digests_of
-from .._sync.config import APPLICATION_NAME
+from .._sync.digesting import digests_of
 from .._sync.metadata import LOG, Scope
-from .._sync.pair import SharedTable, shared_table
+from .._sync.pair import APPLICATION_NAME, SharedTable, shared_table
 from .state import Side, refuse_framework
 
 #: More tables than this are counted, not listed.

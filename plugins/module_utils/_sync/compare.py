@@ -21,11 +21,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Callable
 
-from .._engine import _canonical
 from .._engine._canonical import Bucket, Digest, Seen
 from .._engine._errors import RetailError
 from .._engine._wire import Extract
 from . import ages, cleanup, identity, metadata, session
+from .digesting import digests_of
 from .metadata import CONFLICT, PARENT, QUARANTINE, Scope, ScopeState
 from .pair import Pair, SharedTable
 
@@ -281,34 +281,6 @@ def _look_again(later: _Moment | None, result: Comparison) -> None:
             one.child, one.parent = child, parent
             one.status = WAITING if moved or table.moving else _status(one, kept)
     result.found = [one for one in result.found if table.differ(one.child, one.parent)]
-
-
-def digests_of(child: Any, parent: Any, shared: SharedTable, downloads: bool, left_out: list[str]) -> dict[str, Digest]:
-    """How the rows of a table are summed up on both sides, so that equal rows have equal digests.
-
-    :param child: the engine of the child, ``parent``: of the parent.
-    :param downloads: whether the child has only the rows under the table's filter.
-    :param left_out: gets the columns that cannot be compared.
-    """
-    columns, forms = [], []
-    own = {column.name: column for column in shared.columns_of(shared.child)}
-    theirs = {column.name: column for column in shared.columns_of(shared.parent)}
-    for name in shared.columns:
-        form = _canonical.common(child.digests.form(own[name]), parent.digests.form(theirs[name]))
-        if form is None:
-            left_out.append(name)
-        else:
-            columns.append(name)
-            forms.append(form)
-    return {
-        "child": Digest(shared.child, tuple(own[name] for name in columns), tuple(forms)),
-        "parent": Digest(
-            shared.parent,
-            tuple(theirs[name] for name in columns),
-            tuple(forms),
-            filter=shared.filter if downloads else (),
-        ),
-    }
 
 
 def _extracts(now: _Moment, shared: SharedTable) -> dict[str, Extract | None]:

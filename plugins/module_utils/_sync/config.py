@@ -23,10 +23,8 @@ from .._engine._database import Target
 from .._engine._errors import RetailError
 from .cleanup import Keep
 from .identity import SILENCE
+from .pair import APPLICATION_NAME
 from .retention import Rule
-
-#: The vendor's triggers skip their work for connections of exactly this name.
-APPLICATION_NAME = "Retail Offline Sync Service"
 
 #: What stands in place of a password wherever a configuration is shown.
 HIDDEN = "********"

@@ -18,6 +18,9 @@ from . import metadata
 from .identity import SILENCE, Instance, place
 from .metadata import PARENT, Peer, Scope
 
+#: The vendor's triggers skip their work for connections of exactly this name.
+APPLICATION_NAME = "Retail Offline Sync Service"
+
 
 class NotProvisioned(RetailError):
     """The two databases do not know each other."""

@@ -16,6 +16,7 @@ from typing import Any, Callable
 from .._engine._model import Table
 from . import compare, metadata
 from .compare import DIFFERENT, Comparison, Difference
+from .digesting import digests_of
 from .metadata import PARENT, Scope
 from .pair import Pair
 
@@ -96,7 +97,7 @@ def _make_deletions(db: Any, table: Table, keys: list[str]) -> None:
 def _absent(pair: Pair, side: str, one: Comparison, keys: list[str]) -> set[str]:
     """Those of the keys of which a side has no row, or none for the other side."""
     db = pair.child if side == "child" else pair.parent
-    digests = compare.digests_of(pair.child.engine, pair.parent.engine, one.shared, one.scope.downloads, [])
+    digests = digests_of(pair.child.engine, pair.parent.engine, one.shared, one.scope.downloads, [])
     found: set[str] = set()
     for start in range(0, len(keys), _KEYS_A_STATEMENT):
         part = keys[start : start + _KEYS_A_STATEMENT]
