@@ -23,7 +23,7 @@ from typing import Any
 import offline_world
 import pgserver
 from offline_world import insert_into
-from playbook_world import collections, descendants
+from playbook_world import ansible_playbook, collections, descendants
 
 OLD, NEW = "6.3.158.0", "6.3.158.1"
 SALES = ["ax.RETAILTRANSACTIONTABLE", "ax.RETAILTRANSACTIONSALESTRANS", "ax.RETAILTRANSACTIONPAYMENTTRANS"]
@@ -135,6 +135,19 @@ def _insert(cursor: Any, table: str, row: dict[str, Any]) -> None:
     cursor.execute(f'INSERT INTO ax."{table}" ({names}) VALUES ({marks})', *row.values())
 
 
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(collections()),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "0",
+    }
+
+
+def _counted(table: str) -> str:
+    return f'(SELECT "TRANSACTIONID" AS id, count(*) AS number FROM ax."{table}" GROUP BY 1)'
+
+
 class Fleet:
     """HQ, the stores HOUSTON (two registers) and BOSTON (one). The second register of HOUSTON has a server of its own.
 
@@ -219,31 +232,29 @@ class Fleet:
     # ---- playbooks
 
     def start(self, book: str, *arguments: str) -> subprocess.Popen[str]:
-        environment = {
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(collections()),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "0",
-        }
         executable = Path(sys.executable).with_name("ansible-playbook")
         return subprocess.Popen(
-            [str(executable), "-i", str(self.write()), f"axops.retail.{book}", *arguments],
+            [str(executable), *self._arguments(book, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment,
+            env=_environment(),
             start_new_session=True,
         )
 
     def play(self, book: str, *arguments: str, fails: bool = False) -> tuple[str, dict[str, int]]:
         """What the playbook printed, and how many tasks of each host changed something."""
         began = time.monotonic()
-        process = self.start(book, *arguments)
-        printed, _nothing = process.communicate(timeout=600)
+        done = ansible_playbook(self._arguments(book, arguments), _environment(), self.folder, seconds=600)
         print(f"{book} {' '.join(arguments)}: {time.monotonic() - began:.0f} s")
-        assert (process.returncode != 0) == fails, printed
-        return printed, {host: int(changed) for host, _ok, changed, _unreachable, _failed in _RECAP.findall(printed)}
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout, {
+            host: int(changed) for host, _ok, changed, _unreachable, _failed in _RECAP.findall(done.stdout)
+        }
+
+    def _arguments(self, book: str, arguments: tuple[str, ...]) -> list[str]:
+        return ["-i", str(self.write()), f"axops.retail.{book}", *arguments]
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """End a playbook as a power cut at the control node would: all of its processes at once."""
@@ -279,13 +290,16 @@ class Fleet:
         with self.connect(host) as db:
             partners = self.has_partners(host)
             card = 'h."CONTOSOCARD"' if partners else "''"
-            of_sale = 'WHERE p."TRANSACTIONID" = h."TRANSACTIONID"'
-            points = f'(SELECT max(p."POINTS") FROM ax."CONTOSOLOYALTYTRANS" p {of_sale})' if partners else "NULL"
+            points = (
+                ('p."POINTS"', 'LEFT JOIN ax."CONTOSOLOYALTYTRANS" p ON p."TRANSACTIONID" = h."TRANSACTIONID"')
+                if partners
+                else ("NULL", "")
+            )
             rows = db.query(
-                f'SELECT h."TRANSACTIONID", CASE WHEN h."NUMBEROFITEMLINES" = (SELECT count(*) FROM ax."RETAILTRANSACTIONSALESTRANS" l '
-                f'WHERE l."TRANSACTIONID" = h."TRANSACTIONID") AND 1 = (SELECT count(*) FROM ax."RETAILTRANSACTIONPAYMENTTRANS" p '
-                f'WHERE p."TRANSACTIONID" = h."TRANSACTIONID") THEN CAST(h."NUMBEROFITEMLINES" AS int) ELSE -1 END, {card}, {points} '
-                f'FROM ax."RETAILTRANSACTIONTABLE" h'
+                f'SELECT h."TRANSACTIONID", CASE WHEN h."NUMBEROFITEMLINES" = l.number AND m.number = 1 '
+                f'THEN CAST(h."NUMBEROFITEMLINES" AS int) ELSE -1 END, {card}, {points[0]} FROM ax."RETAILTRANSACTIONTABLE" h '
+                f'LEFT JOIN {_counted("RETAILTRANSACTIONSALESTRANS")} l ON l.id = h."TRANSACTIONID" '
+                f'LEFT JOIN {_counted("RETAILTRANSACTIONPAYMENTTRANS")} m ON m.id = h."TRANSACTIONID" {points[1]}'
             )
         return {row[0]: (int(row[1]), row[2], row[3]) for row in rows}
 

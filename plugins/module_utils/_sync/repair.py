@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 from .._engine._model import Table
-from . import compare, metadata
+from . import metadata
 from .compare import DIFFERENT, Comparison, Difference
 from .digesting import digests_of
 from .metadata import PARENT, Scope
