@@ -19,6 +19,7 @@ from typing import Any
 import catalogue
 import pytest
 import yaml
+from playbook_world import ansible_playbook
 
 ROOT = catalogue.ROOT
 #: The group of hosts that each role is for.
@@ -48,14 +49,25 @@ def _is_inventory(content: Any) -> bool:
     return isinstance(content, dict) and all(isinstance(group, dict) for group in content.values())
 
 
-def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    executable = Path(sys.executable).with_name(program)
-    environment = {**os.environ, **catalogue.environment(), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
-    done = subprocess.run(
-        [str(executable), *arguments], capture_output=True, text=True, check=False, timeout=120, env=environment
-    )
+def _play(folder: Path, *arguments: str) -> str:
+    """What a playbook printed that must not fail."""
+    done = ansible_playbook(arguments, _environment(), folder, seconds=120)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+def _inventory(path: Path) -> dict[str, Any]:
+    """An inventory as Ansible reads it."""
+    executable = Path(sys.executable).with_name("ansible-inventory")
+    command = [str(executable), "-i", str(path), "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=_environment())
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
+    listed: dict[str, Any] = json.loads(done.stdout)
+    return listed
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, **catalogue.environment(), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
 
 
 def test_there_are_such_blocks() -> None:
@@ -71,7 +83,7 @@ def test_yaml_in_the_documents(place: str, tmp_path: Path) -> None:
     path = tmp_path / "block.yml"
     path.write_text(blocks()[place], encoding="utf-8")
     if isinstance(content, list) and all("hosts" in play or "import_playbook" in play for play in content):
-        _run("ansible-playbook", "-i", "localhost,", "--syntax-check", str(path))
+        _play(tmp_path, "-i", "localhost,", "--syntax-check", str(path))
     else:
         assert _is_inventory(content), "neither a playbook nor an inventory"
         _accepted(path, place)
@@ -79,16 +91,16 @@ def test_yaml_in_the_documents(place: str, tmp_path: Path) -> None:
 
 def _accepted(inventory: Path, place: str) -> None:
     """The roles take the variables of the inventory; only their interfaces are looked at."""
-    listed = json.loads(_run("ansible-inventory", "-i", str(inventory), "--list").stdout)
+    listed = _inventory(inventory)
     hosts = listed["_meta"]["hostvars"]
     assert hosts or any(listed[group].get("hosts") for group in GROUPS if group in listed)
     vaulted = dict.fromkeys(re.findall(r"{{ (vault_\w+) }}", blocks()[place]), "secret")
     extra = {**vaulted, "ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     arguments = ["-i", str(inventory), "--check", "--tags", "only the interfaces", "-e", json.dumps(extra)]
-    done = _run("ansible-playbook", *arguments, f"{catalogue.COLLECTION}.site")
+    printed = _play(inventory.parent, *arguments, f"{catalogue.COLLECTION}.site")
     for group, role in GROUPS.items():
         if listed.get(group, {}).get("hosts"):
-            assert re.search(rf"TASK \[axops\.retail\.{role} : Validating arguments against arg spec", done.stdout)
+            assert re.search(rf"TASK \[axops\.retail\.{role} : Validating arguments against arg spec", printed)
     known = _variables_of_roles()
     given = {name for variables in hosts.values() for name in variables}
     assert {name for name in given if name.startswith("retail_")} <= known

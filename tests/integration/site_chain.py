@@ -20,7 +20,7 @@ from typing import Any
 import masterdata
 import yaml
 from offline_world import ROOT
-from playbook_world import collections
+from playbook_world import ansible_playbook, collections
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Database, Target
@@ -73,19 +73,17 @@ class Chain:
 
     def play(self, book: str, *flags: str) -> Played:
         """Run a playbook of the collection; fails with what it printed where a host failed."""
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-v", "-i", "inventory.json", book, *flags]
         environment = {
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(collections()),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         }
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=1800
-        )
+        arguments = ["-v", "-i", "inventory.json", book, *flags]
+        done = ansible_playbook(arguments, environment, self.folder, seconds=1800)
         recap = _RECAP.findall(done.stdout)
-        assert recap and done.returncode == 0, _reasons(done.stdout) + done.stdout[-1500:] + done.stderr[-1500:]
-        assert self.password not in done.stdout + done.stderr
+        assert recap and done.returncode == 0, _reasons(done.stdout) + done.stdout[-1500:]
+        assert self.password not in done.stdout
         steps: dict[str, list[str]] = {host: [] for host in HOSTS}
         for host, result in _CHANGED.findall(done.stdout):
             steps[host] += json.loads(result).get("steps", ["a task without steps"])

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import offline_world as world
 import pytest
 from offline_world import insert_into
-from playbook_world import collections
+from playbook_world import ansible_playbook, collections
 
 from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
 
@@ -63,13 +61,9 @@ class Store:
 
     def play(self, book, *flags):
         """What ansible-playbook printed, and for each host (ok, changed, failed) from its recap."""
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "inventory.json", book, *flags]
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections()), "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-        )
-        recap = re.findall(r"^till-(\d)\s*: ok=(\d+)\s+changed=(\d+).*failed=(\d+)", done.stdout, re.MULTILINE)
-        text = done.stdout + done.stderr
+        text = ansible_playbook(["-i", "inventory.json", book, *flags], environment, self.folder).stdout
+        recap = re.findall(r"^till-(\d)\s*: ok=(\d+)\s+changed=(\d+).*failed=(\d+)", text, re.MULTILINE)
         assert recap, text
         assert self.options["offline_login_password"] not in text
         return text, {name: (int(changed), int(failed)) for name, _ok, changed, failed in recap}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import offline_world as world
 import pytest
 import vendor_store
 from offline_world import insert_into
-from playbook_world import Playbook, collections
+from playbook_world import Playbook, ansible_playbook, collections
 from register_world import fail, succeed
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import TableName
@@ -156,17 +155,9 @@ class Chain:
         (folder / "inventory.json").write_text(json.dumps(inventory), encoding="utf-8")
 
     def verify(self) -> tuple[int, str]:
-        command = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i",
-            "inventory.json",
-            "axops.retail.verify",
-        ]
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections()), "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-        )
-        return done.returncode, done.stdout + done.stderr
+        done = ansible_playbook(["-i", "inventory.json", "axops.retail.verify"], environment, self.folder)
+        return done.returncode, done.stdout
 
 
 def test_the_playbook_verify_understands_it(
