@@ -135,8 +135,9 @@ options:
     description:
       - Whether the pair of the two databases begins anew.
       - V(never) refuses a pair that cannot just go on, since one of the two is new or was restored or moved.
-      - V(if_needed) begins such a pair anew. All jobs begin again with a load, and with sending all that the channel database
-        has for HQ. Where the pair is in order, this changes nothing.
+      - V(if_needed) has such a pair begin anew. Where the two know each other, and one was restored or moved, what one of them has and
+        the other lost is brought back. Where one of the two is a new database, all jobs begin again with a load, and with sending
+        all that the channel database has for HQ. Where the pair is in order, this changes nothing.
     type: str
     choices: [never, if_needed]
     default: never

@@ -155,10 +155,11 @@ options:
       - Whether the pair begins anew.
       - V(never) refuses a pair that cannot just go on; the database is a new one although its register is known to the
         channel database, or one of the two was restored or moved.
-      - V(if_needed) begins such a pair anew. All scopes begin again with a load of what the channel database has, and
-        with sending all that was written at the register; the register gets a new number. Where the pair is in order, this
-        changes nothing. What came from the channel database before it was restored from an older backup is not sent back. Where
-        both databases are there, let the sync service run first, which does.
+      - V(if_needed) has such a pair begin anew. Where the two know each other, and one was restored or moved, each scope of which
+        something was lost begins anew with its next session, which brings back what one side has and the other lost; the sync service
+        does the same by itself. Of a register and its clone the database that is named here is the one from then on. Where one of
+        the two is a new database, all scopes begin with a load of what the channel database has, and with sending all that was
+        written at the register; the register gets a new number. Where the pair is in order, this changes nothing.
       - V(always) drops the offline database and makes a new one, at each run. This is refused while rows have not been
         acknowledged by the channel database, unless O(force=true). If it is cut off, the next run goes on with it,
         whatever it is told here.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pgserver
@@ -15,7 +16,7 @@ from backups import Backups
 from offline_world import Couple, Identity, make_tables, target
 from session_world import rows, untracked
 
-from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
+from ansible_collections.axops.retail.plugins.module_utils._engine import Database, RetailError, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
@@ -46,7 +47,12 @@ SCOPES = (
 
 
 class Store:
-    """A register and its store server, whose databases are restored and moved meanwhile."""
+    """A register and its store server, whose databases are restored and moved meanwhile.
+
+    ``provisioned_again``: the playbook runs before the service does, each time; with reprovision: if_needed.
+    """
+
+    provisioned_again = False
 
     def __init__(self, servers: dict[str, pgserver.PgServer], facts: dict[str, Facts], backups: Backups) -> None:
         self.servers, self.facts, self.backups = servers, facts, backups
@@ -65,6 +71,8 @@ class Store:
     def sync(self, child: str = "child", silence: float = 900.0) -> int:
         """Sessions until nothing is pending; returns the rows that moved."""
         moved = 0
+        if self.provisioned_again:
+            self.provision_again()
         for _round in range(6):
             pair = anew.open_pair(self[child], self["parent"], silence)
             pending = session.pending(pair, pair.scopes)
@@ -72,6 +80,12 @@ class Store:
                 return moved
             moved += sum(session.run(pair, scope).moved for scope in pending)
         raise AssertionError("it never ends: %s" % pending)
+
+    def provision_again(self) -> list[str]:
+        """The steps of a playbook that runs; another run, before the service has done anything, has none."""
+        steps = Couple(self["child"], self["parent"]).provision(SCOPES, reprovision=True)
+        assert Couple(self["child"], self["parent"]).provision(SCOPES) == []
+        return steps
 
     def backup(self, side: str) -> Facts:
         self.close()
@@ -604,3 +618,72 @@ def test_a_change_that_the_parent_has_lost_does_not_come_back_from_a_childs_quar
     _mend_and_retry(store, "child", "ITEM")
     assert rows(store["child"], "ITEM") == [(1, "first"), (2, "bad, first")]
     store.agree()
+
+
+# ---- a playbook that says reprovision: if_needed, before the service has seen to it
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        test_a_child_restored_from_an_older_backup_loses_and_doubles_nothing,
+        test_a_parent_restored_from_an_older_backup_gets_back_what_the_register_has,
+        partial(test_what_a_restored_parent_had_changed_comes_back_from_the_child, elsewhere=False),
+        partial(test_what_a_restored_parent_had_changed_comes_back_from_the_child, elsewhere=True),
+        partial(test_a_database_moved_to_another_server_goes_on, side="child"),
+        partial(test_a_database_moved_to_another_server_goes_on, side="parent"),
+        test_rows_that_left_a_filter_before_the_parent_was_moved_come_to_rest,
+        test_a_refused_sale_holds_up_no_other_after_a_move,
+    ],
+    ids=[
+        "child restored", "parent restored", "parent's changes, in place", "parent's changes, elsewhere", "child moved",
+        "parent moved", "filter", "quarantine",
+    ],
+)  # fmt: skip
+def test_provisioning_again_makes_good_what_the_service_would(store: Store, history: Callable[[Store], None]) -> None:
+    store.provisioned_again = True
+    guid, number = _registration(store)
+    history(store)
+    assert _registration(store) == (guid, number), "it is the same register"
+    assert store.provision_again() == []
+
+
+def _registration(store: Store) -> tuple[str, int]:
+    return tuple(store["parent"].row("SELECT peer_guid, peer_id FROM dbo.sync_peer WHERE peer_guid <> ''"))
+
+
+def test_provisioning_again_says_what_it_does_and_may_be_cut_off(store: Store) -> None:
+    backup = store.backup("parent")
+    store.customer("child", 2, "born after the backup")
+    store.sync()
+    store.restore("parent", backup)
+    couple = Couple(store["child"], store["parent"])
+    with pytest.raises(RetailError, match="was provisioned against another database") as refused:
+        couple.plan(SCOPES)
+    assert "let the sync service run, which brings back" in refused.value.advice
+    steps = couple.plan(SCOPES, reprovision=True)
+    assert steps.plan.titles == [
+        "Let HOUSTON-000001 and the channel database begin anew, with all that one of them has lost"
+    ]
+    assert sorted(steps.touched) == sorted(scope.name for scope in SCOPES), "no session runs meanwhile"
+    # Cut off before the child knows what the parent is now, and after.
+    guid = store["child"].value("SELECT incarnation FROM dbo.sync_peer")
+    couple.provision(SCOPES, reprovision=True)
+    store["child"].execute("UPDATE dbo.sync_peer SET incarnation = ?", guid)
+    assert couple.provision(SCOPES, reprovision=True) == steps.plan.titles
+    assert couple.provision(SCOPES, reprovision=True) == []
+    store.sync()
+    assert rows(store["parent"], "CUSTOMER") == [(1, "first"), (2, "born after the backup")]
+    assert store.conflicts() == 0
+    store.agree()
+
+
+def test_who_was_provisioned_last_is_the_one(store: Store) -> None:
+    """Of a register and its clone the one that the playbook names goes on at once, wherever its service runs; the other is refused."""
+    store.clone("child")
+    Couple(store["clone"], store["parent"]).provision(SCOPES, reprovision=True)
+    store["clone"].execute('INSERT INTO ax."SALE" VALUES (7, 1)')
+    store.sync("clone")
+    assert store.sales() == {1: 1, 7: 1}
+    with pytest.raises(Cloned):
+        store.sync("child")

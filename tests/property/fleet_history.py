@@ -9,7 +9,6 @@ any steps in any order make a history.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +22,6 @@ from fleet_steps import Steps
 from tiers_fleet import Tiers
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError
-from ansible_collections.axops.retail.plugins.module_utils._sync import session
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import NotProvisioned
 
 
@@ -322,17 +320,8 @@ class History(Steps):
         if child not in self.apart:
             return
         with self._unless_busy(child):
-            self._let_it_make_good(child)
             self.fleet.provision(child, reprovision=True)
             self.apart.discard(child)
-
-    def _let_it_make_good(self, child: str) -> None:
-        """The sessions of a service that still runs, as the guide says: where a pair is provisioned anew, what one side has from the
-        other, and the other has lost, is nobody's edit any more."""
-        with contextlib.suppress(RetailError):
-            pair = self.fleet.pair(child)
-            for scope in pair.scopes:
-                session.run(pair, scope)
 
     def pack(self, child: str) -> None:
         """A package is made for a child, from which all its loads begin from now on, however old it is then."""

@@ -23,7 +23,7 @@ from . import filters, taking_over
 from . import tables as pair_tables
 from .checks import check_columns, check_scopes, check_tables
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
-from .relation import Identity, Relation, SameDatabase, plan_relation, relate
+from .relation import Identity, Relation, SameDatabase, plan_making_good, plan_relation, relate
 from .scopes import plan_scopes
 from .shared import Shared
 from .state import Place, Side, read_side
@@ -35,7 +35,7 @@ class Request:
 
     :param open_database: gives the connection for a place's key, when the plan is applied.
     :param create_tables: the child gets the tables that it lacks, as its parent has them; else they must be there.
-    :param reprovision: where the pair cannot go on, since a side is new or was restored, begin it anew.
+    :param reprovision: where the pair cannot just go on, since a side is new or was restored or moved, let it begin anew.
     :param force: remove scopes even while rows of theirs wait to go up.
     :param shared: the parent, where several children of it are provisioned at once: it is made ready by all together.
     """
@@ -125,7 +125,10 @@ def _add_steps(
         child, parent, relation, request.identity, request.scopes, result.tables, request.force, logs.unlogged
     )
     plan.extend(scopes.plan)
+    plan.extend(plan_making_good(child, parent, relation, request.identity, request.open_database))
     result.touched = scopes.touched
+    if relation.torn:
+        result.touched = sorted({*scopes.touched, *relation.child_entries, *relation.parent_entries})
     here = set(result.tables)
     plan.extend(pair_tables.plan_untracking(child, here | child.used_by_others([PARENT])))
     if alone:

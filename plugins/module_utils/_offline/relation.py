@@ -13,6 +13,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._plan import Plan, Statement, Step
+from .._sync import anew
 from .._sync.metadata import PARENT, PEER, PEER_TABLE, SCOPE, STAGING, WINDOW, Peer
 from . import rows
 from .state import Entry, Side, read_low
@@ -40,6 +41,7 @@ class Relation:
     :param begins: the child gets its place anew, and all scopes begin anew.
     :param replaced: earlier registrations at the parent that this one takes the place of.
     :param kept: the child was to be made anew, and is to stay: the parent takes it as what it was.
+    :param torn: why the two, which know each other, cannot just go on: the scopes begin anew, and bring back what one side has lost.
     """
 
     guid: str
@@ -48,6 +50,7 @@ class Relation:
     replaced: list[Peer] = field(default_factory=list)
     known_name: str = ""
     kept: bool = False
+    torn: str = ""
     child_entries: dict[str, Entry] = field(default_factory=dict)
     parent_entries: dict[str, Entry] = field(default_factory=dict)
 
@@ -73,9 +76,12 @@ def relate(child: Side, parent: Side, identity: Identity, reprovision: bool) -> 
     if reason and not reprovision:
         raise RetailError(
             reason,
-            "Where both databases are there, let the sync service run: it brings back what one of them has lost. If the pair is to begin "
-            "anew all the same, run again with reprovision: if_needed; rows that only a lost database had stay lost.",
+            "If one of the two was restored or moved, let the sync service run, which brings back what it has lost, or run again with "
+            "reprovision: if_needed, which has that done at once. If one of them is a new database, it takes reprovision: if_needed.",
         )
+    if reason and known is not None and known.incarnation != VACANT and not (namesakes or vacant):
+        relation.known_name, relation.torn = known.name, reason
+        return relation
     if reason or own is None or own.incarnation != parent.incarnation:
         replaced = namesakes + vacant + ([known] if known else [])
         return Relation(str(uuid.uuid4()), None, True, replaced)
@@ -139,7 +145,8 @@ def _reason_in_scopes(child: Side, parent: Side, relation: Relation) -> str:
     """The same signs of a restored side that a session looks for."""
     for name, ours in relation.child_entries.items():
         theirs = relation.parent_entries.get(name)
-        if theirs is None:
+        # One that begins anew already goes on with its next session.
+        if theirs is None or theirs.state.anew is not None:
             continue
         if theirs.state.session_token not in (ours.state.session_token, ours.state.previous_token):
             return "The sessions of %s and %s in the scope %r do not continue each other: one was restored." % (
@@ -186,6 +193,32 @@ def plan_relation(
         rename: list[Statement] = [(sql, (identity.name, relation.number))]
         plan.add(Step(title, path, {"name": relation.known_name}, after, parent.key, rename))
     return plan
+
+
+def plan_making_good(
+    child: Side, parent: Side, relation: Relation, identity: Identity, open_database: Callable[[str], Any]
+) -> Plan:
+    """The step after which a pair of which one side was restored or moved goes on, behind all that changes its scopes: it takes back
+    what they say of rows that were taken."""
+    plan = Plan()
+    if relation.torn:
+        title = "Let %s and %s begin anew, with all that one of them has lost" % (identity.name, parent.title)
+        action = _MakingGood(child.key, parent.key, open_database)
+        path = (parent.key, "peers", identity.name, "begins anew")
+        plan.add(Step(title, path, None, relation.torn, parent.key, action=action))
+    return plan
+
+
+@dataclass(frozen=True)
+class _MakingGood:
+    """A step that needs both databases."""
+
+    child_key: str
+    parent_key: str
+    open_database: Callable[[str], Any]
+
+    def __call__(self) -> None:
+        anew.make_good(self.open_database(self.child_key), self.open_database(self.parent_key))
 
 
 def _take_place(child: Side, parent: Side, relation: Relation, identity: Identity) -> list[Statement]:

@@ -28,8 +28,9 @@ from typing import Any
 from .._engine._errors import RetailError
 from .._engine._model import TableName
 from . import identity, metadata
+from .identity import Instance
 from .messages import LOGGER
-from .metadata import PARENT, PEER, SCOPE, STAGING, WINDOW, Scope, ScopeState
+from .metadata import PARENT, PEER, SCOPE, STAGING, WINDOW, Peer, Scope, ScopeState
 from .pair import Pair, Restored, acquaint
 
 SIDES = frozenset({"child", "parent"})
@@ -85,21 +86,40 @@ def begin(child: Any, parent: Any, lost: Collection[str], silence: float, moved:
         identity.accept(parent, downwards.guid, me)
     else:
         identity.admit(parent, downwards.guid, me, silence)
-    actual = parent.engine.marks.incarnation(parent)
+    _mark_all(child, parent, upwards, downwards, lost, forced=moved)
+
+
+def make_good(child: Any, parent: Any) -> None:
+    """Whoever provisions the pair says that the two belong together: every scope that one of them has lost something of begins anew.
+
+    The service may reach the child in another way than this process does, so any place will do for the child.
+    """
+    upwards, downwards = acquaint(child, parent)
+    here, there = child.engine.marks.incarnation(child), parent.engine.marks.incarnation(parent)
+    changed = (("child", downwards.incarnation, here), ("parent", upwards.incarnation, there))
+    identity.accept(parent, downwards.guid, Instance(here, identity.ANYWHERE))
+    _mark_all(child, parent, upwards, downwards, {side for side, old, new in changed if old != new})
+
+
+def _mark_all(
+    child: Any, parent: Any, upwards: Peer, downwards: Peer, lost: Collection[str], forced: bool = False
+) -> None:
+    """All scopes at the parent, and on both sides which database the other one is now."""
+    here, there = child.engine.marks.incarnation(child), parent.engine.marks.incarnation(parent)
     foreign = {
         side
         for side, db, old, new in (
-            ("child", child, downwards.incarnation, me.incarnation),
-            ("parent", parent, upwards.incarnation, actual),
+            ("child", child, downwards.incarnation, here),
+            ("parent", parent, upwards.incarnation, there),
         )
         if not db.engine.marks.continues(old, new)
     }
     ours = metadata.read_states(child, PARENT)
     with parent.transaction():
         for scope in metadata.read_scopes(parent, downwards.peer_id):
-            mark(parent, downwards.peer_id, scope, ours.get(scope.name), lost, foreign, forced=moved)
-        _know(parent, downwards.peer_id, me.incarnation)
-    _know(child, PARENT, actual)
+            mark(parent, downwards.peer_id, scope, ours.get(scope.name), lost, foreign, forced)
+        _know(parent, downwards.peer_id, here)
+    _know(child, PARENT, there)
 
 
 def _know(db: Any, peer_id: int, incarnation: str) -> None:
@@ -119,16 +139,21 @@ def mark(
     """The parent's part, in the caller's transaction. What was said before and has not been done yet is kept.
 
     :param ours: the child's row of the scope.
+    :param lost: the sides of which it is known that they may have lost something; where it is empty, the anchors are asked.
     :param foreign: the sides that came to a server whose versions have nothing to do with the earlier ones.
     :param forced: begin anew in any case.
     """
     state = metadata.read_state(parent, peer_id, scope.name)
     if state is None or ours is None:
         return
+    if state.anew is not None and not (lost or foreign or forced):
+        return
     if is_whole(ours, state) and not forced:
         if not foreign:
             return
         lost = ()
+    else:
+        lost = lost or _lost(ours, state) or SIDES
     said = state.anew or {"lost": [], "foreign": [], "reload": False, "base": state.acked_out or 0}
     said["lost"] = sorted({*said["lost"], *lost})
     said["foreign"] = sorted({*said["foreign"], *foreign})
@@ -209,7 +234,7 @@ def settle(pair: Pair, scope: Scope, lost: Collection[str]) -> None:
     identity.admit(pair.parent, pair.guid, identity.here(pair.child), pair.silence)
     if theirs.anew is None:
         with pair.parent.transaction():
-            mark(pair.parent, number, scope, ours, lost or _lost(ours, theirs) or SIDES, forced=True)
+            mark(pair.parent, number, scope, ours, lost, forced=True)
         LOGGER.warning("%s: the scope %s begins anew", pair.name, scope.name)
     follow(pair, scope)
 

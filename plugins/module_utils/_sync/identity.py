@@ -41,6 +41,9 @@ from .metadata import INCARNATION
 #: Seconds of silence after which another database may take the place of the accepted one: three heartbeats of the service.
 SILENCE = 900.0
 
+#: The place of a database that the operator named, until it is heard of: from wherever that is.
+ANYWHERE = ""
+
 ACCEPTED, WAITING, REFUSED, FORMER = "accepted", "waiting", "refused", "former"
 ADVICE = (
     "If this one is to be the child from now on, stop the other's service and run retail-sync rebaseline --moved here. If both "
@@ -137,7 +140,7 @@ def admit(parent: Any, guid: str, instance: Instance, silence: float) -> None:
     _forget_the_future(parent, guid)
     known = read(parent, guid)
     accepted = next((one for one in known if one.state == ACCEPTED), None)
-    if accepted is None or accepted.instance.place == instance.place:
+    if accepted is None or _is_in_place_of(accepted.instance, instance):
         accept(parent, guid, instance)
         return
     me = next((one for one in known if one.instance == instance), None)
@@ -153,6 +156,12 @@ def admit(parent: Any, guid: str, instance: Instance, silence: float) -> None:
         text = "may be a clone: the other has to be silent for %d s, of which %d s have passed"
         raise Cloned(_says(instance, accepted, text % (silence, waited)), ADVICE)
     accept(parent, guid, instance)
+
+
+def _is_in_place_of(accepted: Instance, instance: Instance) -> bool:
+    if accepted.place == ANYWHERE:
+        return accepted.incarnation == instance.incarnation
+    return accepted.place == instance.place
 
 
 def _forget_the_future(parent: Any, guid: str) -> None:
