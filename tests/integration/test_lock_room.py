@@ -18,7 +18,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._database imp
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import heads
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import verify
+from ansible_collections.axops.retail.plugins.module_utils._sync import session, verify
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
@@ -103,3 +103,22 @@ def test_a_server_without_room_for_all_its_children_is_a_problem(pair: World) ->
     (problem,) = verify._room(opened)
     assert f"has room for {room} locks, and its {children + 1} children" in problem
     assert "Multiply max_locks_per_transaction by 2" in problem
+
+
+def test_a_look_after_an_outage_locks_few_tables_at_once(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "TOGETHER", 7)
+    for table in ITEMS:
+        fill(pair.parent, table.name.name, [(1, "a")])
+    opened, held, original = Pair(pair.child, pair.parent), [], Database._run
+
+    def run(db: Database, sql: str, parameters: tuple, take: Any, kept: bool = False) -> Any:
+        if db is not pair.parent or db._in_transaction:
+            return original(db, sql, parameters, take, kept)
+        with db.transaction():
+            answer = original(db, sql, parameters, take, kept)
+            held.append((original(db, _HELD, (), lambda cursor: cursor.fetchone()[0]), sql[:60]))
+        return answer
+
+    monkeypatch.setattr(Database, "_run", run)
+    assert [scope.name for scope in session.pending(opened, opened.scopes)] == ["items"]
+    assert max(held)[0] <= 30, max(held)

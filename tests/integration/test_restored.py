@@ -14,7 +14,7 @@ import pgserver
 import pytest
 from backups import Backups
 from offline_world import Couple, Identity, make_tables, target
-from session_world import rows, untracked
+from session_world import cut_off, rows, untracked
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, RetailError, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition
@@ -687,3 +687,122 @@ def test_who_was_provisioned_last_is_the_one(store: Store) -> None:
     assert store.sales() == {1: 1, 7: 1}
     with pytest.raises(Cloned):
         store.sync("child")
+
+
+# ---- what had landed, and numbers that are given twice
+
+
+class _Runs:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def run(self, scope: Scope) -> session.Session:
+        return session.run(anew.open_pair(self.store["child"], self.store["parent"]), scope)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("table", ["ITEM", "CUSTOMER"])
+def test_what_had_landed_arrives(store: Store, monkeypatch: pytest.MonkeyPatch, moved: bool, table: str) -> None:
+    for number in range(11, 17):
+        store["parent"].execute('INSERT INTO ax."%s" VALUES (?, ?)' % table, number, "new")
+    cut_off(monkeypatch, _Runs(store), SCOPES[0 if table == "ITEM" else 2], 4)
+    assert store["child"].value("SELECT count(*) FROM dbo.sync_staging") == 4
+    if moved:
+        store.move("child", "parent")
+    store.sync(silence=0)
+    assert rows(store["child"], table) == rows(store["parent"], table)
+    assert len(rows(store["child"], table)) == 7
+
+
+TRACKING = 'SELECT CAST(CAST(xmin AS text) AS bigint), version FROM ax."%s_tracking" WHERE "ID" = ?'
+CAME = "SELECT CAST(CAST(xmin AS text) AS bigint) FROM pg_attribute WHERE attrelid = CAST('dbo.sync_peer' AS regclass) AND attnum = 1"
+
+
+def _move_onto(store: Store, side: str, to: str, table: str, number: int) -> None:
+    """Move a database, and let the numbers of the server be such that a row's version is given again while the dump is loaded."""
+    version = store[side].value(TRACKING.replace("CAST(CAST(xmin AS text) AS bigint), ", "") % table, number)
+    here = store[to]
+    before = _transactions(here)
+    kept = store.facts[side]
+    store.close()
+    with connect(target(store.backups.move(kept, store.servers[to]))) as tried:
+        came, xmin = tried.value(CAME), tried.row(TRACKING % table, number)[0]
+        name = tried.target.database
+    store.servers[to].drop_database(name)
+    offset = (came - before + xmin - before) // 2
+    now = _transactions(store[to])
+    assert now < version - offset - 50, (now, version)
+    while now < version - offset - 1:
+        _let_pass(store[to], version - offset - 1 - now)
+        now = _transactions(store[to])
+    store.move(side, to)
+    moved = store[side]
+    print(moved.value(CAME), version, tuple(moved.row(TRACKING % table, number)))
+    assert moved.value(CAME) <= version <= moved.row(TRACKING % table, number)[0]
+
+
+def _get_ahead(store: Store, side: str, other: str) -> None:
+    _let_pass(store[side], max(0, _transactions(store[other]) - _transactions(store[side])) + 2_000)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_correction_at_the_parent_is_not_undone_by_a_moved_till(store: Store, number: int) -> None:
+    """1 is a row whose version is not given again, 2 one whose is."""
+    _get_ahead(store, "child", "parent")
+    store.sell(2)
+    store.sync()
+    store["parent"].execute('UPDATE ax."SALE" SET "AMOUNT" = 100 WHERE "ID" = ?', number)
+    store.sync()
+    _move_onto(store, "child", "parent", "SALE", 2)
+    store.sync(silence=0)
+    assert store.sales()[number] == 100
+    assert store.conflicts() == 0
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_sale_that_the_parent_has_deleted_does_not_come_back(store: Store, number: int) -> None:
+    _get_ahead(store, "child", "parent")
+    store.sell(2)
+    store.sync()
+    store["parent"].execute('DELETE FROM ax."SALE" WHERE "ID" = ?', number)
+    store.sync()
+    _move_onto(store, "child", "parent", "SALE", 2)
+    store.sync(silence=0)
+    assert number not in store.sales()
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_change_at_the_till_wins_over_what_a_moved_parent_had_given_it(store: Store, number: int) -> None:
+    _get_ahead(store, "parent", "child")
+    store.customer("parent", 2, "of the parent")
+    store.sync()
+    _let_pass(store["parent"], 500)
+    store.customer("parent", 3, "of the parent")
+    store.sync()
+    store.customer("child", number, "changed at the till")
+    _move_onto(store, "parent", "child", "CUSTOMER", 2)
+    store.sync(silence=0)
+    assert dict(rows(store["parent"], "CUSTOMER"))[number] == "changed at the till"
+    assert store.conflicts() == 0
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_was_purged_stays_purged(
+    store: Store, pg_server: pgserver.PgServer, new_database: Callable[[Any], Facts], forgotten: bool
+) -> None:
+    with connect(target(new_database(pg_server))) as hq:
+        make_tables(hq, TABLES)
+        Couple(store["parent"], hq, Identity("HOUSTON", "HOUSTON")).provision((SCOPES[1],))
+        _upwards(store, hq)
+        assert rows(hq, "SALE") == [(1, 1)]
+        hq.execute('UPDATE ax."SALE" SET "AMOUNT" = 100')
+        # retention.py at the store, and cleanup.py after 30 days
+        store["parent"].execute('DELETE FROM ax."SALE"')
+        if forgotten:
+            store["parent"].execute('DELETE FROM ax."SALE_tracking" WHERE sync_row_is_tombstone = 1')
+        _upwards(store, hq)
+        store.move("child", "parent")
+        store.sync(silence=0)
+        _upwards(store, hq)
+        assert rows(hq, "SALE") == [(1, 100)]
+        assert store.sales() == {}

@@ -71,6 +71,7 @@ class StatementFailed(RetailError):
     * ``lost``: the connection is gone
     * ``data``: this very row cannot be stored here (too long, not null, duplicate key, not convertible, refused by a trigger)
     * ``denied``: missing rights
+    * ``changed``: a table is not any more what the transaction's snapshot sees of it: another transaction may read it
     * ``other``: anything else (disk full, missing object, syntax)
 
     ``numbers``: the server's own error numbers, where its engine has them: of all its messages, in order.

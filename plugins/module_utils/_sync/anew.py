@@ -263,6 +263,7 @@ def follow(pair: Pair, scope: Scope) -> None:
     said["reload"] = scope.downloads and theirs.anew["reload"]
     said["forget"] = "parent" in (*theirs.anew["lost"], *theirs.anew["foreign"])
     quote = child.engine.names.quote
+    landing = None if said["reload"] or not ours.landing else json.dumps(_landing_anew(child, scope, ours))
     with child.transaction():
         if "child" in theirs.anew["foreign"]:
             for table in _tracked(child, scope):
@@ -271,15 +272,25 @@ def follow(pair: Pair, scope: Scope) -> None:
                     child.execute(statement)
             said["below"] = _TAKEN
         child.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % quote(*STAGING), PARENT, scope.name)
-        taken = ", anchor_in = NULL, anchor_seen = NULL, landing = NULL" if said["reload"] else ""
         child.execute(
-            "UPDATE %s SET anew = ?, previous_token = ?, acked_out = NULL%s WHERE peer_id = ? AND sync_scope_name = ?"
-            % (quote(*SCOPE), taken),
-            json.dumps(said, sort_keys=True) if scope.uploads or said["reload"] else None, theirs.session_token, PARENT, scope.name,
+            "UPDATE %s SET anew = ?, previous_token = ?, acked_out = NULL, landing = ?%s WHERE peer_id = ? AND sync_scope_name = ?"
+            % (quote(*SCOPE), ", anchor_in = NULL, anchor_seen = NULL" if said["reload"] else ""),
+            json.dumps(said, sort_keys=True) if scope.uploads or said["reload"] else None, theirs.session_token, landing,
+            PARENT, scope.name,
         )  # fmt: skip
     if not scope.uploads:
         sql = "UPDATE %s SET anew = NULL WHERE peer_id = ? AND sync_scope_name = ?"
         pair.parent.execute(sql % pair.parent.engine.names.quote(*SCOPE), number, scope.name)
+
+
+def _landing_anew(child: Any, scope: Scope, ours: ScopeState) -> dict[str, int | None]:
+    """What has landed and was not applied goes, since it would be judged by the numbers of the other server: it is read again."""
+    low = dict(ours.landing)
+    for table in low:
+        starts = metadata.landed_from(child, PARENT, scope.name, table)
+        if starts:
+            low[table] = None if None in starts else min(mark or 0 for mark in starts)
+    return low
 
 
 def reload(pair: Pair, scope: Scope) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
@@ -139,11 +140,10 @@ def keep(
     key = (peer_id, scope)
     kept, there = 0, _Kept(db, key)
     groups = joined(links)
-    for sequence, landed_header, body in db.query(
-        "SELECT sequence, header, body FROM %s WHERE peer_id = ? AND sync_scope_name = ? ORDER BY sequence"
-        % quote(*STAGING),
-        *key,
-    ):
+    mine = "FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % quote(*STAGING)
+    for (sequence,) in db.query("SELECT sequence %s ORDER BY sequence" % mine, *key):
+        # One body at a time is in memory.
+        landed_header, body = db.row("SELECT header, body %s AND sequence = ?" % mine, *key, sequence)
         fields = json.loads(landed_header)
         table = fields["table"]
         for source, row in rows_of(sequence, body):
@@ -172,12 +172,21 @@ class _Kept:
             % (db.engine.names.quote(*QUARANTINE))
         )
         self._baseline: dict[str, set[str]] = {}
+        #: By table and version: all rows of a transaction have one on PostgreSQL.
+        self._images: dict[tuple[str, int], set[bytes]] = {}
 
     def has(self, table: str, row: str) -> bool:
         version = json.loads(row).get("v")
         if version is None:
             return _plain(row) in self._of_baseline(table)
-        return any(image == row for (image,) in self._db.query(self._sql % "= ?", *self._key, table, version))
+        if (table, version) not in self._images:
+            found = self._db.query(self._sql % "= ?", *self._key, table, version)
+            self._images[table, version] = {_digest(image) for (image,) in found}
+        known, one = self._images[table, version], _digest(row)
+        there = one in known
+        # What is not there is kept now.
+        known.add(one)
+        return there
 
     def _of_baseline(self, table: str) -> set[str]:
         if table not in self._baseline:
@@ -201,6 +210,10 @@ def aside(
         if key is not None:
             found[key] = image_of(columns, row)
     return found
+
+
+def _digest(row: str) -> bytes:
+    return hashlib.sha256(row.encode("utf-8")).digest()
 
 
 def _plain(row: str) -> str:

@@ -227,7 +227,10 @@ def _has_newer(way: Way, row: _Row) -> bool:
 
 def _image_at_sender(way: Way, row: _Row) -> Any:
     table = way.table_at_sender(_shared(way, row))
-    return _exact(way.sender.engine.repairs.image(way.sender, table, table.travelling_columns, _wire(row.key[1:])))
+    # It is only read: HQ's service may not write a store's sales.
+    return _exact(
+        way.sender.engine.repairs.image(way.sender, table, table.travelling_columns, _wire(row.key[1:]), False)
+    )
 
 
 def _shared(way: Way, row: _Row) -> SharedTable:

@@ -92,7 +92,9 @@ def _run(pair: Pair, scope: Scope, session: Session) -> None:
     """Run the steps; once more where a side was upgraded since its tables were read, or cleaned up since its books were."""
     try:
         _Steps(pair, scope).run(session)
-    except (TablesChanged, Forgotten):
+    except (TablesChanged, Forgotten, StatementFailed) as found:
+        if isinstance(found, StatementFailed) and found.kind != "changed":
+            raise
         pair.preload([scope])
         _Steps(pair, scope).run(session)
 

@@ -21,7 +21,7 @@ from itertools import chain
 from typing import Any, Callable
 
 from .._engine._errors import RetailError, StatementFailed
-from .._engine._wire import Extract, Outcome
+from .._engine._wire import Extract, Outcome, spelled
 from . import landed, links, merge, quarantine
 from .anew import Anew
 from .keys import Shape, image_of, key_of
@@ -379,7 +379,7 @@ def _read(
             if start is not None and not extract.filter:
                 landing.low[name] = min(last, highest)
                 key = extract.key_in(row)
-                if last <= highest and None not in key:
+                if last <= highest and None not in key and _can_be_sent(key):
                     batch.fields["upto"] = [last, key]
             yield batch
         landing.low[name] = low
@@ -395,6 +395,11 @@ def _not_origin(way: Way, state: ScopeState, landing: _Landing, table: str) -> i
     return NOBODY if loads else way.receiver_number
 
 
+def _can_be_sent(key: Sequence[Any]) -> bool:
+    """Whether a statement can name the key: a text that is no Unicode, as SQL Server holds it, can be in none."""
+    return all(spelled(value) == value for value in key if isinstance(value, str))
+
+
 def _has_rows(receiver: Any, shared: SharedTable) -> bool:
     exists = "SELECT CASE WHEN EXISTS (SELECT 1 FROM %s) THEN 1 ELSE 0 END" % _name(receiver, shared.name)
     return bool(receiver.value(exists))
@@ -402,7 +407,7 @@ def _has_rows(receiver: Any, shared: SharedTable) -> bool:
 
 def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anchor) -> Iterator[_Batch]:
     """All that the child has of a table, by what it knows of its rows; the batches say so, for whoever applies them."""
-    table, fill = shared.child, anew.parent_lost or not way.scope.downloads
+    table, fill = shared.child, anew.parent_lost
     whole = Extract(
         table=table,
         columns=shared.columns_of(table),

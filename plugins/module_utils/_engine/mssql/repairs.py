@@ -72,19 +72,19 @@ def put(db: Any, table: Table, columns: Sequence[Column], row: str) -> None:
         db.execute("UPDATE r SET {changes} FROM {base} AS r JOIN {row} ON {present}".format(**parts), numbered([row]))
 
 
-def image(db: Any, table: Table, columns: Sequence[Column], key: str) -> str | None:
-    """One row as a JSON object by column name, as it travels; None where there is none. It stays as it is until the caller's
-    transaction ends.
+def image(db: Any, table: Table, columns: Sequence[Column], key: str, stays: bool = True) -> str | None:
+    """One row as a JSON object by column name, as it travels; None where there is none.
 
     :param key: a wire object.
+    :param stays: it stays as it is until the caller's transaction ends, which takes the right to change it.
     """
     pairs = ((names.quote(column.name), column) for column in columns)
     wire = ", ".join("%s AS %s" % (types.to_wire(column, "r." + name), name) for name, column in pairs)
     # The row, or its gap, is locked by its key: any other plan would lock far more than that.
     return db.value(
         "SELECT (SELECT {wire} FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER) FROM {row} "
-        "JOIN {base} AS r WITH (UPDLOCK, HOLDLOCK) ON {present} OPTION (FORCE ORDER, LOOP JOIN)".format(
-            wire=wire, **_parts(table, table.key_columns)
+        "JOIN {base} AS r{lock} ON {present} OPTION (FORCE ORDER, LOOP JOIN)".format(
+            wire=wire, lock=" WITH (UPDLOCK, HOLDLOCK)" if stays else "", **_parts(table, table.key_columns)
         ),
         numbered([key]),
     )

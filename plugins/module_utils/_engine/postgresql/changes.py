@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
+from .._errors import StatementFailed
 from .._filter import Filter
 from .._filtering import Filtering
 from .._model import Table, TableName
@@ -33,6 +34,7 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     forty registers that each read hundreds of tables would leave none to the POS.
     """
     db.execute("SAVEPOINT one_table; DECLARE changes NO SCROLL CURSOR FOR " + query(extract))
+    _check_rewritten(db, extract.table.name)
     large = _large(extract)
     size, most = (1, 0) if large else (_FIRST_ROWS, _MOST_ROWS)
     while True:
@@ -47,6 +49,18 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
         size = max(1, min(most, _FETCH_SIZE // average))
     # Not in a finally: after an error the end of the transaction closes the cursor, and this would hide the error.
     db.execute("ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table")
+
+
+def _check_rewritten(db: Any, table: TableName) -> None:
+    """See that the table is the one that the snapshot sees, now that it is locked: one that was rewritten since (ALTER TABLE … TYPE) looks
+    empty in it. What a query finds in the catalog is of the snapshot, what the function says is of now."""
+    sql = (
+        "SELECT count(*) FROM pg_class WHERE oid IN (CAST(%s AS regclass), CAST(%s AS regclass)) "
+        "AND relfilenode <> pg_relation_filenode(oid)"
+    )
+    both = (names.literal(names.quote(*one)) for one in (table, tracking.tracking_name(table)))
+    if db.value(sql % tuple(both)):
+        raise StatementFailed("The table %s was rewritten meanwhile." % str(table), "changed")
 
 
 def query(extract: Extract) -> str:
@@ -212,7 +226,9 @@ def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
         "SELECT %d AS n WHERE EXISTS (%s)" % (position, waiting(extract, "1"))
         for position, extract in [*(plain[place] for place in reached), *filtered]
     ]
-    return sorted(loads + [int(row[0]) for row in (db.query(" UNION ALL ".join(parts)) if parts else ())])
+    # So many at a time, as the first question: each locks its table and all of the indexes while it is planned.
+    portions = (parts[start : start + heads.TOGETHER] for start in range(0, len(parts), heads.TOGETHER))
+    return sorted(loads + [int(row[0]) for portion in portions for row in db.query(" UNION ALL ".join(portion))])
 
 
 def waiting(extract: Extract, columns: str) -> str:

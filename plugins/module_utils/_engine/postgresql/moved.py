@@ -9,10 +9,10 @@ from __future__ import annotations
 #: Transactions of the cluster that a database came from have this added to their numbers, so that they are none of this one's. Half of
 #: ``PEER_FACTOR``: this cluster would need that many to come there, and the number of a peer stays readable in front.
 _ELSEWHERE = 8796093022208
-#: The transaction of this cluster that brought the database here: the one that made a table of ours, of all the first.
+#: The transaction of this cluster that brought the database here: a key of ours, which is made once all rows have been loaded.
 _CAME = (
-    "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_attribute a WHERE a.attrelid = CAST('dbo.sync_peer' AS regclass) "
-    "AND a.attnum = 1)"
+    "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_constraint a WHERE a.conrelid = CAST('dbo.sync_peer' AS regclass) "
+    "AND a.contype = 'p')"
 )
 
 

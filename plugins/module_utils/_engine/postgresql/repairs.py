@@ -69,17 +69,17 @@ def put(db: Any, table: Table, columns: Sequence[Column], row: str) -> None:
         db.execute("UPDATE {base} AS r SET {changes} FROM {row} WHERE {present}".format(**parts), numbered([row]))
 
 
-def image(db: Any, table: Table, columns: Sequence[Column], key: str) -> str | None:
-    """One row as a JSON object by column name, as it travels; None where there is none. It stays as it is until the caller's
-    transaction ends.
+def image(db: Any, table: Table, columns: Sequence[Column], key: str, stays: bool = True) -> str | None:
+    """One row as a JSON object by column name, as it travels; None where there is none.
 
     :param key: a wire object.
+    :param stays: it stays as it is until the caller's transaction ends, which takes the right to change it.
     """
     pairs = ((names.quote(column.name), column) for column in columns)
     wire = ", ".join("%s AS %s" % (types.to_wire(column, "r." + name), name) for name, column in pairs)
     return db.value(
-        "SELECT CAST(row_to_json((SELECT o FROM (SELECT {wire}) o)) AS text) FROM {base} AS r JOIN {row} ON {present} "
-        "FOR UPDATE OF r".format(wire=wire, **_parts(table, table.key_columns)),
+        "SELECT CAST(row_to_json((SELECT o FROM (SELECT {wire}) o)) AS text) FROM {base} AS r JOIN {row} ON {present}"
+        "{lock}".format(wire=wire, lock=" FOR UPDATE OF r" if stays else "", **_parts(table, table.key_columns)),
         numbered([key]),
     )
 
