@@ -180,7 +180,9 @@ class History(Steps):
         if not heads:
             return
         sale = sorted(heads)[choice % len(heads)]
-        if any(sale in work.touched for node in self.fleet.nodes.values() for work in node.open.values()):
+        if any(
+            sale in {*work.touched, *work.renamed} for node in self.fleet.nodes.values() for work in node.open.values()
+        ):
             return
 
         def deed(work: Work) -> None:

@@ -61,12 +61,16 @@ class Moves:
         """The log's own name, the same for the same log; short enough for every engine, with its triggers' endings."""
         shape = repr((self.table, self.columns, self.entering))
         digest = hashlib.sha256(shape.encode("utf-8")).hexdigest()[:8]
-        begin = self.table.name.encode("utf-8")[:36].decode("utf-8", "ignore")
-        return TableName(self.table.schema, begin + MOVES + digest)
+        return TableName(self.table.schema, before_digest(self.table) + digest)
 
 
 #: Stands in the name of every log of moves, before its digest.
 MOVES = "_moves_"
+
+
+def before_digest(table: TableName) -> str:
+    """How the names of a table's logs begin."""
+    return table.name.encode("utf-8")[:36].decode("utf-8", "ignore") + MOVES
 
 
 def own_moves(table: Table, conditions: Sequence[Condition]) -> Moves:

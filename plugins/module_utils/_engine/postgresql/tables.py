@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._filter import before_digest
 from .._model import Column, Table, TableName
-from . import names, types
+from . import names, tracking, types
 
 # One row a table, its columns and keys as JSON: fetching eight thousand column rows through the driver would cost more
 # than all the rest of a run that changes nothing.
@@ -79,12 +80,30 @@ def add_columns(name: TableName, columns: Sequence[Column]) -> list[str]:
 
 
 def alter_column(name: TableName, column: Column) -> list[str]:
-    """Give the column this type and nullability; values that do not fit make the statement fail."""
+    """Give the column this type and nullability; values that do not fit make the statement fail.
+
+    Where the table is tracked the copies of its keys get the type, too: in the same transaction, or whoever writes a longer key
+    meanwhile would be refused.
+    """
     if not types.is_held(column):
         return []
     place = "ALTER COLUMN %s" % names.quote(column.name)
     null = "%s DROP NOT NULL" if column.nullable else "%s SET NOT NULL"
-    return ["ALTER TABLE %s %s TYPE %s, %s" % (names.quote(*name), place, types.native(column.type), null % place)]
+    alter = "ALTER TABLE %s %s TYPE %s, %s" % (names.quote(*name), place, types.native(column.type), null % place)
+    return [alter, _alter_copies(name, column)]
+
+
+def _alter_copies(table: TableName, column: Column) -> str:
+    return (
+        "DO $axops$ DECLARE copy regclass; BEGIN FOR copy IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute a ON a.attrelid = c.oid WHERE n.nspname = {schema} AND c.relkind = 'r' AND a.attname = {column} "
+        "AND NOT a.attisdropped AND (c.relname = {tracking} OR starts_with(c.relname, {log})) "
+        "LOOP EXECUTE format('ALTER TABLE %s ALTER COLUMN %I TYPE %s', copy, {column}, {type}); END LOOP; END $axops$"
+    ).format(
+        schema=names.literal(table.schema), column=names.literal(column.name),
+        tracking=names.literal(tracking.tracking_name(table).name), log=names.literal(before_digest(table)),
+        type=names.literal(types.native(column.type)),
+    )  # fmt: skip
 
 
 def add_unique(name: TableName, columns: Sequence[str]) -> list[str]:
