@@ -226,7 +226,7 @@ MUTANTS = (
         "A database restored or moved",
         "A clone of a living till takes its place.",
         "_sync.identity",
-        (("    if accepted is None or accepted.instance.place == instance.place:", "    if True:"),),
+        (("    if accepted is None or _is_in_place_of(accepted.instance, instance):", "    if True:"),),
         (RESTORED + "test_the_clone_of_a_living_till_is_refused_and_the_till_goes_on",),
     ),
     Mutant(
