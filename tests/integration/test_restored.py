@@ -806,3 +806,31 @@ def test_what_was_purged_stays_purged(
         _upwards(store, hq)
         assert rows(hq, "SALE") == [(1, 100)]
         assert store.sales() == {}
+
+
+@pytest.mark.parametrize(("side", "other", "table"), [("child", "parent", "SALE"), ("parent", "child", "ITEM")])
+def test_what_a_moved_sender_begins_is_not_taken_for_what_was_put_aside(
+    store: Store, side: str, other: str, table: str
+) -> None:
+    """A transaction gets the very number that a refused one had on the server before, which is corrected, and refused again, at the
+    same time: what it wrote is stored."""
+    _get_ahead(store, side, other)
+    column = {"SALE": "AMOUNT", "ITEM": "NAME"}[table]
+    insert = 'INSERT INTO ax."%s" VALUES (?, ?)' % table
+    _refuse(store[other], table, "CAST(\"%s\" AS text) <> '13'" % column)
+    with store[side].transaction():
+        store[side].execute(insert, 2, "13")
+        store[side].execute(insert, 3, "1")
+    store.sync()
+    number = store[other].value("SELECT min(source_transaction) FROM dbo.sync_quarantine")
+    store.move(side, other)
+    store.sync(silence=0)
+    _let_pass(store[side], number - _transactions(store[side]) - 1)
+    store[side].execute(insert, 4, "1")
+    assert store[side].value('SELECT version FROM ax."%s_tracking" WHERE "ID" = 4' % table) == number
+    store[side].execute('UPDATE ax."%s" SET "%s" = ? WHERE "ID" = 3' % (table, column), "2")
+    store.sync()
+    assert [row[0] for row in rows(store[other], table) if row[0] > 1] == [4]
+    _mend_and_retry(store, other, table)
+    assert [(row[0], str(row[1])) for row in rows(store[other], table) if row[0] > 1] == [(2, "13"), (3, "2"), (4, "1")]
+    store.agree()

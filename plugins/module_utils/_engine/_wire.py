@@ -31,6 +31,11 @@ from ._filter import Filter
 from ._model import Column, Table
 
 
+#: Within a text a quotation mark has a backslash before it, so nothing but a member looks like this. Not every server writes JSON
+#: without blanks.
+_MEMBER = r'[{,]\s*"%s"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\s]*)'
+
+
 def key_of(position: int) -> str:
     """The wire's name for the column at ``position``."""
     return "c%d" % position
@@ -41,10 +46,20 @@ def value_in(row: str, position: int) -> Any:
 
     Fractions come as text, which has all their digits.
     """
-    # Within a text a quotation mark has a backslash before it, so nothing else looks like this. Not every server writes JSON without
-    # blanks.
-    match = re.search(r'[{,]\s*"%s"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\s]*)' % key_of(position), row)
+    match = re.search(_MEMBER % key_of(position), row)
     return None if match is None else json.loads(match.group(1), parse_float=str)
+
+
+def renumbered(row: str, number_now: Callable[[int], int]) -> str:
+    """The row with other numbers for its transactions; all else stays as it is spelled.
+
+    :param number_now: the number that a transaction has from now on, by the one that it had.
+    """
+    for name in ("x", "m"):
+        match = re.search(_MEMBER % name, row)
+        if match and match.group(1) != "null":
+            row = "%s%d%s" % (row[: match.start(1)], number_now(int(match.group(1))), row[match.end(1) :])
+    return row
 
 
 def spelled(text: str) -> str:

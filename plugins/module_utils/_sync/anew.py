@@ -27,7 +27,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._model import TableName
-from . import identity, metadata
+from . import identity, metadata, quarantine
 from .identity import Instance
 from .messages import LOGGER
 from .metadata import PARENT, PEER, SCOPE, STAGING, WINDOW, Peer, Scope, ScopeState
@@ -118,13 +118,21 @@ def _mark_all(
     with parent.transaction():
         for scope in metadata.read_scopes(parent, downwards.peer_id):
             mark(parent, downwards.peer_id, scope, ours.get(scope.name), lost, foreign, forced)
-        _know(parent, downwards.peer_id, here)
-    _know(child, PARENT, there)
+        _know(parent, downwards.peer_id, child, here)
+    with child.transaction():
+        _know(child, PARENT, parent, there)
 
 
-def _know(db: Any, peer_id: int, incarnation: str) -> None:
-    sql = "UPDATE %s SET incarnation = ? WHERE peer_id = ? AND incarnation <> ?"
-    db.execute(sql % db.engine.names.quote(*PEER), incarnation, peer_id, incarnation)
+def _know(db: Any, peer_id: int, peer: Any, incarnation: str) -> None:
+    """Which database the peer is now; in the caller's transaction. What was put aside of the one that it was keeps apart from what
+    comes, which may have the same numbers."""
+    quote, mine = db.engine.names.quote, "WHERE peer_id = ? AND incarnation <> ?"
+    before = db.query("SELECT incarnation FROM %s %s" % (quote(*PEER), mine), peer_id, incarnation)
+    if not before:
+        return
+    if not peer.engine.marks.continues(before[0][0], incarnation):
+        quarantine.renumber(db, peer_id, peer.engine.tracking.number_elsewhere)
+    db.execute("UPDATE %s SET incarnation = ? %s" % (quote(*PEER), mine), incarnation, peer_id, incarnation)
 
 
 def mark(

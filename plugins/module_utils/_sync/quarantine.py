@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
+from .._engine import _wire
 from .._engine._errors import StatementFailed
 from .keys import Key, Shape, image_of, key_of
 from .metadata import QUARANTINE, STAGING
@@ -158,6 +159,28 @@ def keep(
                 )  # fmt: skip
                 kept += 1
     return kept
+
+
+def renumber(db: Any, peer_id: int, number_now: Callable[[int], int]) -> None:
+    """The transactions of a peer that came to another server have other numbers from now on, so that none of them looks like one of
+    those that it begins there; in the caller's transaction.
+
+    :param number_now: the number that a transaction has from now on, by the one that it had.
+    """
+    quarantined = db.engine.names.quote(*QUARANTINE)
+    rows = db.query("SELECT quarantine_id FROM %s WHERE peer_id = ? AND source_transaction > 0" % quarantined, peer_id)
+    for (place,) in rows:
+        # One image at a time is in memory.
+        source, header, row = db.row(
+            "SELECT source_transaction, header, row_image FROM %s WHERE quarantine_id = ?" % quarantined, place
+        )
+        fields = json.loads(header)
+        if fields.get("unit", 0) > 0:
+            fields["unit"] = number_now(fields["unit"])
+        db.execute(
+            "UPDATE %s SET source_transaction = ?, header = ?, row_image = ? WHERE quarantine_id = ?" % quarantined,
+            number_now(source), json.dumps(fields, ensure_ascii=False), _wire.renumbered(row, number_now), place,
+        )  # fmt: skip
 
 
 class _Kept:

@@ -78,6 +78,12 @@ def renumber(table: TableName, taken_below: int) -> list[str]:
     return []
 
 
+def number_elsewhere(number: int) -> int:
+    """The number that a transaction of a peer on this engine has, where others have it, once the peer came to another server:
+    the same, since it starts again at any time (:data:`TRANSACTION`)."""
+    return number
+
+
 def read(db: Any) -> dict[TableName, tuple[str, ...]]:
     """The tables that have a tracking table of ours, with the events (``insert`` …) whose trigger is there and
     enabled."""

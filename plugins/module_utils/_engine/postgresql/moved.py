@@ -34,3 +34,8 @@ def is_own(number: str) -> str:
 def kept(number: str) -> str:
     """SQL: the number that a transaction of the other cluster has from now on; NULL, and what is no such number, stay."""
     return "CASE WHEN {1} THEN {0} + {2} ELSE {0} END".format(number, is_own(number), _ELSEWHERE)
+
+
+def number_elsewhere(number: int) -> int:
+    """As :func:`kept`, for a number that was read: a peer on this engine came from another cluster."""
+    return number + _ELSEWHERE if 0 < number < _ELSEWHERE else number

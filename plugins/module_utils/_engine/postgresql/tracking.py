@@ -88,6 +88,11 @@ def renumber(table: TableName, taken_below: int) -> list[str]:
     ]  # fmt: skip
 
 
+def number_elsewhere(number: int) -> int:
+    """The number that a transaction of a peer on this engine has, where others have it, once the peer came to another server."""
+    return moved.number_elsewhere(number)
+
+
 def _keep_moves(table: TableName) -> str:
     """Rows that came to their keys before the database came here; some of them may have changed since."""
     return (
