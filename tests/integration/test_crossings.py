@@ -78,6 +78,34 @@ def test_a_sale_that_changes_while_old_ones_are_purged_goes_up(
     assert (2, 2, "returned") in rows(pair.parent, "LINE")
 
 
+def test_a_sale_stays_whole_whose_lines_were_rewritten_while_old_ones_are_purged(
+    pair: World, other_client: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade changes a column's type (ALTER TABLE … TYPE) after the purge has taken its snapshot, in which the table looks empty
+    from then on."""
+    for number in (1, 2):
+        pair.child.execute('INSERT INTO ax."SALE" VALUES (?, 1)', number)
+        pair.child.execute("INSERT INTO ax.\"LINE\" VALUES (?, 1, 'a')", number)
+    pair.settle()
+    let_pass(pair.child)
+    pair.child.execute('UPDATE ax."LINE" SET "TEXT" = \'young\' WHERE "ID" = 1')
+    upgrade, chosen, done = other_client("child"), retention._Purge._units, []
+
+    def units(purge: Any, table: Table) -> Any:
+        if not done:
+            done.append(purge.db.value("SELECT 1"))
+            upgrade.execute('ALTER TABLE ax."LINE" ALTER COLUMN "TEXT" TYPE varchar(50) USING lower("TEXT")')
+        return chosen(purge, table)
+
+    monkeypatch.setattr(retention._Purge, "_units", units)
+    rule = retention.Rule(90, ("ID",))
+    assert retention.run(Pair(pair.child, pair.parent), "sales", rule) == 0
+    assert [len(rows(pair.child, table)) for table in ("SALE", "LINE")] == [2, 2]
+    assert retention.run(Pair(pair.child, pair.parent), "sales", rule) == 2
+    assert rows(pair.child, "SALE") == [(1, 1)]
+    assert rows(pair.child, "LINE") == [(1, 1, "young")]
+
+
 # ---- repaired rows in many batches and a bad one among them
 
 

@@ -18,7 +18,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._database imp
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import heads
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
-from ansible_collections.axops.retail.plugins.module_utils._sync import session, verify
+from ansible_collections.axops.retail.plugins.module_utils._sync import metadata, session, verify
 from ansible_collections.axops.retail.plugins.module_utils._sync.pair import Pair
 
 
@@ -122,3 +122,32 @@ def test_a_look_after_an_outage_locks_few_tables_at_once(pair: World, monkeypatc
     monkeypatch.setattr(Database, "_run", run)
     assert [scope.name for scope in session.pending(opened, opened.scopes)] == ["items"]
     assert max(held)[0] <= 30, max(held)
+
+
+@pytest.mark.parametrize("question", ["backlog", "count"])
+def test_what_is_counted_is_counted_in_few_tables_at_once(
+    pair: World, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    monkeypatch.setattr(heads, "TOGETHER", 7)
+    for place in (0, 6, 7, 29):
+        fill(pair.parent, ITEMS[place].name.name, [(1, "a")])
+    opened, held, original = Pair(pair.child, pair.parent), [], Database._run
+
+    def run(db: Database, sql: str, parameters: tuple, take: Any, kept: bool = False) -> Any:
+        with db.transaction():
+            answer = original(db, sql, parameters, take, kept)
+            held.append(original(db, _HELD, (), lambda cursor: cursor.fetchone()[0]))
+        return answer
+
+    state = metadata.read_state(pair.child, metadata.PARENT, "items")
+    extracts = session.extracts_of(opened, DOWN, False, state)
+    names = [table.name for table in ITEMS]
+    monkeypatch.setattr(Database, "_run", run)
+    changes = pair.parent.engine.changes
+    if question == "count":
+        found = changes.count(pair.parent, names)
+    else:
+        found = [number for number, _age in changes.backlog(pair.parent, extracts)]
+    assert found == [1 if place in (0, 6, 7, 29) else 0 for place in range(len(ITEMS))]
+    assert max(held) <= 7 * 3 + 2
+    assert changes.count(pair.parent, []) == [] == changes.backlog(pair.parent, [])

@@ -12,9 +12,11 @@ import pytest
 from session_world import World, fill, rows
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database
+from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Condition, Member
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import make_scope
 from ansible_collections.axops.retail.plugins.module_utils._sync import transfer
+from ansible_collections.axops.retail.plugins.module_utils._sync.metadata import Scope, ScopeTable
 
 
 def _table(name: str, key: str, **columns: str) -> Table:
@@ -25,19 +27,25 @@ def _table(name: str, key: str, **columns: str) -> Table:
 SALE = _table("SALE", "ID", ID="bigint not null", AMOUNT="int")
 ITEM = _table("ITEM", "ID", ID="bigint not null", AMOUNT="int")
 CUSTOMER = _table("CUSTOMER", "ID", ID="bigint not null", AMOUNT="int")
-TABLES = (SALE, ITEM, CUSTOMER)
+PRICE = _table("PRICE", "ID", ID="bigint not null", AMOUNT="int")
+LISTED = _table("LISTED", "ID", ID="bigint not null", PRICE="bigint", AMOUNT="int")
+TABLES = (SALE, ITEM, CUSTOMER, PRICE, LISTED)
 SALES = make_scope("sales", "upload", [SALE.name], 0, 1, 11)
 ITEMS = make_scope("items", "download", [ITEM.name], 0, 2, 12)
 CUSTOMERS = make_scope("customers", "bidirectional", [CUSTOMER.name], 0, 3, 13)
-SCOPES = (SALES, ITEMS, CUSTOMERS)
+OWN = ScopeTable(PRICE.name, "parent", (Condition("ID", member=Member(LISTED.name, "PRICE")),))
+PRICES = Scope("prices", "download", (OWN,), 0, 4, 14)
+SCOPES = (SALES, ITEMS, CUSTOMERS, PRICES)
 
 
-def _rewrite_meanwhile(monkeypatch: pytest.MonkeyPatch, db: Database, table: str, reader: Database) -> None:
+def _rewrite_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, db: Database, table: str, reader: Database, scope: Scope | None = None
+) -> None:
     original, done = transfer._check_tables, []
 
     def check(way: Any) -> None:
         original(way)
-        if way.sender is reader and not done:
+        if way.sender is reader and not done and (scope is None or way.scope.name == scope.name):
             done.append(1)
             db.execute('ALTER TABLE ax."%s" ALTER COLUMN "AMOUNT" TYPE bigint' % table)
 
@@ -83,3 +91,27 @@ def test_a_first_load_is_whole(
     _rewrite_meanwhile(monkeypatch, other_client("parent"), "ITEM", world.parent)
     world.synchronise()
     assert rows(world.child, "ITEM") == [(1, 10), (2, 20)]
+
+
+def test_a_load_under_a_filter_is_whole(
+    world: World, other_client: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table that says who is a member is rewritten: without it nothing seems to be under the filter."""
+    fill(world.parent, "PRICE", [(1, 10), (2, 20)])
+    fill(world.parent, "LISTED", [(7, 1, 0)])
+    world.provision(SCOPES)
+    _rewrite_meanwhile(monkeypatch, other_client("parent"), "LISTED", world.parent, PRICES)
+    world.synchronise()
+    assert rows(world.child, "PRICE") == [(1, 10)]
+
+
+def test_what_changes_under_a_filter_arrives(
+    pair: World, other_client: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(pair.parent, "PRICE", [(1, 10), (2, 20)])
+    fill(pair.parent, "LISTED", [(7, 1, 0), (8, 2, 0)])
+    pair.synchronise()
+    pair.parent.execute('UPDATE ax."PRICE" SET "AMOUNT" = 11')
+    _rewrite_meanwhile(monkeypatch, other_client("parent"), "LISTED", pair.parent, PRICES)
+    pair.synchronise()
+    assert rows(pair.child, "PRICE") == [(1, 11), (2, 11)]

@@ -30,7 +30,6 @@ from typing import Any, Callable
 from ._filter import Filter
 from ._model import Column, Table
 
-
 #: Within a text a quotation mark has a backslash before it, so nothing but a member looks like this. Not every server writes JSON
 #: without blanks.
 _MEMBER = r'[{,]\s*"%s"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\s]*)'

@@ -65,7 +65,7 @@ def in_steps(pair: Pair, name: str, rule: Rule) -> Steps[int]:
             with pair.child.engine.marks.repeatable(pair.child):
                 rows = purge.batch()
         except StatementFailed as failure:
-            if failure.kind != "transient":
+            if failure.kind not in ("transient", "changed"):
                 raise
             break
         gone += rows
@@ -115,6 +115,10 @@ class _Purge:
             units = self._units(table)
             if units:
                 break
+        name_of = self.db.engine.tracking.tracking_name
+        self.db.engine.marks.check_seen(
+            self.db, [name for table in self.tables for name in (table.name, name_of(table.name))]
+        )
         return sum(self._delete(table, units) for table in self.tables) if units else 0
 
     def _settled(self, alias: str) -> str:

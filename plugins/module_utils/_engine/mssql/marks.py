@@ -14,11 +14,12 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .._errors import RetailError, StatementFailed
+from .._model import TableName
 from . import probes
 
 _LOW = "SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint)"
@@ -83,6 +84,11 @@ def repeatable(db: Any) -> Iterator[None]:
     finally:
         with contextlib.suppress(StatementFailed):
             db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def check_seen(db: Any, tables: Iterable[TableName]) -> None:
+    """See that the tables are those that the transaction's snapshot sees: the server itself refuses to read one that DDL has changed
+    since (3961)."""
 
 
 def low(db: Any) -> int:

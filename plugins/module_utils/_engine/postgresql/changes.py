@@ -12,8 +12,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
-from .._errors import StatementFailed
-from .._filter import Filter
+from .._filter import Filter, all_moves, members
 from .._filtering import Filtering
 from .._model import Table, TableName
 from .._wire import Extract, key_of
@@ -34,7 +33,7 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     forty registers that each read hundreds of tables would leave none to the POS.
     """
     db.execute("SAVEPOINT one_table; DECLARE changes NO SCROLL CURSOR FOR " + query(extract))
-    _check_rewritten(db, extract.table.name)
+    marks.check_seen(db, _read_by(extract))
     large = _large(extract)
     size, most = (1, 0) if large else (_FIRST_ROWS, _MOST_ROWS)
     while True:
@@ -51,16 +50,13 @@ def stream(db: Any, extract: Extract) -> Iterator[tuple[int | None, str]]:
     db.execute("ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table")
 
 
-def _check_rewritten(db: Any, table: TableName) -> None:
-    """See that the table is the one that the snapshot sees, now that it is locked: one that was rewritten since (ALTER TABLE … TYPE) looks
-    empty in it. What a query finds in the catalog is of the snapshot, what the function says is of now."""
-    sql = (
-        "SELECT count(*) FROM pg_class WHERE oid IN (CAST(%s AS regclass), CAST(%s AS regclass)) "
-        "AND relfilenode <> pg_relation_filenode(oid)"
-    )
-    both = (names.literal(names.quote(*one)) for one in (table, tracking.tracking_name(table)))
-    if db.value(sql % tuple(both)):
-        raise StatementFailed("The table %s was rewritten meanwhile." % str(table), "changed")
+def _read_by(extract: Extract) -> list[TableName]:
+    """The tables that :func:`query` reads."""
+    name, others = extract.table.name, []
+    if extract.filter:
+        others += [member.table for member in members(extract.filter)]
+        others += [moves.name for moves in all_moves(extract.table, extract.filter)]
+    return [name, tracking.tracking_name(name), *others]
 
 
 def query(extract: Extract) -> str:
@@ -226,9 +222,7 @@ def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:
         "SELECT %d AS n WHERE EXISTS (%s)" % (position, waiting(extract, "1"))
         for position, extract in [*(plain[place] for place in reached), *filtered]
     ]
-    # So many at a time, as the first question: each locks its table and all of the indexes while it is planned.
-    portions = (parts[start : start + heads.TOGETHER] for start in range(0, len(parts), heads.TOGETHER))
-    return sorted(loads + [int(row[0]) for portion in portions for row in db.query(" UNION ALL ".join(portion))])
+    return sorted(loads + [int(row[0]) for row in heads.in_portions(db, parts)])
 
 
 def waiting(extract: Extract, columns: str) -> str:
@@ -245,32 +239,27 @@ def _alive(extract: Extract) -> str:
 
 def backlog(db: Any, extracts: Sequence[Extract]) -> list[tuple[int, float | None]]:
     """For each extract: how many rows wait, and for how many seconds the oldest has."""
-    if not extracts:
-        return []
     columns = (
         "%d AS n, count(*) AS waiting, CAST(extract(epoch FROM (now() AT TIME ZONE 'utc') - min(t.last_change_datetime)) "
         "AS double precision) AS age"
     )
     parts = [waiting(extract, columns % position) for position, extract in enumerate(extracts)]
     rows = {
-        int(row[0]): (int(row[1]), None if row[2] is None else float(row[2]))
-        for row in db.query(" UNION ALL ".join(parts))
+        int(row[0]): (int(row[1]), None if row[2] is None else float(row[2])) for row in heads.in_portions(db, parts)
     }
     return [rows[position] for position in range(len(extracts))]
 
 
 def count(db: Any, tables: Sequence[TableName], filters: Sequence[Filter] = ()) -> list[int]:
-    """The number of rows of each table, in one statement.
+    """The number of rows of each table; of one moment inside a snapshot only.
 
     :param filters: for each table which rows count; none where all do.
     """
-    if not tables:
-        return []
     parts = [
         "SELECT %d AS n, count(*) AS rows FROM %s r WHERE %s" % (n, names.quote(*table), matching(table, wanted, "r"))
         for n, (table, wanted) in enumerate(zip_longest(tables, filters, fillvalue=()))
     ]
-    found = {int(row[0]): int(row[1]) for row in db.query(" UNION ALL ".join(parts))}
+    found = {int(row[0]): int(row[1]) for row in heads.in_portions(db, parts)}
     return [found[position] for position in range(len(tables))]
 
 

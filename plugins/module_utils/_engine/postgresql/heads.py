@@ -11,7 +11,7 @@ planned once for a connection; and each answer is the last entry of an index, wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import names
@@ -48,6 +48,12 @@ def reached(db: Any, tables: Sequence[tuple[str, int]]) -> list[int]:
         for position, (head, (_name, low)) in enumerate(zip(heads, tables))
         if head != "NULL" and int(head) >= low
     ]
+
+
+def in_portions(db: Any, parts: Sequence[str]) -> Iterator[Any]:
+    """The rows of one SELECT a table, so many at a time: each locks its table and all of the indexes while it is planned."""
+    for start in range(0, len(parts), TOGETHER):
+        yield from db.query(" UNION ALL ".join(parts[start : start + TOGETHER]))
 
 
 def _heads(db: Any, tables: Sequence[tuple[str, int]]) -> list[str]:

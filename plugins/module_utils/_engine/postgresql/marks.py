@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .._errors import RetailError
+from .._errors import RetailError, StatementFailed
+from .._model import TableName
+from . import names
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,21 @@ def repeatable(db: Any) -> Iterator[None]:
     with db.transaction():
         db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         yield
+
+
+def check_seen(db: Any, tables: Iterable[TableName]) -> None:
+    """See that the tables are those that the transaction's snapshot sees, once they are locked: one that was rewritten since (ALTER TABLE
+    … TYPE) looks empty in it. What a query finds in the catalog is of the snapshot, what the function says is of now.
+
+    :raises StatementFailed: one of them was rewritten, ``changed``; another transaction sees it as it is.
+    """
+    found = db.query(
+        "SELECT w.name FROM (VALUES %s) AS w (name) WHERE to_regclass(w.name) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_class c "
+        "WHERE c.oid = to_regclass(w.name) AND nullif(c.relfilenode, 0) IS NOT DISTINCT FROM pg_relation_filenode(c.oid))"
+        % ", ".join("(%s)" % names.literal(names.quote(*table)) for table in tables)
+    )
+    if found:
+        raise StatementFailed("The table %s was rewritten meanwhile." % ", ".join(row[0] for row in found), "changed")
 
 
 def low(db: Any) -> int:
