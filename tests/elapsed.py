@@ -41,8 +41,10 @@ def jump(db: Any, hours: float) -> None:
 
 def pass_hours(db: Any, hours: float) -> None:
     """So much time passes between two looks, by all clocks."""
+    looked = ages._looked[db.target.where]
     jump(db, hours)
-    ages._looked[db.target.where] -= hours * 3600
+    moved = {"at": looked.at - hours * 3600, "since": looked.since - hours * 3600, "seen": ages.read(db).seen}
+    ages._looked[db.target.where] = replace(looked, **moved)
 
 
 def _move_on(db: Any, days: float) -> None:

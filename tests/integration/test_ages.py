@@ -124,6 +124,33 @@ def test_what_a_clock_said_that_was_wrong_from_the_start_deletes_nothing_and_kee
     assert has(pair) == NONE
 
 
+def _pass_hours_and_jump(db: Database, hours: float) -> None:
+    pass_hours(db, hours)
+    _jump_unseen(db, 0.08)
+
+
+def _jump_unseen(db: Database, hours: float) -> None:
+    """What the process has found stays what it was."""
+    looked = ages._looked[db.target.where]
+    jump(db, hours)
+    ages._looked[db.target.where] = replace(looked, seen=ages.read(db).seen)
+
+
+def test_a_jump_after_anothers_look_counts_nothing(pair: Pair) -> None:
+    """A process that looks every ten seconds, another one that counts, and a clock that goes forward by less than what is too soon for
+    a look to write anything."""
+    db = pair.child
+    start = ages.look(db)
+    for _time in range(40):
+        with pytest.MonkeyPatch.context() as other:
+            other.setattr(ages, "_looked", {})
+            ages._count(db)
+        jump(db, 290 / 3600)
+        ages.look(db)
+        _jump_unseen(db, 20 / 3600)
+        assert ages.look(db) - start < 60
+
+
 def test_time_is_counted_as_far_as_it_can_be_believed(pair: Pair) -> None:
     db = pair.child
     start = ages.look(db)
@@ -134,6 +161,7 @@ def test_time_is_counted_as_far_as_it_can_be_believed(pair: Pair) -> None:
         (jump, 0.5, 7),
         (jump, 24 * 400, 7),
         (pass_hours, 30, 37),
+        (_pass_hours_and_jump, 0.1, 37.1),
     ):
         step(db, hours)
         assert (ages.look(db) - start) / 3600 == pytest.approx(counted, abs=0.05)
@@ -152,7 +180,7 @@ def test_of_the_time_before_a_process_began_to_look_an_hour_is_believed(
     assert (ages.look(pair.child) - start) / 3600 == pytest.approx(counted, abs=0.05)
 
 
-@pytest.mark.parametrize("hours", [23.5, 1, 0.25], ids=lambda hours: "%g hours" % hours)
+@pytest.mark.parametrize("hours", [23.5, 1, 0.25, 0.08], ids=lambda hours: "%g hours" % hours)
 @pytest.mark.parametrize("back", [True, False], ids=["to and fro", "ever on"])
 def test_a_clock_that_jumps_again_and_again_makes_nothing_old(pair: Pair, hours: float, back: bool) -> None:
     """In steps that are each shorter than a day, as one does that takes local time for universal time now and then."""

@@ -407,7 +407,7 @@ MUTANTS = (
         "10 Clocks are never compared",
         "Whatever a clock says has passed counts as passed.",
         "_sync.ages",
-        (("(passed if 0 < passed <= believed else 0.0)", "max(0.0, passed)"),),
+        (("        return self.seconds + min(passed, believed)\n", "        return self.seconds + passed\n"),),
         (AGES + "test_a_clock_that_jumps_deletes_nothing_and_keeps_nothing_for_ever",),
     ),
     Mutant(
@@ -415,8 +415,21 @@ MUTANTS = (
         "10 Clocks are never compared",
         "Whatever a clock says has passed within a day counts as passed.",
         "_sync.ages",
-        (("    return _UNSEEN if before is None else time.monotonic() - before + _SOON\n", "    return DAY\n"),),
+        (
+            (
+                "    return time.monotonic() - (before.since if before.seen == count.seen else before.at)\n",
+                "    return DAY\n",
+            ),
+        ),
         (AGES + "test_a_clock_that_jumps_again_and_again_makes_nothing_old",),
+    ),
+    Mutant(
+        "age-of-small-jumps",
+        "10 Clocks are never compared",
+        "A look of another process counts as one as old as the clock says, and so does one's own.",
+        "_sync.ages",
+        (("before.since if before.seen == seen else max(since, before.at)", "since"),),
+        (AGES + "test_a_jump_after_anothers_look_counts_nothing",),
     ),
     Mutant(
         "silence-off-a-clock",

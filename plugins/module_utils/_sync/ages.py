@@ -6,11 +6,12 @@
 
 Clocks are wrong now and then: an hour off, a year ahead, in 1970 since the battery is empty. What was forgotten by a clock's word
 would be gone. So each database counts the time for which it was seen to run, in ``sync_upkeep``: a look adds what has passed
-by the database's own clock since the look before, unless that is backwards, or more than whoever looks has seen pass by a clock
-that nobody sets: that adds nothing. So a clock that jumps counts nothing, however often it does, and in however small steps.
-Of the time before a process began to look an hour is believed. Once a day of that count it is noted up to where versions and
-numbers had come. What lies below a note made n days ago, as counted, is older than n days, whatever a clock says or said. A
-database that nobody looks at does not age: everything is kept for longer, never for less.
+by the database's own clock since the look before, but nothing where that is backwards, and no more than whoever looks has seen
+pass by a clock that nobody sets. So a clock that jumps counts nothing, however often it does, and in however small steps. Where
+several processes look in turns, one knows of another's look that it was after its own last one, and no more than that. Of the
+time before a process began to look an hour is believed, and nothing where it was more. Once a day of that count it is noted up
+to where versions and numbers had come. What lies below a note made n days ago, as counted, is older than n days, whatever a
+clock says or said. A database that nobody looks at does not age: everything is kept for longer, never for less.
 
 The same looks tell for how long a transaction has been open, which not every login may see: as long as its mark is the lowest
 one that is undecided.
@@ -34,8 +35,6 @@ LONG_OPEN = 900.0
 _UNSEEN = 3600.0
 #: A look that follows sooner writes nothing.
 _SOON = 300.0
-#: When this process looked at a database last, by the monotonic clock.
-_looked: dict[str, float] = {}
 _LOCK = "axops.retail:age"
 _COUNT, _NOTE = "age", "age %012d"
 
@@ -51,10 +50,13 @@ class Count:
     mark: int | None
     since: float
 
-    def until(self, now: datetime, believed: float) -> float:
-        """The count at a later moment of the database's clock; ``believed``: the seconds that may have passed at the most."""
-        passed = (now - self.seen).total_seconds()
-        return self.seconds + (passed if 0 < passed <= believed else 0.0)
+    def until(self, now: datetime, believed: float | None) -> float:
+        """The count at a later moment of the database's clock; ``believed``: the seconds that may have passed at the most, None: nobody
+        has seen them pass."""
+        passed = max(0.0, (now - self.seen).total_seconds())
+        if believed is None:
+            return self.seconds + (passed if passed <= _UNSEEN else 0.0)
+        return self.seconds + min(passed, believed)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,20 @@ class Note:
     version: int
     conflict: int
     log: int
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What this process saw of a database last. Moments are those of the monotonic clock: ``at``: of this look; ``since``: no earlier
+    was written what it found. ``seen``: the database's clock in what it found."""
+
+    at: float
+    seen: datetime
+    since: float
+
+
+#: By the place of the database.
+_looked: dict[str, _Look] = {}
 
 
 def clock(db: Any) -> datetime:
@@ -76,8 +92,9 @@ def look(db: Any) -> float:
     if not db.engine.tables.read(db, [UPKEEP]):
         return 0.0
     known = read(db)
-    if known is not None and 0 <= (clock(db) - known.seen).total_seconds() < _SOON:
-        _looked[db.target.where] = time.monotonic()
+    age = -1.0 if known is None else (clock(db) - known.seen).total_seconds()
+    if known is not None and 0 <= age < _SOON:
+        _found(db, known.seen, age)
         return known.seconds
     with db.engine.locks.held(db, _LOCK) as taken:
         if taken:
@@ -85,11 +102,23 @@ def look(db: Any) -> float:
     return known.seconds if known else 0.0
 
 
-def believed(db: Any) -> float:
-    """Seconds that may have passed since anybody looked at a database, at the most: as many as since this process did, and as many as
-    another look may have been older than that."""
+def _found(db: Any, seen: datetime, age: float) -> None:
+    """This process has looked, and found what was written ``age`` seconds ago, if the database's clock is right."""
+    now, before = time.monotonic(), _looked.get(db.target.where)
+    since = now - age
+    if before is not None:
+        # What was not there at the look before was written after it.
+        since = before.since if before.seen == seen else max(since, before.at)
+    _looked[db.target.where] = _Look(now, seen, since)
+
+
+def believed(db: Any, count: Count) -> float | None:
+    """Seconds that may have passed since the count was written, at the most, as this process has seen them pass; None: it has not
+    looked before."""
     before = _looked.get(db.target.where)
-    return _UNSEEN if before is None else time.monotonic() - before + _SOON
+    if before is None:
+        return None
+    return time.monotonic() - (before.since if before.seen == count.seen else before.at)
 
 
 def read(db: Any) -> Count | None:
@@ -134,13 +163,14 @@ def open_for(db: Any) -> float | None:
     if mark is None:
         return 0.0
     count = read(db) if db.engine.tables.read(db, [UPKEEP]) else None
-    return count.until(clock(db), believed(db)) - count.since if count is not None and count.mark == mark else None
+    return (
+        count.until(clock(db), believed(db, count)) - count.since if count is not None and count.mark == mark else None
+    )
 
 
 def _count(db: Any) -> float:
     known, now = read(db), clock(db)
-    seconds = known.until(now, believed(db)) if known else 0.0
-    _looked[db.target.where] = time.monotonic()
+    seconds = known.until(now, believed(db, known)) if known else 0.0
     here, mark = db.engine.marks.incarnation(db), db.engine.marks.oldest_open(db)
     since = known.since if known and known.mark == mark else seconds
     # Versions of another incarnation say nothing here; the count goes on.
@@ -151,8 +181,15 @@ def _count(db: Any) -> float:
             db.execute("DELETE FROM %s WHERE task LIKE 'age 0%%'" % db.engine.names.quote(*UPKEEP))
         if note is not None:
             put(db, _NOTE % math.ceil(seconds), asdict(note))
+        written = time.monotonic()
         put(db, _COUNT, {"seconds": seconds, "incarnation": here, "mark": mark, "since": since})
+    _looked[db.target.where] = _Look(written, _seen(db), written)
     return seconds
+
+
+def _seen(db: Any) -> datetime:
+    """The database's clock when the count was written."""
+    return db.value("SELECT done FROM %s WHERE task = ?" % db.engine.names.quote(*UPKEEP), _COUNT)
 
 
 def _last_note(db: Any) -> float:
