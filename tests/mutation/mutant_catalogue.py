@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import broken_events
 import broken_invariants
+import broken_places
 import broken_tsql
 
-MUTANTS = (*broken_invariants.MUTANTS, *broken_events.MUTANTS)
+MUTANTS = (*broken_invariants.MUTANTS, *broken_events.MUTANTS, *broken_places.MUTANTS)
 #: Those that need a SQL Server.
 TSQL = broken_tsql.MUTANTS
 BY_NAME = {mutant.name: mutant for mutant in (*MUTANTS, *TSQL)}
