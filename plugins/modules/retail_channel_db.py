@@ -89,6 +89,10 @@ options:
       - Scripts can change anything, so they are refused while the database holds rows that were not acknowledged; see
         O(force). Let all registers synchronise before an upgrade, since only they know what they have not handed over yet.
         Without scripts, an upgrade only adds and widens, and registers go on synchronising the columns that both know.
+      - SQL Server changes no type of a column that a key or an index is made of. Those are dropped, and made again as they were, in
+        the transaction that widens the column; nobody else gets at the table for as long as that takes. Where something else
+        depends on the column, such as a foreign key, a computed column or a view with schema binding, the run is refused before
+        anything is changed, in check mode, too.
       - Cannot be combined with O(extensions).
     type: path
   customizations:

@@ -250,6 +250,113 @@ def verify_statements() -> list[str]:
     return db.said
 
 
+def index_row(name: str, column: str | None, form: int = 2, kind: str = "", **facts: Any) -> tuple[Any, ...]:
+    """A row of ``dependents._INDEXES`` about the table of an index, with what differs from what an index has anyway."""
+    there = {
+        "schema": "ax",
+        "table": NAME.name.lower(),
+        "name": name,
+        "form": form,
+        "is_primary": int(kind == "PRIMARY KEY"),
+        "is_constraint": int(kind == "UNIQUE"),
+        "is_unique": int(bool(kind)),
+        "is_disabled": 0,
+        "is_hypothetical": 0,
+        "where": None,
+        "fill_factor": 0,
+        "is_padded": 0,
+        "ignores_duplicates": 0,
+        "row_locks": 1,
+        "page_locks": 1,
+        "keeps_statistics": 0,
+        "space_type": "FG",
+        "space": "PRIMARY",
+        "compression": "NONE",
+        "column": column,
+        "descends": 0,
+        "is_included": 0,
+    }
+    return tuple({**there, **facts}.values())
+
+
+class Indexed(Recorder):
+    """A table with keys, indexes, statistics, tracking and a log, as the catalog tells of them."""
+
+    INDEXES: tuple[tuple[Any, ...], ...] = (
+        index_row("PK]INVENT", "itemid", 1, "PRIMARY KEY", fill_factor=90, is_padded=1, compression="PAGE"),
+        index_row(
+            "PK]INVENT", "DATAAREAID", 1, "PRIMARY KEY", fill_factor=90, is_padded=1, compression="PAGE", descends=1
+        ),
+        index_row("UQ_PRICE", "PRICE", 2, "UNIQUE", keeps_statistics=1),
+        index_row("UQ_PRICE", "ITEMID", 2, "UNIQUE", keeps_statistics=1, descends=1),
+        index_row(
+            "IX_DAY",
+            "DAY",
+            where="([PRICE]>(0) AND [OWNER] IS NOT NULL)",
+            is_unique=1,
+            ignores_duplicates=1,
+            space="FAST]",
+        ),
+        index_row("IX_DAY", "ITEMID", where="([PRICE]>(0) AND [OWNER] IS NOT NULL)", is_unique=1, is_included=1),
+        index_row("IX_OLD", "COUNTED", is_disabled=1, row_locks=0, page_locks=0),
+    )
+    STATISTICS: tuple[tuple[Any, ...], ...] = (
+        ("ax", NAME.name, "it's", "([PRICE]>(0))", 1, "DAY"),
+        ("ax", NAME.name, "plain", None, 0, "ITEMID"),
+        ("ax", NAME.name, "plain", None, 0, "COUNTED"),
+    )
+    OBSTACLES: tuple[tuple[Any, ...], ...] = ()
+    LOG: str = mssql.dependents.before_digest(NAME) + "0123abcd"
+    COPIES: tuple[tuple[str, str], ...] = (("ax", NAME.name + "_tracking"), ("ax", LOG), ("ax", "OTHER_tracking"))
+
+    def query(self, sql: str, *parameters: Any) -> list[Any]:
+        self.execute(sql, *parameters)
+        answers: dict[str, Any] = {
+            "FROM sys.indexes i JOIN sys.tables o ON": [] if "is_primary_key = 1 THEN" in sql else self.indexes(),
+            "FROM sys.stats t": self.STATISTICS,
+            "FROM sys.foreign_key_columns": self.OBSTACLES,
+            "N'_tracking' OR CHARINDEX": self.COPIES,
+            "INFORMATION_SCHEMA.COLUMNS c WHERE": list(self.columns()),
+            "sys.tables o JOIN sys.schemas s ON s.schema_id = o.schema_id\nWHERE o.is_ms_shipped": [
+                (schema, table, "", "table", 0, 0) for schema, table in (NAME, *self.COPIES)
+            ],
+        }
+        return list(next((rows for words, rows in answers.items() if words in sql), []))
+
+    def indexes(self) -> list[tuple[Any, ...]]:
+        tracking = NAME.name + "_tracking"
+        own = [
+            index_row("PK_" + tracking, name, 1, "PRIMARY KEY", table=tracking) for name in ("ITEMID", "DATAAREAID")
+        ] + [index_row(tracking + "_version", name, table=tracking) for name in ("version", "ITEMID", "DATAAREAID")]
+        return [*self.INDEXES, *own, index_row("PK_" + self.LOG, "ITEMID", 1, "PRIMARY KEY", table=self.LOG)]
+
+    def columns(self) -> Iterator[tuple[Any, ...]]:
+        kinds = {
+            "ITEMID": ("nvarchar", 20),
+            "DATAAREAID": ("nvarchar", 4),
+            "PRICE": ("numeric", None),
+            "DAY": ("date", None),
+        }
+        kinds.update(COUNTED=("int", None), OWNER=("uniqueidentifier", None))
+        for schema, table in (NAME, *self.COPIES):
+            for name, (kind, length) in list(kinds.items())[: 6 if table == NAME.name else 2]:
+                numbers = (length, 32, 16, None) if kind == "numeric" else (length, None, None, None)
+                nullable = "NO" if name in ("ITEMID", "DATAAREAID") else "YES"
+                yield (schema, table, name, kind, *numbers, nullable, "('DAT')" if name == "DATAAREAID" else None)
+
+
+def dependents(server: Recorder) -> Any:
+    return mssql.tables.read_dependents(server, [NAME])[NAME]
+
+
+def dependent_statements() -> list[str]:
+    server = Indexed()
+    found = dependents(server)
+    columns = ("ITEMID nvarchar(40) not null", "DATAAREAID nvarchar(9) not null default 'DAT'", "PRICE numeric(38,16)")
+    wanted = [Column.parse(*text.split(" ", 1)) for text in (*columns, "COUNTED bigint", "DAY datetime2")]
+    return [*server.said, *(said for one in wanted for said in mssql.tables.alter_column(NAME, one, found))]
+
+
 def table_statements() -> list[str]:
     tables = mssql.tables
     column = Column.parse("NEW", "nvarchar(30) not null default 'it''s'")
@@ -261,6 +368,7 @@ def table_statements() -> list[str]:
         *tables.add_columns(NAME, [column, wide, Column.parse("D", "int default 0")]),
         *tables.alter_column(NAME, column),
         *tables.alter_column(NAME, wide),
+        *dependent_statements(),
         *tables.add_unique(NAME, ["PRICE"]),
         *tables.add_index(NAME, ["PRICE", "DAY"]),
         *tables.drop(NAME),

@@ -34,6 +34,8 @@ _FLOW = re.compile(
     r"WHILE @\w+ > 0 BEGIN|BEGIN TRY|END TRY|BEGIN CATCH|END CATCH|IF @tries = 0|WAITFOR DELAY '[0-9:.]+'|\bEND$|\bEND(?=;)"
 )
 _CURSOR = re.compile(r"DECLARE \w+ CURSOR LOCAL FAST_FORWARD FOR (?=SELECT)|WHILE @@FETCH_STATUS = 0 BEGIN ")
+#: T-SQL that sqlglot does not know in CREATE INDEX: the options behind a condition.
+_OPTIONS = re.compile(r"(?<=\)) WITH \([A-Z_]+ = [^)]*\)(?= ON \[)")
 #: What sqlglot keeps as text: procedure calls, the ends of blocks, and DDL that is SQL Server's alone.
 _KEPT_AS_TEXT = (
     "END",
@@ -42,6 +44,8 @@ _KEPT_AS_TEXT = (
     "DROP TRIGGER",
     "DROP PROCEDURE",
     "DROP TYPE",
+    "DROP STATISTICS",
+    "CREATE STATISTICS",
     "ALTER",
     "GRANT",
     "REVOKE",
@@ -87,7 +91,7 @@ def parsed() -> list[tuple[str, sqlglot.exp.Expression]]:
             # "SET TRANSACTION ISOLATION LEVEL SNAPSHOT" is too much for it; ScriptDom reads that.
             if statement and not statement.startswith("SET TRANSACTION"):
                 # T-SQL that sqlglot does not know: existing rows get a new column's default.
-                known = statement.removesuffix(" WITH VALUES")
+                known = _OPTIONS.sub("", statement.removesuffix(" WITH VALUES"))
                 found.append((statement, sqlglot.parse_one(known, dialect="tsql")))
     return found
 
@@ -112,6 +116,7 @@ _SILENT = ("connect", "errors", "names", "refusals", "scripts", "texts", "types"
 _READERS = (
     *("tables.is_table", "tables.of", "tables.table", "tables._column", "tables._type", "access._found", "access.find"),
     *("access.needs", "databases.satisfied", "databases._amount", "databases.check_name", "marks.continues"),
+    "dependents._refuse",
     *("databases.wants_to_be_alone", "databases.waits", "backups._damaged", "backups._is_missing"),
 )
 #: It connects with the password.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
@@ -41,7 +42,8 @@ def plan_tables(side: Side, desired: Iterable[Table]) -> Plan:
     """Make what is missing of these tables: schemas, tables, columns, keys and indexes; widen what is too narrow."""
     wanted = {table.name: table for table in desired}
     there = {name: side.tables[name] for name in wanted if name in side.tables}
-    made = schema_plan.tables(side.engine, there, wanted, side.key, side.schemas)
+    read_dependents = partial(side.engine.tables.read_dependents, side.place.db)
+    made = schema_plan.tables(side.engine, there, wanted, side.key, side.schemas, read_dependents)
     side.schemas.update(name.schema for name in wanted)
     return Plan([_at(side, step) for step in made.steps])
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from .._engine._errors import RetailError
 from .._engine._model import Table, TableName
@@ -44,13 +45,17 @@ _FIRST = (versions.POSISINFO, versions.DBVERSION, versions.HISTORY)
 
 @dataclass
 class Actual:
-    """What there is. ``exists`` False: no database of that name, and everything else is empty."""
+    """What there is. ``exists`` False: no database of that name, and everything else is empty.
+
+    ``read_dependents``: tells what depends on the columns of tables, as the plan for the tables asks it.
+    """
 
     exists: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     schemas: Iterable[str] = ()
     tables: Mapping[TableName, Table] = field(default_factory=dict)
     versions: versions.Versions = field(default_factory=versions.Versions)
+    read_dependents: Callable[[Iterable[TableName]], Mapping[TableName, Any]] | None = None
 
 
 def read(db: Any) -> Actual:
@@ -62,6 +67,7 @@ def read(db: Any) -> Actual:
         schemas=db.engine.tables.schemas(db),
         tables=tables,
         versions=versions.read_all(db, tables),
+        read_dependents=partial(db.engine.tables.read_dependents, db),
     )
 
 
@@ -105,7 +111,8 @@ def database_plan(
         result.add(Step("Create database %s" % name, ("database", "name"), None, name, server, create, atomic=False))
     # Of a new database nobody knows yet.
     result.extend(_options(engine, name, actual, server, wanted, disconnect_after if actual.exists else 0))
-    result.extend(plan.tables(engine, actual.tables, _desired(actual, package), database, actual.schemas))
+    desired = _desired(actual, package)
+    result.extend(plan.tables(engine, actual.tables, desired, database, actual.schemas, actual.read_dependents))
     result.extend(versions.plan(engine, actual.versions, package, database))
     return result
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Callable
 
 from .._engine._errors import RetailError
 from .._engine._model import Column, Table, TableName
@@ -26,12 +26,14 @@ def tables(
     desired: Mapping[TableName, Table],
     database: str,
     schemas: Iterable[str] | None = None,
+    read_dependents: Callable[[Iterable[TableName]], Mapping[TableName, Any]] | None = None,
 ) -> Plan:
     """The steps that make the desired tables out of the actual ones.
 
     :param engine: the speaker's package.
     :param database: the key of the database that the steps run on.
     :param schemas: the schemas there are; None: those of the actual tables.
+    :param read_dependents: tells what depends on the columns of tables, see ``engine.tables``; asked where a column has to change.
     :raises RetailError: something cannot be changed in place; the message says what.
     """
     plan = Plan()
@@ -47,10 +49,12 @@ def tables(
                 database,
             )
         )
-    for name, table in desired.items():
-        held = as_held(engine, table)
+    wanted = {name: as_held(engine, table) for name, table in desired.items()}
+    changing = [name for name, held in wanted.items() if name in actual and _alters(engine, actual[name], held)]
+    dependents = read_dependents(changing) if read_dependents and changing else {}
+    for name, held in wanted.items():
         if name in actual:
-            plan.extend(_changes(engine, actual[name], held, database))
+            plan.extend(_changes(engine, actual[name], held, database, dependents.get(name)))
         else:
             title = "Create table " + str(name)
             plan.add(
@@ -80,7 +84,15 @@ def _step(
     return Step(title, path, before, after, database, statements)
 
 
-def _changes(engine: Any, actual: Table, desired: Table, database: str) -> Plan:
+def _alters(engine: Any, actual: Table, desired: Table) -> bool:
+    """Whether a column that is there has to change."""
+    if actual == desired:
+        return False
+    pairs = ((actual.column(column.name), column) for column in desired.columns)
+    return any(there is not None and _should_be(engine, desired, there, column) for there, column in pairs)
+
+
+def _changes(engine: Any, actual: Table, desired: Table, database: str, dependents: Any) -> Plan:
     plan = Plan()
     if actual == desired:
         return plan
@@ -89,7 +101,7 @@ def _changes(engine: Any, actual: Table, desired: Table, database: str) -> Plan:
     plan.add(_added_columns(engine, desired, missing, database))
     for column in desired.columns:
         if column.name in there:
-            plan.add(_altered_column(engine, desired, there[column.name], column, database))
+            plan.add(_altered_column(engine, desired, there[column.name], column, database, dependents))
     _check_primary_key(actual, desired)
     plan.extend(_keys(engine, actual, desired, database))
     return plan
@@ -115,29 +127,38 @@ def _added_columns(engine: Any, table: Table, missing: list[Column], database: s
     )
 
 
-def _altered_column(engine: Any, table: Table, actual: Column, desired: Column, database: str) -> Step | None:
-    has, wants = _normal(engine, actual.type), _normal(engine, desired.type)
-    relation = widening.compare(has, wants)
-    null = desired.nullable and not actual.nullable and desired.name not in table.primary_key
-    if relation in (widening.SAME, widening.NARROWER) and not null:
+def _altered_column(
+    engine: Any, table: Table, actual: Column, desired: Column, database: str, dependents: Any
+) -> Step | None:
+    after = _should_be(engine, table, actual, desired)
+    if after is None:
         return None
     place = "column %s of table %s" % (desired.name, table.name)
-    if relation == widening.OTHER:
-        raise RetailError(
-            "The %s has type %s here; the release has %s." % (place, has, wants),
-            "Such a change cannot be made in place: convert the column by hand, and run again.",
-        )
-    kept = desired.type if relation == widening.WIDER else actual.type
-    after = replace(actual, type=kept, nullable=actual.nullable or null)
-    verb = "Widen %s to %s" % (place, kept) if relation == widening.WIDER else "Allow NULL in %s" % place
+    verb = "Allow NULL in %s" % place if after.type == actual.type else "Widen %s to %s" % (place, after.type)
     return Step(
         verb,
         ("tables", str(table.name), "columns", desired.name),
         str(actual),
         str(after),
         database,
-        engine.tables.alter_column(table.name, after),
+        engine.tables.alter_column(table.name, after, dependents),
     )
+
+
+def _should_be(engine: Any, table: Table, actual: Column, desired: Column) -> Column | None:
+    """What a column that is there has to become; None where it may stay as it is."""
+    has, wants = _normal(engine, actual.type), _normal(engine, desired.type)
+    relation = widening.compare(has, wants)
+    null = desired.nullable and not actual.nullable and desired.name not in table.primary_key
+    if relation in (widening.SAME, widening.NARROWER) and not null:
+        return None
+    if relation == widening.OTHER:
+        raise RetailError(
+            "The column %s of table %s has type %s here; the release has %s." % (desired.name, table.name, has, wants),
+            "Such a change cannot be made in place: convert the column by hand, and run again.",
+        )
+    kept = desired.type if relation == widening.WIDER else actual.type
+    return replace(actual, type=kept, nullable=actual.nullable or null)
 
 
 def _normal(engine: Any, neutral: str) -> str:

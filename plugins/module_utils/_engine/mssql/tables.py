@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._model import Column, Table, TableName
+from . import dependents as _dependents
 from . import names, types
 
 # Names are taken from INFORMATION_SCHEMA, which spells them as they were written on every server; it has views, too.
@@ -54,6 +56,17 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
         columns = db.query(_COLUMNS.format(named=here), wanted)
         facts = db.query(_FACTS.format(named=_NAMED.format(schema="s.name", table="o.name")), wanted, wanted, wanted)
     return _assembled(columns, _Facts(facts))
+
+
+def read_dependents(db: Any, tables: Iterable[TableName]) -> dict[TableName, Any]:
+    """What depends on the columns of these tables, for :func:`alter_column`."""
+    copies = _dependents.companions(db, tables)
+    found = _dependents.read(db, read(db, [*copies, *(one for own in copies.values() for one in own)]).values())
+    return {
+        table: replace(found[table], copies=tuple(found[one] for one in own if one in found))
+        for table, own in copies.items()
+        if table in found
+    }
 
 
 def schemas(db: Any) -> set[str]:
@@ -101,11 +114,26 @@ def add_columns(name: TableName, columns: Sequence[Column]) -> list[str]:
     return statements
 
 
-def alter_column(name: TableName, column: Column) -> list[str]:
-    """Give the column this type and nullability; values that do not fit make the statement fail.
+def alter_column(name: TableName, column: Column, dependents: Any = None) -> list[str]:
+    """Give the column this type and nullability; values that do not fit make a statement fail. They belong into one transaction.
 
-    A default stands in the way of most changes of type, so it is taken off and put back.
+    :param dependents: what :func:`read_dependents` has found of the table. Keys and indexes under which SQL Server changes no type are
+        taken away and made again; and the copies of the column, in tracking and in logs of moves, get the type, too.
+    :raises RetailError: something depends on the column that is not made again.
     """
+    statements = _altered(name, column)
+    if dependents is None:
+        return statements
+    before, after = dependents.around(column)
+    statements = [*before, *statements, *after]
+    for copy, kept in dependents.narrower(column):
+        before, after = copy.around(kept)
+        statements += [*before, _altering(copy.table.name, kept), *after]
+    return statements
+
+
+def _altered(name: TableName, column: Column) -> list[str]:
+    """A default stands in the way of most changes of type, so it is taken off and put back."""
     place, own = names.quote(*name), names.quote(column.name)
     alter = _altering(name, column)
     if column.default is None or column.identity:

@@ -48,6 +48,11 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
     return {table.name: table for table in tables}
 
 
+def read_dependents(db: Any, tables: Iterable[TableName]) -> dict[TableName, Any]:
+    """What :func:`alter_column` has to know of what depends on columns: nothing, the server looks after it."""
+    return {}
+
+
 def schemas(db: Any) -> set[str]:
     """The names of all schemas but the system's."""
     rows = db.query(
@@ -79,8 +84,8 @@ def add_columns(name: TableName, columns: Sequence[Column]) -> list[str]:
     return ["ALTER TABLE %s %s" % (names.quote(*name), ", ".join(parts))] if parts else []
 
 
-def alter_column(name: TableName, column: Column) -> list[str]:
-    """Give the column this type and nullability; values that do not fit make the statement fail.
+def alter_column(name: TableName, column: Column, dependents: Any = None) -> list[str]:
+    """Give the column this type and nullability; values that do not fit make the statement fail. Keys and indexes follow by themselves.
 
     Where the table is tracked the copies of its keys get the type, too: in the same transaction, or whoever writes a longer key
     meanwhile would be refused.
