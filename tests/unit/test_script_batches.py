@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -85,6 +86,31 @@ def test_a_number_repeats_and_lines_are_counted(engine):
 
 
 @BOTH
+def test_a_line_may_end_with_cr_alone_and_is_sent_as_it_stands(engine):
+    script = "\r-- it's\rINSERT 1\rINSERT 2\rGO 2\r\rINSERT '3\rGO\r'\rGO"
+    found = [(batch.number, batch.line, batch.times, batch.text) for batch in engine.scripts.split(script)]
+    assert found == [(1, 2, 2, "\r-- it's\rINSERT 1\rINSERT 2\r"), (2, 7, 1, "\r\rINSERT '3\rGO\r'\r")]
+
+
+@BOTH
+@pytest.mark.parametrize("times", ["0", "000", "2147483648", "99999999999", "9" * 5000])
+def test_a_number_that_is_none_of_times_is_refused_with_its_line(engine, times):
+    with pytest.raises(RetailError, match=r"Line 2 of the script says GO \d+, which is no number of times") as refused:
+        engine.scripts.split(f"SELECT 1\nGO {times}\nSELECT 2")
+    assert len(str(refused.value)) < 300
+    assert engine.scripts.split("SELECT 1\nGO 2147483647")[0].times == 2147483647
+    assert engine.scripts.split("SELECT 1\nGO 007")[0].times == 7
+
+
+@BOTH
+def test_the_mark_at_the_beginning_of_a_file_that_was_put_behind_another_is_left_out(engine):
+    """Within a text, a name or a comment it is the script's own."""
+    script = "SELECT 1\n\ufeffGO\n\ufeff\n\ufeffSELECT '\ufeff', \"\ufeff\" -- \ufeff\nGO\n\ufeff"
+    found = [(batch.line, batch.text) for batch in engine.scripts.split(script)]
+    assert found == [(1, "SELECT 1\n"), (4, "\n\nSELECT '\ufeff', \"\ufeff\" -- \ufeff\n")]
+
+
+@BOTH
 def test_what_is_never_closed_is_one_batch(engine):
     assert texts("SELECT 1\nGO\nSELECT 'open\nGO\nSELECT 2", engine) == ["SELECT 1", "SELECT 'open\nGO\nSELECT 2"]
 
@@ -97,10 +123,48 @@ def test_commands_of_sqlcmd_are_refused_with_their_line(engine, command):
 
 
 @BOTH
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(":list", ":ListVar", ":reset", ":ed", ":help", ":XML ON", ":perftrace x.txt", ":ServerList", ":!! dir"),
+        *(":error stderr", ":out x.txt", ":connect hq01", ":exit(SELECT 1)", ":quit", "\ufeff:r other.sql"),
+    ],
+)
+def test_all_commands_of_sqlcmd_are_refused(engine, command):
+    with pytest.raises(RetailError, match=r"Line 2 of the script is a command of sqlcmd: [:!]"):
+        engine.scripts.split(f"SELECT 1\n{command}\nSELECT 2")
+
+
+@pytest.mark.parametrize("command", ["EXIT", "quit", "  Reset ;", "ed -- now", "exit (SELECT 1)", "EXIT()"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
+def test_those_that_need_no_colon_are_refused_on_sql_server_where_they_would_be_an_alias(command, end):
+    with pytest.raises(RetailError, match=r"Line 2 .*in brackets"):
+        mssql.scripts.split(f"SELECT 1\n{command}{end}")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "GOTO EXIT\nEXIT:\nSELECT 1",
+        "CREATE TABLE t (a int,\nreset int NULL,\ned bit,\nquit_at date)",
+        "EXIT_CODE = 5",
+        "SELECT a,\n[reset]\nFROM t",
+        "/*\nEXIT\n*/ SELECT '\nquit\n', \"\nRESET\n\"",
+        "SELECT hierarchyid\n::GetRoot()",
+        "SELECT a\n:nothing",
+        "RESETALL\nEDIT\nQUITS",
+    ],
+)
+def test_what_only_begins_like_a_command_is_sql(script):
+    assert texts(script) == [script]
+
+
+@BOTH
 def test_a_command_in_a_comment_is_none(engine):
     assert len(texts("/*\n:r other.sql\n*/ SELECT 1", engine)) == 1
 
 
+_LINE_END = re.compile("\r\n|\r|\n")
 # A piece may hold anything in a string, a name or a comment, and ends where it says.
 FREE = st.text(st.sampled_from("a1 \n\r\tGO'\"[]-/*$;é\U0001f600"), max_size=12)
 PIECES = {
@@ -108,7 +172,7 @@ PIECES = {
         FREE.map(lambda text: "'%s'" % text.replace("'", "''")),
         FREE.map(lambda text: '"%s"' % text.replace('"', '""')),
         FREE.map(lambda text: "[%s]" % text.replace("]", "]]")),
-        FREE.map(lambda text: "-- %s\n" % text.replace("\n", " ")),
+        FREE.map(lambda text: "-- %s\n" % _LINE_END.sub(" ", text)),
         FREE.map(lambda text: "/* %s /* x */ */" % text.replace("/", " ").replace("*", " ")),
         st.sampled_from(["SELECT 1", "x -", "a / b", "GOTO y", "\n", " ", "\r\n", "N"]),
     ),
@@ -117,7 +181,7 @@ PIECES = {
         FREE.map(lambda text: " E'%s\\''" % text.replace("'", "\\'")),
         FREE.map(lambda text: '"%s"' % text.replace('"', '""')),
         FREE.map(lambda text: " $q$%s$q$" % text.replace("$", " ")),
-        FREE.map(lambda text: "-- %s\n" % text.replace("\n", " ")),
+        FREE.map(lambda text: "-- %s\n" % _LINE_END.sub(" ", text)),
         FREE.map(lambda text: "/* %s /* x */ */" % text.replace("/", " ").replace("*", " ")),
         st.sampled_from(["SELECT 1", "x -", "a / b", "\n", " ", "\r\n"]),
     ),
@@ -136,9 +200,9 @@ def test_a_script_of_any_batches_is_cut_between_them(engine, data):
     found = engine.scripts.split(script)
     assert [one.text.strip() for one in found] == [one.strip() for one in batches]
     assert [one.times for one in found] == [3 if "3" in mark else 1 for _text, mark in zip(batches, separators)]
-    lines = script.split("\n")
+    lines = _LINE_END.split(script)
     for one in found:
-        assert lines[one.line - 1].strip() == one.text.strip().split("\n")[0].strip()
+        assert lines[one.line - 1].strip() == _LINE_END.split(one.text.strip())[0].strip()
 
 
 @BOTH

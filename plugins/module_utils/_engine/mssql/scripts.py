@@ -22,15 +22,23 @@ _SYNTAX = Syntax(
         "line": _batches.to_line_end,
         "comment": _batches.nested_comment,
     },
+    (_batches.SQLCMD_LINE, _batches.OSQL_LINE),
 )
 _PATTERN = _SYNTAX.pattern()
 
 #: What the drivers put before the server's words.
 _PREFIX = re.compile(r"^(\[(?:Microsoft|ODBC |SQL Server|FreeTDS|unixODBC)[^\]]*\])+")
 
+#: The key of the session's context that keeps the language of the login.
+LANGUAGE = "axops.language"
 #: What a script's own connection has otherwise than ours, as with sqlcmd and the vendor's utility: an error that the script's own
-#: TRY … CATCH looks after leaves its transaction open, and it may commit it.
-SETTINGS = ("SET XACT_ABORT OFF",)
+#: TRY … CATCH looks after leaves its transaction open, and it may commit it. And a date that it writes as a text is read as the
+#: login's language reads it.
+SETTINGS = (
+    "SET XACT_ABORT OFF",
+    "DECLARE @language nvarchar(128) = CAST(SESSION_CONTEXT(N'%s') AS nvarchar(128)); "
+    "IF @language IS NOT NULL SET LANGUAGE @language" % LANGUAGE,
+)
 #: Asked on a script's own connection: is a transaction still open, and where are we.
 OPEN_TRANSACTION = "SELECT CASE WHEN @@TRANCOUNT > 0 THEN 1 ELSE 0 END, DB_NAME()"
 
