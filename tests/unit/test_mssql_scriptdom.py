@@ -23,7 +23,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
 
 OLDEST = str(mssql.databases.OLDEST_VERSION)
 #: A whole statement in a text; parts of one, which end with a space, are put together by the server.
-_INNER = re.compile(r"N'((?:CREATE|ALTER|GRANT|DROP) (?:[^']|'')*(?:[^' ]|''))'(?!'| \+)")
+_INNER = re.compile(r"N'((?:CREATE|ALTER|GRANT|DROP|IF|INSERT) (?:[^']|'')*(?:[^' ]|''))'(?!'| \+)")
 _REFUSED = re.compile(r"^maxdop: (?:.*/)?(\d+)\.sql: could not be parsed.*?\. (.*)$", re.MULTILINE)
 
 

@@ -47,11 +47,13 @@ class ConnectFailed(RetailError):
     """The server could not be reached, or it refused the login or the database.
 
     ``away``: nobody answers there, as at a machine that is switched off or cut off; what is declared may well be right.
+    ``numbers``: the server's own error numbers, where its engine has them; they are the same in every language.
     """
 
-    def __init__(self, message: str, advice: str = "", away: bool = False) -> None:
+    def __init__(self, message: str, advice: str = "", away: bool = False, numbers: tuple[int, ...] = ()) -> None:
         super().__init__(message, advice)
         self.away = away
+        self.numbers = numbers
 
 
 class UnsupportedName(RetailError):

@@ -228,11 +228,7 @@ def _take_place(child: Side, parent: Side, relation: Relation, identity: Identit
         "DELETE FROM %s WHERE peer_id = %d" % (engine.names.quote(*table), PARENT) for table in (STAGING, SCOPE, PEER)
     ]
     # Versions of an earlier parent mean nothing to the new one.
-    statements += [
-        "UPDATE %s SET parent_version = NULL WHERE parent_version IS NOT NULL"
-        % engine.names.quote(*engine.tracking.tracking_name(table))
-        for table in sorted(child.tracked)
-    ]
+    statements += [engine.tracking.forget_versions(table) for table in sorted(child.tracked)]
     values = _peer_values(parent.place.db.target.database, relation.guid, parent.incarnation, identity)
     return statements + [rows.insert(engine, PEER_TABLE, {"peer_id": PARENT, **values})]
 

@@ -379,11 +379,7 @@ def _wider(before: Scope, after: Scope) -> set[TableName]:
 
 def _forget_versions(engine: Any, tables: Iterable[TableName]) -> list[Statement]:
     """Rows that came already are taken again."""
-    return [
-        "UPDATE %s SET parent_version = NULL WHERE origin = %d"
-        % (engine.names.quote(*engine.tracking.tracking_name(name)), PARENT)
-        for name in sorted(tables)
-    ]
+    return [engine.tracking.forget_versions(name, PARENT) for name in sorted(tables)]
 
 
 def _step(

@@ -73,7 +73,7 @@ class Link:
                 db = Watched(target, _engine.speaker(target.engine), self._check)
             except ConnectFailed as error:
                 text = "The %s cannot be reached. %s" % (side, error.message)
-                raise ConnectFailed(text, error.advice, error.away) from None
+                raise ConnectFailed(text, error.advice, error.away, error.numbers) from None
             try:
                 db.engine.databases.check_server(db)
             except BaseException:

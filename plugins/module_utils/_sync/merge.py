@@ -68,8 +68,7 @@ def _landed(way: Any) -> dict[str, list[tuple[int, list[str]]]]:
 
 def _forget(db: Any, shared: SharedTable) -> None:
     """A later change could have the very version that the row here says it has seen."""
-    place = db.engine.names.quote(*db.engine.tracking.tracking_name(shared.name))
-    db.execute("UPDATE %s SET parent_version = NULL WHERE parent_version IS NOT NULL" % place)
+    db.execute(db.engine.tracking.forget_versions(shared.name))
 
 
 def _deletions(

@@ -29,6 +29,10 @@ from . import companions, connect, names, probes
 REVOCABLE = ("table", "schema")
 
 _BATCH = 100
+#: The password was right, and the database cannot be opened, or the password has expired, or must be changed at first. The server
+#: says that the login failed (18456) as well.
+_PASSED = frozenset({4060, 4064, 18487, 18488})
+_REFUSED = 18456
 _RIGHTS: dict[str, frozenset[str]] = {
     READ: frozenset({"select"}),
     WRITE: frozenset({"insert", "update", "delete"}),
@@ -93,9 +97,9 @@ def password_works(target: Any, name: str, password: str) -> bool:
     try:
         connect.open_connection(replace(target, user=name, password=password)).close()
     except ConnectFailed as error:
-        if "Cannot open database" in error.message:
+        if _PASSED.intersection(error.numbers):
             return True
-        if "Login failed" in error.message or "password authentication failed" in error.message:
+        if _REFUSED in error.numbers or "password authentication failed" in error.message:
             return False
         raise RetailError(
             "Whether the password of login %s is the declared one cannot be told: %s" % (name, error.message),

@@ -12,14 +12,13 @@ write of the POS falls in between.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
 from typing import Any
 
 from .._errors import StatementFailed
 from .._model import Column, TableName
 from .._phrases import CONFLICT, LINK, WINDOW, Phrases, check_written, count, count_settled, left_out, received
 from .._wire import ONLY, Outcome, Work
-from . import marks, names, tracking, types
+from . import images, marks, names, tracking, types
 
 #: What a row brings along beside its columns.
 _OF_THE_ROW = (
@@ -82,39 +81,45 @@ class _Phrases(Phrases):
 def _land(db: Any, work: Work, sql: _Phrases) -> None:
     """The batch as a temporary table with the key first, typed as the receiver's columns are; made once per
     connection and table. Its texts have the database's collation, which need not be the one of tempdb."""
-    columns = ", ".join(_landed(key, column, key in sql.wire_keys) for key, column in sql.columns)
+    collations = images.collations(db, work.table.name, work.columns)
+    columns = ", ".join(_landed(key, column, key in sql.wire_keys, collations) for key, column in sql.columns)
     db.execute(
         "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, e smallint "
         "NOT NULL, d smallint NOT NULL, "
         "x bigint NULL, k smallint NOT NULL, m bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, "
-        "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, %s, "
+        "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, lost nvarchar(128) COLLATE DATABASE_DEFAULT NULL, %s, "
         "PRIMARY KEY (%s))"
         % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
     )
     db.execute("DELETE FROM %s" % sql.incoming)
-    values = ", ".join(types.from_wire(column, "q." + key) for key, column in sql.columns)
+    values = ", ".join(images.to_land(column, "q." + key) for key, column in sql.columns)
     db.execute(
-        "INSERT INTO {incoming} (v, b, n, e, d, x, k, m, act, row_key, {names}) SELECT q.v, COALESCE(q.b, -1), COALESCE(q.n, "
-        "0), COALESCE(q.e, 0), "
-        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {values} FROM {rows} AS q{only}".format(
+        "INSERT INTO {incoming} (v, b, n, e, d, x, k, m, act, row_key, lost, {names}) SELECT q.v, COALESCE(q.b, -1), "
+        "COALESCE(q.n, 0), COALESCE(q.e, 0), "
+        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {lost}, {values} FROM {rows} AS q{only}".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),
             row_key=_row_key(sql),
+            lost=images.lost([("q." + key, column) for key, column in sql.columns], collations),
             values=values,
             rows=_rows(db, work, sql),
             only=ONLY[work.only],
         ),
         *work.body_parameters,
     )
+    if collations:
+        lost = db.value("SELECT TOP (1) lost FROM %s WHERE lost IS NOT NULL" % sql.incoming)
+        images.refuse(work.table.name, lost, collations)
 
 
-def _landed(key: str, column: Column, is_key: bool) -> str:
+def _landed(key: str, column: Column, is_key: bool, collations: dict[str, str]) -> str:
     native = types.native(column.type)
     # The old large types can neither be compared nor converted where the new ones can.
     native = {"text": "varchar(max)", "ntext": "nvarchar(max)", "image": "varbinary(max)", "xml": "nvarchar(max)"}.get(
         native, native
     )
-    collation = " COLLATE DATABASE_DEFAULT" if _is_text(column) else ""
+    # A code page is the column's own, or a text that it can hold would be lost on its way there.
+    collation = " COLLATE %s" % collations.get(column.name, "DATABASE_DEFAULT") if _is_text(column) else ""
     return "%s %s%s %s" % (key, native, collation, "NOT NULL" if is_key else "NULL")
 
 
@@ -198,9 +203,16 @@ def _same_image(plain: list[tuple[str, Column]]) -> str:
     """Byte for byte, NULL equal to NULL: text is compared as its bytes, for no collation tells all texts apart."""
     if not plain:
         return ""
-    here = ", ".join(_bytes(column, "r." + names.quote(column.name)) for _key, column in plain)
-    incoming = ", ".join(_bytes(column, "i." + key) for key, column in plain)
+    here = ", ".join(_looked_at(column, "r." + names.quote(column.name)) for _key, column in plain)
+    incoming = ", ".join(_looked_at(column, "i." + key) for key, column in plain)
     return " AND EXISTS (SELECT %s INTERSECT SELECT %s)" % (here, incoming)
+
+
+def _looked_at(column: Column, expression: str) -> str:
+    """Bytes with their number: without it, those that end with zeros are equal to those that end before them."""
+    shown = _bytes(column, expression)
+    is_bytes = _is_text(column) or types.read_as(column).startswith("varbinary")
+    return "%s, DATALENGTH(%s)" % (shown, shown) if is_bytes else shown
 
 
 def _is_text(column: Column) -> bool:
@@ -242,8 +254,8 @@ def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
             name=sql.table_literal,
             absent=sql.absent("r"),
             winner=names.literal("parent" if work.parent_wins else "child"),
-            incoming_image=_object(incoming),
-            local_image=_object(local),
+            incoming_image=images.json_object(incoming),
+            local_image=images.json_object(local),
             incoming=sql.incoming,
             tracking=sql.tracking,
             tracked=sql.match("t"),
@@ -252,11 +264,6 @@ def _record_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
         ),
         work.scope,
     )
-
-
-def _object(pairs: Iterable[tuple[str, str]]) -> str:
-    items = ", ".join("%s AS %s" % (expression, names.quote(name)) for name, expression in pairs)
-    return "(SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER)" % items
 
 
 def _settle_conflicts(db: Any, work: Work, sql: _Phrases) -> None:
@@ -313,7 +320,9 @@ def _write_rows(db: Any, work: Work, sql: _Phrases) -> int:
     if sql.plain:
         _vacate(db, work, sql)
         replaced_since = _replaced_since(db, sql)
-        changes = ", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.plain)
+        changes = ", ".join(
+            "%s = %s" % (names.quote(column.name), images.from_landed(column, "i." + key)) for key, column in sql.plain
+        )
         db.execute(
             "UPDATE r SET %s FROM %s AS r JOIN %s AS i ON %s WHERE %s0"
             % (changes, sql.base, sql.incoming, sql.match("r"), wanted)
@@ -324,7 +333,7 @@ def _write_rows(db: Any, work: Work, sql: _Phrases) -> int:
         "AND NOT EXISTS (SELECT 1 FROM {base} AS r WHERE {present})".format(
             base=sql.base,
             columns=", ".join(names.quote(column.name) for _key, column in sql.columns),
-            values=", ".join("i." + key for key, _column in sql.columns),
+            values=", ".join(images.from_landed(column, "i." + key) for key, column in sql.columns),
             incoming=sql.incoming,
             wanted=wanted,
             present=sql.match("r"),

@@ -61,8 +61,10 @@ def query(extract: Extract) -> str:
 
 
 def _order(extract: Extract) -> str:
-    """The order of the index on (version, key); the sort keys travel beside the row."""
-    return ", ".join(["q.v"] + ["q.k%d" % position for position in range(len(extract.table.primary_key))])
+    """The order of the index on (version, key); the sort keys travel beside the row. The version as it is stored: of a number
+    made of it no index knows that it is in the same order. A candidate of a filter may have none of its own."""
+    version = "q.v" if extract.filter else "q.s"
+    return ", ".join([version] + ["q.k%d" % position for position in range(len(extract.table.primary_key))])
 
 
 def _load(extract: Extract) -> str:
@@ -145,7 +147,7 @@ def _changes(extract: Extract) -> str:
         meta += ["%s AS b" % _base(extract), "t.created_here AS n"]
         meta += ["CASE WHEN t.parent_version IS NULL THEN 0 ELSE 1 END AS e"]
         meta += ["t.moved_in AS m", "CASE WHEN t.sync_row_is_tombstone = 2 THEN 1 END AS k"]
-    meta += ["t.%s AS k%d" % (key, position) for position, key in enumerate(keys)]
+    meta += ["t.version AS s", *("t.%s AS k%d" % (key, position) for position, key in enumerate(keys))]
     return "SELECT %s%s FROM %s AS t LEFT JOIN %s AS r ON %s WHERE %s%s" % (
         ", ".join(meta),
         _columns(extract, "t"),

@@ -17,7 +17,7 @@ from typing import Any
 from .._database import Target
 from .._driver import connection_string, environment, find_driver, kerberos, require_pyodbc
 from .._errors import ConnectFailed, DriverMissing, RetailError
-from . import refusals, texts
+from . import refusals, scripts, texts
 from .errors import plain_message
 
 DEFAULT_PORT = 1433
@@ -50,7 +50,12 @@ _SYSTEMS = {
 
 #: One error ends the whole transaction: nothing of it is ever committed by mistake. How many rows a statement touched is told,
 #: whatever the server's ``user options`` say. In a deadlock it is not the POS that gives way.
-_SETTINGS = "SET XACT_ABORT ON; SET NOCOUNT OFF; SET DEADLOCK_PRIORITY LOW"
+_SETTINGS = (
+    "SET XACT_ABORT ON; SET NOCOUNT OFF; SET DEADLOCK_PRIORITY LOW; "
+    # What the server says is looked at, and told to people far from it: in one language, whatever the login's own is.
+    "IF OBJECT_ID(N'sys.sp_set_session_context') IS NOT NULL BEGIN DECLARE @language nvarchar(128) = @@LANGUAGE; "
+    "EXEC sp_set_session_context N'%s', @language; END; SET LANGUAGE us_english" % scripts.LANGUAGE
+)
 
 _OLD_DRIVER = re.compile(r"(ODBC Driver |msodbcsql[-.]?)(13|17)", re.IGNORECASE)
 #: Those that take a name and a password; a managed identity may have a name, and nobody else has one.
@@ -244,6 +249,7 @@ def _explained(odbc: Any, target: Target, driver: str, error: Exception) -> Conn
         "Cannot connect to SQL Server at %s as %s: %s." % (target.where, target.user or "(this account)", message),
         advice,
         away=silent,
+        numbers=tuple(numbers),
     )
 
 

@@ -289,7 +289,8 @@ def _setting(name: str, option: str, value: str) -> str:
 
 
 def _file_setting(name: str, part: str, what: str, value: str) -> str:
-    """Change a file, whatever its logical name is."""
+    """Change a file, whatever its logical name is. The database itself says it to everybody in it, sys.master_files only to who
+    may alter databases of the server or see all definitions in it."""
     pattern, example = _WRITTEN[what]
     if not pattern.match(value):
         raise RetailError(
@@ -298,9 +299,8 @@ def _file_setting(name: str, part: str, what: str, value: str) -> str:
     alter = names.literal("ALTER DATABASE %s MODIFY FILE (NAME = " % names.quote(name))
     change = names.literal(", %s = %s)" % (_FILE_SETTINGS[what], value.upper()))
     return (
-        "DECLARE @statement nvarchar(max) = (SELECT TOP (1) %s + QUOTENAME(name) + %s FROM sys.master_files "
-        "WHERE database_id = DB_ID(%s) AND type = %d ORDER BY file_id); EXEC (@statement)"
-        % (alter, change, names.literal(name), _FILE_TYPES[part])
+        "DECLARE @statement nvarchar(max) = (SELECT TOP (1) %s + QUOTENAME(name) + %s FROM %s.sys.database_files "
+        "WHERE type = %d ORDER BY file_id); EXEC (@statement)" % (alter, change, names.quote(name), _FILE_TYPES[part])
     )
 
 

@@ -45,8 +45,9 @@ _MOST_ARGUMENTS = 90
 #: Style 2 of CONVERT, hexadecimal digits, is not everywhere (Babelfish), and neither are the bytes of UTF-16.
 _HAS_STYLE = "SELECT 1 / CASE WHEN CONVERT(varchar(4), 0x0102, 2) = '0102' THEN 1 ELSE 0 END"
 _PRINTABLE = "COLLATE Latin1_General_BIN2 NOT LIKE N'%[^ -~]%'"
-#: The longest text of which four hexadecimal digits a character still fit into a column that is not ``max``.
-_SHORT = 2_000
+#: The longest text whose spelling, a ``u`` and four hexadecimal digits a character, is still short of the 8,000 bytes at which
+#: CONCAT, silently, cuts off what has no ``max`` in it.
+_SHORT = 1_999
 
 
 def form(column: Column) -> Form:
@@ -211,14 +212,13 @@ def _row(db: Any, digest: Digest) -> str:
 
 
 def _joined(db: Any, columns: Sequence[tuple[Column, Form]]) -> str:
-    # max first: the whole would else be cut at 8,000 characters.
-    parts = ["CONVERT(varchar(max), '')"]
+    parts: list[str] = []
     for column, one in columns:
-        parts += ["'|'"] if len(parts) > 1 else []
+        parts += ["'|'"] if parts else []
         parts.append(_text(db, one, column, "r." + names.quote(column.name)))
     groups = [parts[start : start + _MOST_ARGUMENTS] for start in range(0, len(parts), _MOST_ARGUMENTS)]
-    texts = ["CONCAT(%s)" % ", ".join([*group, "''"]) for group in groups]
-    return " + ".join(texts)
+    # max first, in each of them: it would else be cut at 8,000 characters.
+    return " + ".join("CONCAT(CONVERT(varchar(max), ''), %s)" % ", ".join(group) for group in groups)
 
 
 def _bucket(digest: str, number: int) -> str:
@@ -227,10 +227,10 @@ def _bucket(digest: str, number: int) -> str:
 
 def _hex(db: Any, value: str, digits: int) -> str:
     if probes.works(db, _HAS_STYLE):
-        return "LOWER(CONVERT(varchar(%s), %s, 2))" % (digits if digits <= 8000 else "max", value)
+        return "LOWER(CONVERT(varchar(%s), %s, 2))" % (digits if digits < 8_000 else "max", value)
     return "CAST(pg_catalog.encode(CAST(CAST(%s AS varbinary(max)) AS bytea), 'hex') AS varchar(%s))" % (
         value,
-        digits if digits <= 8000 else "max",
+        digits if digits < 8_000 else "max",
     )
 
 
@@ -258,11 +258,13 @@ def _string(db: Any, column: Column, value: str) -> str:
     elif name in ("varchar", "char"):
         # Before its collation is another one: what the other's code page does not have would be question marks.
         value = "CONVERT(nvarchar(%s), %s)" % (length if length <= _SHORT else "max", value)
-    room = str(length) if length <= _SHORT else "max"
+    narrow = "CONVERT(varchar(%s), %s)" % (length if length <= _SHORT else "max", value)
+    # A printable text has one byte a character there. LEN would pass over blanks at the end, and N'.' behind them has no room
+    # where the text takes up all of its type.
     return (
-        "CASE WHEN {value} {printable} THEN CONCAT(LEN({value} + N'.') - 1, ':', CONVERT(varchar({room}), {value})) "
+        "CASE WHEN {value} {printable} THEN CONCAT(DATALENGTH({narrow}), ':', {narrow}) "
         "WHEN {value} IS NOT NULL THEN CONCAT('u', {units}) END"
-    ).format(value=value, printable=_PRINTABLE, room=room, units=_code_units(db, value, length))
+    ).format(value=value, printable=_PRINTABLE, narrow=narrow, units=_code_units(db, value, length))
 
 
 def _code_units(db: Any, value: str, length: int) -> str:

@@ -132,10 +132,20 @@ def _is_data(state: str, found: set[int]) -> bool:
     return state[:2] in ("22", "23") or bool(found & _DATA) or own
 
 
+#: Where a message quotes a value of a row. They are in English: a connection of ours asks for that.
+_QUOTED = (
+    (re.compile(r"\s*(Truncated value:|The duplicate key value is) .*$", re.DOTALL), ""),
+    (re.compile(r"(?<= value) '.*'(?= (?:to data type|overflowed) )", re.DOTALL), ""),
+    (re.compile(r", value = \S+(?=\.(?:\s|$))"), ""),
+)
+
+
 def plain_message(error: Exception) -> str:
     """The server's own words, without the driver's prefixes, and without the values that it quotes from rows."""
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     # One diagnostic record a message; those behind the first say that the statement was terminated.
     text = re.split(r"\s*\(-?\d+\) \(SQL\w+\)", text)[0]
     text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
-    return re.sub(r"\s*(Truncated value:|The duplicate key value is) .*$", "", text, flags=re.DOTALL).strip()
+    for pattern, instead in _QUOTED:
+        text = pattern.sub(instead, text)
+    return text.strip()

@@ -11,8 +11,11 @@ from typing import Any
 
 from .._canonical import numbered
 from .._model import Column, Table
-from . import names, probes, tracking, types
+from . import images, names, probes, tracking, types
 from .digests import keys_from_json, rows_from_json, wire_key
+
+#: How many rows become deletions in one transaction, and how many are looked for at a time: each look passes by those before it.
+_AT_ONCE, _A_LOOK = 500, 50_000
 
 
 def touch(db: Any, table: Table, keys: Sequence[str], born: bool, alone: bool) -> None:
@@ -37,9 +40,10 @@ def touch(db: Any, table: Table, keys: Sequence[str], born: bool, alone: bool) -
         "source": "NULL" if alone else _transaction(db),
         "now": tracking.NOW,
     }
-    # Base before tracking: so do all who write both.
+    # Base before tracking: so do all who write both. By its key each, or far more than these rows would be locked.
     db.value(
-        "SELECT COUNT(*) FROM {keys} JOIN {base} AS r WITH (UPDLOCK, HOLDLOCK) ON {present}".format(**parts),
+        "SELECT COUNT(*) FROM {keys} JOIN {base} AS r WITH (UPDLOCK, HOLDLOCK) ON {present} "
+        "OPTION (FORCE ORDER, LOOP JOIN)".format(**parts),
         numbered(keys),
     )
     db.execute(
@@ -65,6 +69,7 @@ def put(db: Any, table: Table, columns: Sequence[Column], row: str) -> None:
     :param row: a wire object, ``k0``, ``k1`` … in the order of ``columns``, with the whole key.
     :raises StatementFailed: the row does not fit.
     """
+    images.check(db, table, columns, row)
     parts = _parts(table, columns)
     if not db.value("SELECT COUNT(*) FROM {base} AS r JOIN {row} ON {present}".format(**parts), numbered([row])):
         db.execute("INSERT INTO {base} ({names}) SELECT {values} FROM {row}".format(**parts), numbered([row]))
@@ -78,12 +83,12 @@ def image(db: Any, table: Table, columns: Sequence[Column], key: str, stays: boo
     :param key: a wire object.
     :param stays: it stays as it is until the caller's transaction ends, which takes the right to change it.
     """
-    pairs = ((names.quote(column.name), column) for column in columns)
-    wire = ", ".join("%s AS %s" % (types.to_wire(column, "r." + name), name) for name, column in pairs)
+    wire = images.json_object(
+        (column.name, types.to_wire(column, "r." + names.quote(column.name))) for column in columns
+    )
     # The row, or its gap, is locked by its key: any other plan would lock far more than that.
     return db.value(
-        "SELECT (SELECT {wire} FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER) FROM {row} "
-        "JOIN {base} AS r{lock} ON {present} OPTION (FORCE ORDER, LOOP JOIN)".format(
+        "SELECT {wire} FROM {row} JOIN {base} AS r{lock} ON {present} OPTION (FORCE ORDER, LOOP JOIN)".format(
             wire=wire, lock=" WITH (UPDLOCK, HOLDLOCK)" if stays else "", **_parts(table, table.key_columns)
         ),
         numbered([key]),
@@ -133,11 +138,21 @@ def lost(db: Any, table: Table, most: int) -> list[tuple[str, int | None]]:
 
 
 def bury(db: Any, table: Table) -> int:
-    """Make rows that are alive in tracking alone deletions, as a DELETE of them would have; returns how many."""
-    return db.execute(
-        "UPDATE t SET origin = NULL, sync_row_is_tombstone = 1, source_transaction = %s, earlier_transaction = NULL, "
-        "last_change_datetime = %s FROM %s" % (_transaction(db), tracking.NOW, _lost(table))
-    )
+    """Make rows that are alive in tracking alone deletions, as a DELETE of them would have; returns how many. Outside a transaction.
+
+    There may be as many as the table had. So many at a time that tills wait for no more than a moment, and that no server runs
+    out of locks (1204): those on a tracking table never become one on all of it. The table before its tracking, as all do who
+    write both.
+    """
+    number = 0
+    while True:
+        keys = [key for key, _origin in lost(db, table, _A_LOOK)]
+        if not keys:
+            return number
+        for start in range(0, len(keys), _AT_ONCE):
+            with db.transaction():
+                touch(db, table, keys[start : start + _AT_ONCE], born=False, alone=True)
+        number += len(keys)
 
 
 def _lost(table: Table, alias: str = "t") -> str:

@@ -33,6 +33,8 @@ TRANSACTION = "CURRENT_TRANSACTION_ID()"
 SUBSTITUTE = "pg_catalog.txid_current()"
 #: The transaction that a tracking row was written in.
 SOURCE = source_of("t", "COALESCE(t.source_transaction, CAST(t.version AS bigint))")
+#: So many rows, of three locks each, are too many to be locked one by one: they would take some thirty megabytes.
+_MANY = 100_000
 _COLUMNS = "origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
 
 
@@ -55,10 +57,16 @@ def drop(table: TableName) -> list[str]:
 
 def track_existing(table: Table) -> str:
     """A statement that gives every row without a tracking row one, as if it were born here now; writers wait
-    meanwhile."""
+    meanwhile.
+
+    For its row, by the lock on the table itself. So nobody is kept from anything by a lock on the whole tracking table, too, and
+    without it there would be two for each of its rows, of which a small server runs out (1204). First the table, then its tracking:
+    in this order all who write both take their locks.
+    """
     keys = _keys(table)
     return _with_transaction(
-        "INSERT INTO {tracking} ({keys}, {columns}) SELECT {base_keys}, NULL, NULL, 1, 0, {transaction}, {now} "
+        "IF EXISTS (SELECT 1 FROM {base} WITH (TABLOCK, HOLDLOCK)) "
+        "INSERT INTO {tracking} WITH (TABLOCK) ({keys}, {columns}) SELECT {base_keys}, NULL, NULL, 1, 0, {transaction}, {now} "
         "FROM {base} AS b WITH (TABLOCK, HOLDLOCK) WHERE NOT EXISTS (SELECT 1 FROM {tracking} AS t "
         "WHERE {match})".format(
             tracking=names.quote(*tracking_name(table.name)),
@@ -70,6 +78,25 @@ def track_existing(table: Table) -> str:
             base=names.quote(*table.name),
             match=matching("t", "b", keys),
         )
+    )
+
+
+def forget_versions(table: TableName, origin: int | None = None) -> str:
+    """A statement after which no row of a table knows which version of the parent's it derives from.
+
+    Few rows are locked one by one. Where there are many, hardly a writer would find one that is not locked, and each takes three
+    locks, of which a small server runs out (1204): then one lock on the tracking table, for which whoever writes waits until the
+    transaction ends. Those who read in a snapshot, as sessions do, wait for neither.
+
+    :param origin: only of rows that came from this peer.
+    """
+    place = names.quote(*tracking_name(table))
+    wanted = "parent_version IS NOT NULL" + ("" if origin is None else " AND origin = %d" % int(origin))
+    update = "UPDATE %s%s SET parent_version = NULL WHERE %s"
+    return "IF (SELECT COUNT(*) FROM (SELECT TOP (%d) 1 AS n FROM %s WHERE %s) AS q) < %d %s ELSE %s" % (
+        *(_MANY, place, wanted, _MANY),
+        update % (place, "", wanted),
+        update % (place, " WITH (TABLOCK)", wanted),
     )
 
 

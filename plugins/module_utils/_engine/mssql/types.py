@@ -135,8 +135,11 @@ def to_wire(column: Column, expression: str) -> str:
 def from_wire(column: Column, expression: str) -> str:
     """SQL that turns what ``read_as`` delivered into the column's own type; a value that does not fit is an error."""
     name = _split(column.type)[0]
-    if name in ("datetime", "smalldatetime", "xml"):
+    if name in ("datetime", "smalldatetime"):
         return "CONVERT(%s, %s)" % (native(column.type), expression)
+    if name == "xml":
+        # Style 1 keeps all white space. Said by nobody it would be dropped, and the row never be like the one that was sent.
+        return "CONVERT(xml, %s, 1)" % expression
     return expression
 
 

@@ -69,6 +69,15 @@ def track_existing(table: Table) -> str:
     )
 
 
+def forget_versions(table: TableName, origin: int | None = None) -> str:
+    """A statement after which no row of a table knows which version of the parent's it derives from.
+
+    :param origin: only of rows that came from this peer.
+    """
+    wanted = "parent_version IS NOT NULL" + ("" if origin is None else " AND origin = %d" % int(origin))
+    return "UPDATE %s SET parent_version = NULL WHERE %s" % (names.quote(*tracking_name(table)), wanted)
+
+
 def renumber(table: TableName, taken_below: int) -> list[str]:
     """Statements that fit the versions of a database that came from another cluster to the numbers of this one.
 
