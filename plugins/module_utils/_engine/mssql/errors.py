@@ -10,18 +10,24 @@ import re
 
 from .refusals import native_numbers
 
-#: Deadlock, no lock memory, lock timeout, snapshot conflicts, resources, in-memory conflicts; -2 is the client's
+#: Deadlock, no memory or none for locks, lock timeout, snapshot conflicts, resources, in-memory conflicts; -2 is the client's
 #: timeout.
 _TRANSIENT = {
     -2,
+    701,
+    802,
     1204,
     1205,
     1222,
     3960,
     3961,
     3966,
+    8628,
     8645,
     8651,
+    10928,
+    10929,
+    40501,
     41301,
     41302,
     41305,
@@ -77,8 +83,8 @@ _DATA = {
     13608,
     13609,
 }
-#: A text that is no XML.
-_XML_ERRORS = range(9400, 9500)
+#: A text that is no XML, or none that a column's schemas allow.
+_XML_ERRORS = (*range(6900, 7000), *range(9400, 9500))
 #: From here on numbers are a user's own (RAISERROR, THROW): a trigger refused the row.
 _USER_ERRORS = range(50000, 33_000_000)
 
