@@ -82,8 +82,8 @@ options:
       - A row without a script says that there is no upgrade path from that release.
       - Scripts are run as C(sqlcmd) runs them, on SQL Server with C(XACT_ABORT) off. They are cut at lines with C(GO), on
         PostgreSQL, too, each batch commits by itself unless the script opens a transaction, and each script has a connection of
-        its own. UTF-8, UTF-16 and Windows' Western code page are read. Commands of C(sqlcmd) itself, such as C(:setvar), are
-        refused.
+        its own. UTF-8, UTF-16 and Windows' Western code page are read. Commands of C(sqlcmd) itself, such as C(:setvar),
+        or C(EXIT) alone on its line, are refused. Texts that stand for dates are read in the language of the login.
       - What was run is noted batch by batch in C(dbo.upgrade_progress), so after a failure the next run goes on with the batch
         that failed. The script may be corrected from there on; one that was changed before is refused.
       - Scripts can change anything, so they are refused while the database holds rows that were not acknowledged; see
