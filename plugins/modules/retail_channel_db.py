@@ -52,6 +52,8 @@ options:
     description:
       - V(channel) is the database of a store server.
       - V(hq) is the database at headquarters, which also has the scheduler's tables (data groups, jobs, sessions).
+      - A database that is recorded as one of the other tier (in C(crt.RETAILUPGRADEHISTORY), or by having the scheduler's tables) is
+        refused, since its groups would lose the rights that its services need.
     type: str
     choices: [channel, hq]
     default: channel
@@ -367,7 +369,7 @@ from ..module_utils._module import ACCESS, FILES, SETTINGS, RetailModule
 from ..module_utils._offline import channel_removal as removal
 from ..module_utils._offline import taking_over
 from ..module_utils._plan import Plan, Step
-from ..module_utils._schema import channel, package, settings, upgrade, upgrade_plan
+from ..module_utils._schema import channel, package, settings, tier, upgrade, upgrade_plan
 
 SPEC: dict[str, Any] = {
     "database": {"type": "str", "required": True, "aliases": ["name"]},
@@ -424,7 +426,8 @@ class Work:
 
     def remove(self, server: Database, db: Database | None, wanted: access.Wanted) -> None:
         """End with the database gone, and the logins that are declared absent."""
-        plan = removal.plan(self.name, db, "server", self.module.params["force"]) if db else Plan()
+        params = self.module.params
+        plan = removal.plan(self.name, db, params["tier"], "server", params["force"]) if db else Plan()
         before = plan.steps[0].before["release"] if plan.steps else None
         plan.extend(access.removal_plan(self.engine, access.read(server, None, wanted), wanted, "server"))
         self.module.disconnect(self.target)
@@ -441,6 +444,7 @@ class Work:
                 db
             )  # a database may behave like one of an older server, unless told otherwise
         actual = channel.read(db) if db else channel.Actual()
+        tier.check(actual.versions, actual.tables, params["tier"], self.name)
         if scripts is not None:
             schema = upgrade_plan.base(actual, schema, scripts)
         coming = channel.coming_tables(actual, schema)

@@ -36,7 +36,8 @@ options:
   compare:
     description:
       - The configuration file of a service on the host where the module runs. The rows of its two databases are then
-        compared by digests, as C(retail-sync verify --digest) does; nothing is repaired, and nothing is written.
+        compared by digests, as C(retail-sync verify --digest) does; nothing is repaired, and nothing is written. The connections are
+        those of the service, so rights that its accounts lack on either side are among RV(comparison.problems), too.
       - Reads every table of the pair's scopes once on both sides.
     type: path
 extends_documentation_fragment:

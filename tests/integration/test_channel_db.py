@@ -13,7 +13,7 @@ from typing import Any
 
 import pgserver
 import pytest
-from offline_world import connection
+from offline_world import connect, connection
 from playbook_world import Playbook
 
 MODULE = "retail_channel_db"
@@ -133,6 +133,42 @@ def test_hq_has_the_schedulers_tables(pg_server, options, playbook):
     assert query(pg_server, options, 'SELECT "DATAGROUP" FROM ax."RETAILCONNDATABASEPROFILE"') == []
     assert query(pg_server, options, 'SELECT count(*) FROM ax."RETAILCDXSESSION"') == [(0,)]
     assert not succeed(playbook, tier="hq", **options)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("made_as", "shown"),
+    [
+        ("hq", "is headquarters': crt.RETAILUPGRADEHISTORY records the schema ax2012r3_hq"),
+        ("channel", "release 6.3.158.0"),
+    ],
+)
+def test_a_database_of_the_other_tier_keeps_its_rights_and_tables(pg_server, options, playbook, made_as, shown):
+    """Its groups would lose rights that its services need, and sales would not come any further."""
+    other = {"hq": "channel", "channel": "hq"}[made_as]
+    succeed(playbook, tier=made_as, **options)
+    for flags in ((), ("--check",)):
+        for declared in ({}, {"state": "absent", "force": True}):
+            failed = playbook.fail(MODULE, *flags, tier=other, **options, **declared)
+            assert options["database"] in failed["error"]
+            assert shown in failed["error"]
+            assert f"tier: {other}" in failed["error"]
+            assert f"Set tier: {made_as}, or name another database." in failed["advice"]
+    assert not succeed(playbook, tier=made_as, **options)["changed"]
+
+
+def test_a_database_for_headquarters_that_was_cut_off_becomes_no_store(pg_server, options, playbook):
+    """Its tables come first, and what records them last."""
+    succeed(playbook, tier="hq", **options)
+    with connect(pg_server.facts(options["database"])) as db:
+        db.execute('DELETE FROM crt."RETAILUPGRADEHISTORY"')
+        assert "it has the table ax.RETAILCDXDATAGROUP" in fail(playbook, **options)
+        assert succeed(playbook, tier="hq", **options)["changed"]
+        # and one that has come to no table of headquarters' yet may become either
+        for table in ('crt."RETAILUPGRADEHISTORY"', 'dbo."POSISINFO"', 'ax."DBVERSION"'):
+            db.execute("DELETE FROM %s" % table)
+        db.execute('DROP TABLE ax."RETAILCDXDATAGROUP"')
+    for tier in ("channel", "hq"):
+        assert succeed(playbook, "--check", tier=tier, **options)["changed"]
 
 
 def test_groups_and_logins_are_converged_both_ways_and_no_secret_is_told(pg_server, options, playbook):

@@ -157,6 +157,8 @@ def test_the_sync_account_has_no_rights_on_the_server_and_changes_no_table(shop:
             right for right in ("ALTER", "CONTROL", *(one.upper() for one in EVERYTHING)) if db.value(rights % right)
         }
         assert held == {right.upper() for right in EVERYTHING}
+        asked = {Securable.table(TableName("ax", "CUSTTABLE")): EVERYTHING | {"alter"}}
+        assert ENGINE.access.lacking(db, asked) == {one: {"alter"} for one in asked}
         refused(db, "create table {dbo.MINE} (a int)", "drop table {ax.CUSTTABLE}", "truncate table {ax.CUSTTABLE}")
         db.execute("CREATE TABLE #landed (a int)")
         # What the administrator notes of the database when a pair is provisioned is what the service finds.

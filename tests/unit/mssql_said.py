@@ -166,6 +166,7 @@ def read_statements() -> list[str]:
     mssql.databases.knows_collation(db, "Latin1_General_CI_AS")
     mssql.access.read(db, db, ["POSUsers"], {"pos": "secret"})
     mssql.access._compare(db, {"pos": "secret"})
+    mssql.access.lacking(db, {Securable.table(NAME): frozenset({"select"})})
     mssql.tracking.outdated(db)
     mssql.moves.read(db)
     return [*db.said, mssql.connect._SETTINGS, *mssql.scripts.SETTINGS, mssql.scripts.OPEN_TRANSACTION]

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._model import TableName
 
@@ -78,3 +79,26 @@ def merge(grants: Grants, principal: str, wanted: Iterable[tuple[Securable, froz
     for securable, rights in wanted:
         key = (principal, securable)
         grants[key] = grants.get(key, frozenset()) | rights
+
+
+#: The rights of one account on each securable.
+Rights = Mapping[Securable, frozenset[str]]
+
+
+def dump(rights: Rights) -> str:
+    """A JSON text with an object for each right, as speakers hand it to their servers."""
+    return json.dumps(
+        [
+            {"kind": one.kind, "schema": one.schema, "name": one.name, "privilege": right}
+            for one, some in rights.items()
+            for right in sorted(some)
+        ]
+    )
+
+
+def gather(rows: Iterable[Any]) -> Rights:
+    """Rows of kind, schema, name and right as the rights of one account."""
+    found: dict[Securable, set[str]] = {}
+    for kind, schema, name, right in rows:
+        found.setdefault(Securable(kind, schema, name), set()).add(right)
+    return {one: frozenset(some) for one, some in found.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._plan import Plan, Step
-from .._schema import versions
+from .._schema import tier, versions
 from .._sync import acknowledged, metadata
 from .._sync.metadata import PARENT, PEER
 from . import taking_over
@@ -19,25 +19,28 @@ from . import taking_over
 _LISTED = 10
 
 
-def plan(name: str, db: Any, server: str, force: bool) -> Plan:
+def plan(name: str, db: Any, asked: str, server: str, force: bool) -> Plan:
     """The steps that remove the connected database.
 
     :param db: the database, open; it has to be closed before the plan is applied.
+    :param asked: its tier, as it was asked for: a database of the other one is another than was meant.
     :param server: the key of the connection to the server's maintenance database.
     :param force: whatever is lost with it.
-    :raises RetailError: it is no channel database, or something would be lost.
+    :raises RetailError: it is no channel database, or one of the other tier, or something would be lost.
     """
-    there = db.engine.tables.read(db, [versions.POSISINFO, versions.DBVERSION, versions.HISTORY, PEER])
+    there = db.engine.tables.read(db, [versions.POSISINFO, versions.DBVERSION, versions.HISTORY, tier.HQ_TABLE, PEER])
     if versions.POSISINFO not in there and versions.DBVERSION not in there:
         raise RetailError(
             "The database %s is not a channel database: it has neither dbo.POSISINFO nor ax.DBVERSION." % name,
             "Check its name. What this module has not made, it does not remove.",
         )
+    recorded = versions.read_all(db, there)
+    tier.check(recorded, there, asked, name)
     if not force:
         taking_over.check_removal(db, name)
         check_unacknowledged(db, "The database %s is not removed" % name)
         _check_children(name, db, PEER in there)
-    release = versions.read_all(db, there).release
+    release = recorded.release
     before = {"name": name, "release": str(release) if release else None}
     statements = db.engine.databases.drop(name)
     return Plan([Step("Drop database %s" % name, ("database",), before, None, server, statements, atomic=False)])

@@ -41,7 +41,7 @@ _COMMANDS = {
     "cleanup": "forget old deletions that everybody has heard of, old log rows and conflicts, on both sides",
     "package": "make a package from which the registers of this store load, or show one; a register loads from it by itself",
     "rebaseline": "begin anew: compare everything, and send what one side lacks; after a restore that nothing shows",
-    "verify": "check tracking, keys, sessions, row counts and the log on both sides; with --digest the rows themselves",
+    "verify": "check rights, tracking, keys, sessions, row counts and the log on both sides; with --digest the rows themselves",
 }
 _LOOKS: dict[str, Callable[[configuration.ServiceConfig, argparse.Namespace], Document]] = {
     "cleanup": lambda config, _options: upkeep.clean(config),

@@ -4,21 +4,22 @@
 
 """Whether a pair is whole.
 
-Tracking on both sides of every table, the same keys and scopes, sessions that continue each other, anchors that the
-sender can know, the same number of rows, and a log that is alive. On request the same rows, by their digests; and those that
-differ are made to travel again.
+Rights of the service's accounts, tracking on both sides of every table, the same keys and scopes, sessions that continue each
+other, anchors that the sender can know, the same number of rows, and a log that is alive. On request the same rows, by their
+digests; and those that differ are made to travel again.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import TableName
-from . import compare, log, metadata, repair, session
+from . import compare, log, metadata, repair, rights, session
 from .config import ServiceConfig
 from .link import SIDES, Link, reach
 from .metadata import PARENT, Scope
@@ -54,15 +55,23 @@ def check(config: ServiceConfig, rows: Rows | None = None) -> Document:
     :raises RetailError: a connection was lost; or ``rows`` names a scope or table that the pair does not have.
     """
     with Link(config) as link:
-        _there, missing = reach(link)
+        there, missing = reach(link)
         document: Document = {"name": config.name, "unreachable": sorted(missing), "problems": [], "tables": []}
         if missing:
             document["problems"] = ["%s" % missing[side] for side in SIDES if side in missing]
             return document
+        # First, since without them all else ends with the one that is missed first.
+        document["problems"], blind = _rights_on_books(there)
+        if blind:
+            return document
         try:
             pair = link.pair()
         except RetailError as error:
-            document["problems"] = [str(error)]
+            document["problems"].append(str(error))
+            return document
+        denied, blind = _rights_on_tables(pair)
+        document["problems"] += denied
+        if blind:
             return document
         pair.preload(pair.scopes)
         document["tracking_tables"] = count_tracked(pair)
@@ -72,6 +81,20 @@ def check(config: ServiceConfig, rows: Rows | None = None) -> Document:
         document["problems"] += _servers(pair) + _room(pair) + tracking(pair) + _definitions(pair) + _sessions(pair)
         document["problems"] += _differences(pair, document["tables"]) + _silence(pair, config) + compared
         return document
+
+
+def _rights_on_books(there: Mapping[str, Any]) -> tuple[list[str], bool]:
+    """What the service's accounts lack for its books, and whether so much that these cannot be read."""
+    lack = {side: rights.books(db) for side, db in there.items()}
+    said = [text for side, db in there.items() for text in rights.sentences(side, db, lack[side])]
+    return said, any(map(rights.blinds, lack.values()))
+
+
+def _rights_on_tables(pair: Pair) -> tuple[list[str], bool]:
+    """The same for the tables of the scopes."""
+    lack = rights.tables(pair)
+    said = [text for side, db in _both(pair) for text in rights.sentences(side, db, lack[side])]
+    return said, any(map(rights.blinds, lack.values()))
 
 
 def _compare(pair: Pair, rows: Rows, document: Document) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from .._errors import ConnectFailed, RetailError, StatementFailed
 from .._model import TableName
-from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Securable
+from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Rights, Securable, dump, gather
 from . import companions, connect, names, probes
 
 #: Kinds of securables on which rights beyond the wanted ones are taken away from the principals we manage.
@@ -64,6 +64,14 @@ _COMPARE = (
     "JOIN OPENJSON(CAST(? AS nvarchar(max))) WITH (name nvarchar(128) '$.name', password nvarchar(128) '$.password') "
     "AS q "
     "ON q.name = l.name"
+)
+
+# A table that the account may do nothing with is one that it does not see: NULL. What does not exist is not asked for.
+_LACKING = (
+    "SELECT q.kind, q.[schema], q.name, q.privilege FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (kind nvarchar(20) '$.kind', "
+    "[schema] nvarchar(128) '$.schema', name nvarchar(128) '$.name', privilege nvarchar(60) '$.privilege') AS q "
+    "WHERE q.kind = N'table' AND COALESCE(HAS_PERMS_BY_NAME(CONCAT(QUOTENAME(q.[schema]), N'.', QUOTENAME(q.name)), N'OBJECT', "
+    "q.privilege), 0) = 0"
 )
 
 
@@ -118,6 +126,11 @@ def needs(
     if need == EXECUTE:
         return [(Securable("schema", schema), frozenset({"execute"})) for schema in schemas]
     return [(Securable.table(table), _RIGHTS[need]) for table in tables]
+
+
+def lacking(db: Any, wanted: Rights) -> Rights:
+    """What the connected account has not of the rights that are wanted, by none of the roles that it is in."""
+    return gather(db.query(_LACKING, dump(wanted)))
 
 
 def create_role(name: str) -> list[str]:

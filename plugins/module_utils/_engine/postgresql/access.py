@@ -18,7 +18,7 @@ from typing import Any
 
 from .._errors import ConnectFailed, RetailError, StatementFailed
 from .._model import TableName
-from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Securable
+from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Rights, Securable, dump, gather
 from . import connect, names
 from .scram import matches, verifier
 
@@ -65,6 +65,21 @@ SELECT kind, schema, rolname, rights, CAST(json_agg(name) AS text)
  FROM gathered GROUP BY 1, 2, 3, 4
 UNION ALL SELECT 'function', 'pg_catalog', '', 'execute', '["pg_control_system()"]'
  WHERE has_function_privilege('public', 'pg_catalog.pg_control_system()', 'EXECUTE')""".format(asked=_ASKED)
+
+# What does not exist is not lacking. A right on a table is worth nothing without USAGE on its schema, which is asked for by itself.
+_LACKING = """
+WITH asked AS (
+ SELECT * FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS q(kind text, schema text, name text, privilege text)
+)
+SELECT a.kind, a.schema, a.name, a.privilege FROM asked a JOIN pg_namespace n ON n.nspname = a.schema
+ JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = a.name
+ WHERE a.kind = 'table' AND NOT has_table_privilege(c.oid, a.privilege)
+UNION ALL SELECT a.kind, a.schema, a.name, a.privilege FROM asked a JOIN pg_namespace n ON n.nspname = a.schema
+ WHERE a.kind = 'schema' AND NOT has_schema_privilege(n.oid, a.privilege)
+UNION ALL SELECT a.kind, a.schema, a.name, a.privilege FROM asked a
+ WHERE a.kind = 'database' AND NOT has_database_privilege(current_database(), a.privilege)
+UNION ALL SELECT a.kind, a.schema, a.name, a.privilege FROM asked a
+ WHERE a.kind = 'function' AND NOT has_function_privilege(a.schema || '.' || a.name, a.privilege)"""
 
 
 def read(server: Any, db: Any | None, principals: Collection[str], passwords: Mapping[str, str | None]) -> AccessState:
@@ -119,6 +134,11 @@ def needs(
         wanted.append((Securable("database", "", database), frozenset({"connect"})))
     wanted += [(Securable("future", schema), _RIGHTS[need]) for schema in schemas]
     return wanted + [(Securable.table(table), _RIGHTS[need]) for table in tables]
+
+
+def lacking(db: Any, wanted: Rights) -> Rights:
+    """What the connected account has not of the rights that are wanted, by none of the roles that it is in."""
+    return gather(db.query(_LACKING, dump(wanted)))
 
 
 def create_role(name: str) -> list[str]:
