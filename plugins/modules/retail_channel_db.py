@@ -410,6 +410,7 @@ class Work:
     def run(self) -> None:
         """Read what is there, compare it with what was declared, and end with the plan's result."""
         self.engine.databases.check_name(self.name)
+        self.engine.connect.check(self.target)
         absent = self.module.params["state"] == "absent"
         wanted = self.module.access(self.module.params["tier"])
         server = self.open("server")

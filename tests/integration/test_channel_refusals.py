@@ -8,17 +8,17 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pgserver
 import pytest
-from offline_world import connection
+from offline_world import connection, target
 from playbook_world import Playbook, signal_all, wait_for_the_end
 from service_hosts import until
 
 from ansible_collections.axops.retail.plugins.module_utils import _engine
-from ansible_collections.axops.retail.plugins.module_utils._engine import Target
 from ansible_collections.axops.retail.plugins.module_utils._sync import metadata
 
 MODULE = "retail_channel_db"
@@ -109,20 +109,19 @@ def test_a_driver_that_is_missing_is_named_with_its_package(options, tmp_path, e
 
 def test_any_name_that_the_engine_holds_works_from_end_to_end(pg_server, named, playbook):
     suffix = secrets.token_hex(3)
-    name, login, group = (f"{what} [1] \"quoted\" 'ßé漢' %s " + suffix for what in ("Kasse", "Läufer", "Prüfer"))
+    name, login, group = (f" {{{what};}} [1] \"q\" 'ßé漢'=%s {suffix} " for what in ("Kasse", "Läufer", "Prüfer"))
+    password = '{pass\'wörd\\ "x"}'
     declared = {
         **named(name),
-        "logins": [{"name": login, "password": 'pass\'wörd\\ "x"'}],
+        "logins": [{"name": login, "password": password}],
         "groups": [{"name": group, "members": [login], "permissions": ["read"], "exclusive": True}],
         "settings": {"connection_limit": 50},
     }
     playbook.succeed(MODULE, **declared)
     assert not playbook.succeed(MODULE, **declared)["changed"]
-    mine = {**pg_server.facts(name), "user": login, "password": 'pass\'wörd\\ "x"'}
-    database = pgserver.connect(mine)
-    assert database.execute('SELECT count(*) FROM ax."CUSTTABLE"').fetchval() == 0
-    assert database.execute("SELECT has_table_privilege('ax.\"CUSTTABLE\"', 'insert')").fetchval() in (False, "0")
-    database.close()
+    with _engine.connect(replace(target(pg_server.facts(name)), user=login, password=password)) as database:
+        assert database.value('SELECT count(*) FROM ax."CUSTTABLE"') == 0
+        assert database.value("SELECT has_table_privilege('ax.\"CUSTTABLE\"', 'insert')") in (False, "0")
 
     gone = {**declared, "state": "absent", "logins": [{"name": login, "state": "absent"}], "groups": []}
     foretold = playbook.succeed(MODULE, "--check", "--diff", **gone)
@@ -141,11 +140,8 @@ def test_what_would_be_lost_is_named_before_a_database_is_removed(pg_server, opt
     assert "is not a channel database" in playbook.fail(MODULE, force=True, **gone)["error"]
     playbook.succeed(MODULE, **options)
     facts = pg_server.facts(options["database"])
-    target = Target(
-        "postgresql", facts["host"], facts["database"], facts["port"],
-        user=facts["user"], password=facts["password"], encrypt="no",
-    )  # fmt: skip
-    with _engine.connect(target) as db:
+    there = target(facts)
+    with _engine.connect(there) as db:
         for table in metadata.TABLES:
             for statement in db.engine.tables.create(table):
                 db.execute(statement)
@@ -170,7 +166,7 @@ def test_what_would_be_lost_is_named_before_a_database_is_removed(pg_server, opt
     assert not playbook.succeed(MODULE, **options)["changed"]
     forced = playbook.succeed(MODULE, force=True, customizations=str(custom), **options)
     assert [one["file"] for one in forced["scripts"]] == ["a.sql"]
-    with _engine.connect(target) as db:
+    with _engine.connect(there) as db:
         assert db.value("SELECT to_regclass('ax.\"CUSTTABLE\"')") is None
         assert db.value("SELECT count(*) FROM dbo.sync_quarantine") == 2, "what was put aside is still there"
     assert playbook.succeed(MODULE, force=True, **gone)["changed"]

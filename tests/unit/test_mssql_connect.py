@@ -88,8 +88,62 @@ def test_who_connects_is_said_once() -> None:
     managed = string(authentication="ActiveDirectoryMsi")
     assert managed["Authentication"] == "ActiveDirectoryMsi"
     assert not {"UID", "PWD", "Trusted_Connection"} & set(managed)
-    assert string(authentication="ActiveDirectoryMsi", user="0f6c9a52")["UID"] == "0f6c9a52"
+    assert string(authentication="ActiveDirectoryMsi", user="0f6c9a52")["UID"] == "{0f6c9a52}"
     assert "Trusted_Connection" not in string(options={"Authentication": "ActiveDirectoryMsi"})
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [("plain", "{plain}"), ("{text}", "{{text}}}"), ("}", "{}}}"), (" a=b'\"{ ", "{ a=b'\"{ }"), ("{}", "{{}}}")],
+)
+def test_a_password_has_the_braces_that_it_has(password: str, told: str) -> None:
+    """Whatever is in it, it stands in braces of its own, and each closing one is doubled."""
+    assert string(user="sync", password=password)["PWD"] == told
+    assert string(user=password, password="x")["UID"] == told
+
+
+@pytest.mark.skipif(not os.path.exists(FREETDS), reason="FreeTDS is not installed")
+@pytest.mark.parametrize(
+    "name", ["sync", "a}b", "x}", "a;b", "{", "{a", "{a;", " both ", "}}", "q'\"=", "%[]@,", "päß"]
+)
+def test_freetds_tells_the_server_the_name_as_it_is(name: str) -> None:
+    """Asked of the driver itself: what stands in its login, of TDS 7.0, which begins without a word of the server's."""
+    target = replace(TARGET, host="127.0.0.1", user=name, password=name, encrypt="no", database=name, login_timeout=5)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        text = connect._string(replace(target, port=listening.getsockname()[1]), FREETDS)
+        heard: list[bytes] = []
+        thread = threading.Thread(target=_hear, args=(listening, heard))
+        thread.start()
+        with contextlib.suppress(pyodbc.Error):
+            pyodbc.connect(text.replace("TDS_Version=7.4", "TDS_Version=7.0"))
+        thread.join()
+    said = [_field(heard[0], number) for number in (1, 2, 8)]
+    password = bytes(((byte ^ 0xA5) << 4 & 0xF0) | ((byte ^ 0xA5) >> 4) for byte in said[1])
+    assert [said[0].decode("utf-16le"), password.decode("utf-16le"), said[2].decode("utf-16le")] == [name] * 3
+
+
+def _hear(listening: socket.socket, heard: list[bytes]) -> None:
+    """What a client says first; then it is hung up on."""
+    client, _address = listening.accept()
+    with client:
+        client.settimeout(10)
+        heard.append(client.recv(8192))
+
+
+def _field(login: bytes, number: int) -> bytes:
+    """A text in a login of TDS: its place and length in characters stand in a list of them."""
+    start, length = (int.from_bytes(login[at : at + 2], "little") for at in (44 + 4 * number, 46 + 4 * number))
+    return login[8 + start : 8 + start + 2 * length]
+
+
+@pytest.mark.parametrize("name", ["{a}", "{}", "a};b"])
+def test_what_freetds_cannot_be_told_is_refused_and_kept_secret(name: str) -> None:
+    for changes in ({"user": "sync", "password": name}, {"user": name, "password": "x"}, {"database": name}):
+        with pytest.raises(RetailError, match="cannot be given") as failure:
+            connect._string(replace(TARGET, encrypt="no", **changes), FREETDS)
+        assert name not in str(failure.value)
 
 
 @pytest.mark.parametrize(

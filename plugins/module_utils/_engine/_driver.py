@@ -101,30 +101,58 @@ def kerberos(keytab: str) -> dict[str, str]:
     return {"KRB5_CLIENT_KTNAME": "FILE:" + keytab, "KRB5CCNAME": "MEMORY:axops.retail:" + keytab} if keytab else {}
 
 
-def connection_string(parts: list[tuple], braced: Sequence[str] | None = None) -> str:
+#: What is put in braces whatever is in it: a value that begins and ends with braces is one that has them, none that is braced.
+_CREDENTIALS = ("UID", "PWD", "Password")
+
+
+def connection_string(parts: list[tuple], braced: Sequence[str] | None = None, raw: Sequence[str] = ()) -> str:
     """Join keyword and value; a value with special characters is braced, as ODBC wants it.
 
     :param braced: the only keywords whose braces the driver takes off, for a driver that is no better; None: all of them.
+    :param raw: the keywords whose value goes without braces wherever it can, for a driver of which some versions take two closing
+        braces for two, and others for one.
     :raises RetailError: a value cannot be given to such a driver.
     """
     given = [(key, str(value)) for key, value in parts if value not in (None, "")]
-    return ";".join(
-        "%s=%s" % (key, _brace(value) if braced is None or key in braced else _bare(key, value)) for key, value in given
-    )
+    return ";".join("%s=%s" % (key, _written(key, value, braced, raw)) for key, value in given)
+
+
+def _written(key: str, value: str, braced: Sequence[str] | None, raw: Sequence[str]) -> str:
+    if key in raw:
+        return _raw(key, value)
+    return _brace(key, value) if braced is None or key in braced else _bare(key, value)
+
+
+def is_bare(value: str) -> bool:
+    """Whether a driver understands the value that takes no braces off."""
+    return not (";" in value or value.startswith("{") or value != value.strip())
 
 
 def _bare(key: str, value: str) -> str:
-    if ";" in value or value.startswith("{") or value != value.strip():
+    if not is_bare(value):
         raise RetailError(
             "The driver cannot be given %r as %s." % (value, key),
-            "Choose a name without semicolons and outer spaces or braces.",
+            "Give it one without semicolons and outer spaces or braces.",
         )
     return value
 
 
-def _brace(value: str) -> str:
-    if value.startswith("{") and value.endswith("}") and "}" not in value[1:-1]:
+def _raw(key: str, value: str) -> str:
+    if ";" not in value and not value.startswith("{"):
         return value
-    if any(mark in value for mark in ";{}[](),?*=!@ '\"") or value != value.strip():
+    if "}" in value:
+        raise RetailError(
+            "This driver cannot be given a %s with a closing brace and a semicolon, or an opening brace before all else."
+            % key,
+            "Choose another one, or another driver.",
+        )
+    return "{%s}" % value
+
+
+def _brace(key: str, value: str) -> str:
+    always = key in _CREDENTIALS
+    if not always and value.startswith("{") and value.endswith("}") and "}" not in value[1:-1]:
+        return value
+    if always or any(mark in value for mark in ";{}[](),?*=!@ '\"") or value != value.strip():
         return "{%s}" % value.replace("}", "}}")
     return value

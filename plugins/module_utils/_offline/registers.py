@@ -153,7 +153,9 @@ def check(registers: Sequence[Register]) -> None:
     places: dict[str, str] = {}
     for register in registers:
         name, where = register.identity.name, register.offline.where
-        _engine.speaker(register.offline.engine).databases.check_name(register.offline.database)
+        engine = _engine.speaker(register.offline.engine)
+        engine.databases.check_name(register.offline.database)
+        engine.connect.check(register.offline)
         if name in identities:
             raise RetailError("The register %s is declared twice." % name, "Give each register an ID of its own.")
         if where in places:

@@ -57,6 +57,8 @@ _SETTINGS = (
     "EXEC sp_set_session_context N'%s', @language; END; SET LANGUAGE us_english" % scripts.LANGUAGE
 )
 
+#: Some versions of FreeTDS take a closing brace that is doubled for two.
+_RAW = ("Database", "UID", "PWD", "APP")
 _OLD_DRIVER = re.compile(r"(ODBC Driver |msodbcsql[-.]?)(13|17)", re.IGNORECASE)
 #: Those that take a name and a password; a managed identity may have a name, and nobody else has one.
 _WITH_PASSWORD = ("ActiveDirectoryPassword", "ActiveDirectoryServicePrincipal")
@@ -83,6 +85,14 @@ def open_connection(target: Target) -> Any:
     except odbc.Error as error:
         raise _explained(odbc, target, driver, error) from None
     return connection
+
+
+def check(target: Target) -> None:
+    """See that the driver can be told all this.
+
+    :raises DriverMissing, RetailError: it cannot.
+    """
+    _string(target, _driver(target))
 
 
 def _connect(odbc: Any, target: Target, driver: str) -> Any:
@@ -150,7 +160,7 @@ def _string(target: Target, driver: str) -> str:
     # The driver takes the first of two equal keywords, and who writes one down means it.
     given = {name.lower() for name in target.options}
     parts = [(name, value) for name, value in parts if name.lower() not in given]
-    return connection_string([*parts, *target.options.items()])
+    return connection_string([*parts, *target.options.items()], raw=_RAW if _is_freetds(driver) else ())
 
 
 def _is_freetds(driver: str) -> bool:

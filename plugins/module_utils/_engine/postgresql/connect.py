@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from .._database import Target
-from .._driver import connection_string, environment, find_driver, kerberos, require_pyodbc
+from .._driver import connection_string, environment, find_driver, is_bare, kerberos, require_pyodbc
 from .._errors import ConnectFailed, RetailError
-from . import tls
+from . import conninfo
 from .errors import plain_message
 
 DEFAULT_PORT = 5432
@@ -28,6 +28,8 @@ _FILES = (
 _ADVICE = "Install it where the module runs: 'apt install odbc-postgresql' or 'dnf install postgresql-odbc'."
 #: psqlodbc takes the braces off these values only: {my database} would be another database than my database.
 _BRACED = ("Driver", "Password", "PWD", "pqopt", "ConnSettings")
+#: Keywords that have a word in libpq, by which a name reaches it that the driver cannot be given.
+_WORDS = {"Database": "dbname", "Username": "user"}
 #: A network that is cut in the middle of a session is noticed after a minute, on both sides, not when the kernel gives up: until
 #: the server notices it keeps the session's locks, and nobody else gets on with the scope.
 _PATIENCE = {
@@ -57,6 +59,14 @@ def open_connection(target: Target) -> Any:
         raise _explained(target, error) from None
 
 
+def check(target: Target) -> None:
+    """See that the driver can be told all this.
+
+    :raises DriverMissing, RetailError: it cannot.
+    """
+    _string(target, find_driver(target.driver, _REGISTERED, _FILES, _ADVICE))
+
+
 def commit(connection: Any) -> None:
     """End the transaction.
 
@@ -71,21 +81,24 @@ def commit(connection: Any) -> None:
 
 
 def _string(target: Target, driver: str) -> str:
-    settings = "application_name='%s' connect_timeout=%d %s options='%s'" % (
-        target.application_name.replace("\\", "").replace("'", ""),
-        target.login_timeout,
-        " ".join("%s=%d" % (name.replace("tcp_keep", "keep"), value) for name, value in _PATIENCE.items()),
-        " ".join("-c %s=%d" % item for item in _PATIENCE.items()),
-    )
+    settings = {
+        "application_name": target.application_name,
+        "connect_timeout": target.login_timeout,
+        **{name.replace("tcp_keep", "keep"): value for name, value in _PATIENCE.items()},
+        "options": " ".join("-c %s=%d" % item for item in _PATIENCE.items()),
+        "sslrootcert": target.ca_file,
+    }
+    names = {"Database": target.database or MAINTENANCE_DATABASE, "Username": target.user}
+    odd = {key: name for key, name in names.items() if not is_bare(name)}
+    settings.update((_WORDS[key], name) for key, name in odd.items())
     parts = [
         ("Driver", driver),
         ("Servername", target.host),
         ("Port", target.port or DEFAULT_PORT),
-        ("Database", target.database or MAINTENANCE_DATABASE),
-        ("Username", target.user),
+        *((key, name) for key, name in names.items() if key not in odd),
         ("Password", target.password),
-        ("SSLmode", tls.mode(target)),
-        ("pqopt", settings + (" sslrootcert='%s'" % target.ca_file if target.ca_file else "")),
+        ("SSLmode", conninfo.sslmode(target)),
+        ("pqopt", conninfo.text(settings)),
         # An error is handled by rolling the transaction back, so the driver need not set a savepoint before each statement.
         ("Protocol", "7.4-0"),
         ("BoolsAsChar", "0"),

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import RetailError
-from . import tls
+from . import conninfo
 from .connect import DEFAULT_PORT, MAINTENANCE_DATABASE
 
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
@@ -50,7 +50,7 @@ def run(target: Any, name: str, *arguments: str, failure: type[RetailError] = Re
     :raises RetailError: it failed; the message is its own.
     """
     with _service(target) as environment:
-        database = ["--dbname=service=%s" % _SERVICE] if target else []
+        database = ["--dbname=" + conninfo.text({"service": _SERVICE, **_names(target)})] if target else []
         done = subprocess.run(
             [find(name), "--no-password", *database, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
             text=True, errors="replace", check=False, env=environment,
@@ -80,18 +80,21 @@ def _service(target: Any) -> Iterator[dict[str, str]]:
 
 
 def _parameters(target: Any) -> dict[str, Any]:
-    """How to connect, in libpq's words; all but the password."""
+    """How to connect, in libpq's words; all but the password, and the names."""
     found = {
         "host": target.host,
         "port": target.port or DEFAULT_PORT,
-        "dbname": target.database or MAINTENANCE_DATABASE,
-        "user": target.user,
-        "sslmode": tls.mode(target),
+        "sslmode": conninfo.sslmode(target),
         "sslrootcert": target.ca_file,
         "connect_timeout": target.login_timeout,
         "application_name": target.application_name,
     }
     return {name: value for name, value in found.items() if value != ""}
+
+
+def _names(target: Any) -> dict[str, str]:
+    """Such a file's lines are cut off at spaces; names that end with one are said otherwise."""
+    return {"dbname": target.database or MAINTENANCE_DATABASE, "user": target.user}
 
 
 def _line(name: str, value: Any) -> str:
