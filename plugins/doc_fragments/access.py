@@ -56,13 +56,15 @@ options:
     default: []
     suboptions:
       name:
-        description: The name of the login, on SQL Server also that of a Windows account or group.
+        description:
+          - The name of the login, on SQL Server also that of a Windows account or group.
+          - PostgreSQL keeps names that begin with C(pg_), and C(public) and C(none), for itself.
         type: str
         required: true
       password:
         description:
           - The password of the login.
-          - Without one, the login is one of Windows on SQL Server, and has no password on PostgreSQL.
+          - Without one, the login is one of Windows on SQL Server, and has no password on PostgreSQL. An empty one is refused.
         type: str
       update_password:
         description: Whether the password is set whenever it differs, or only when the login is made.

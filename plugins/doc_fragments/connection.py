@@ -59,7 +59,7 @@ options:
     default: localhost
   port:
     description:
-      - The TCP port of the database server.
+      - The TCP port of the database server, from 1 to 65535.
       - By default the engine's own, 1433 or 5432; that of a named instance of SQL Server is asked of the browser service on the
         host, at UDP port 1434.
     type: int

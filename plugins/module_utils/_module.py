@@ -216,7 +216,7 @@ class RetailModule:
     def access(self, tier: str) -> Wanted:
         """The groups and logins that the options of ``ACCESS`` declare.
 
-        :raises RetailError: a name is declared twice, or the tier has no such group.
+        :raises RetailError: a name is declared twice, a password is empty, or the tier has no such group.
         """
         for option in ACCESS:
             names = [entry["name"] for entry in self.params[option]]
@@ -225,6 +225,12 @@ class RetailModule:
                 raise RetailError("%s is declared twice under %s." % (twice[0], option), "Declare it once.")
         groups, logins = self.params["groups"], self.params["logins"]
         present = [login for login in logins if login["state"] == "present"]
+        for login in present:
+            if login["password"] == "":
+                raise RetailError(
+                    "The password of the login %s is empty." % login["name"],
+                    "Give it one; or leave the option password out for a login without one, such as a Windows account on SQL Server.",
+                )
         return Wanted(
             tier,
             {group["name"]: group["members"] for group in groups},

@@ -142,7 +142,9 @@ options:
           - By default the server's on SQL Server, and V(C) on PostgreSQL.
         type: str
       owner:
-        description: The role that owns the database. PostgreSQL only.
+        description:
+          - The role that owns the database. PostgreSQL only.
+          - It has to be there already, since declared logins are made after the database.
         type: str
       tablespace:
         description: The tablespace. Moving a database to another one waits for nobody to be connected. PostgreSQL only.
@@ -371,6 +373,9 @@ from ..module_utils._offline import taking_over
 from ..module_utils._plan import Plan, Step
 from ..module_utils._schema import channel, package, settings, tier, upgrade, upgrade_plan
 
+#: Seconds that the server can be told.
+LONGEST_WAIT = 2**31 - 1
+
 SPEC: dict[str, Any] = {
     "database": {"type": "str", "required": True, "aliases": ["name"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -438,7 +443,7 @@ class Work:
     def converge(self, server: Database, db: Database | None, wanted: access.Wanted) -> None:
         """End with the database at its release, with its options and rights."""
         params, engine = self.module.params, self.engine
-        options = settings.wanted(engine, server, params["settings"], params["files"])
+        options = settings.wanted(engine, server, params["settings"], params["files"], self.name)
         schema, scripts = read_package(params["_schema_package"]), read_scripts(params["_upgrade_package"])
         if db is not None and "compatibility_level" not in options:
             engine.databases.check_server(
@@ -450,9 +455,10 @@ class Work:
             schema = upgrade_plan.base(actual, schema, scripts)
         coming = channel.coming_tables(actual, schema)
         after = params["disconnect_after"]
-        if after is not None and after < 0:
+        if after is not None and not 0 <= after <= LONGEST_WAIT:
             raise RetailError(
-                "%d is no number of seconds." % after, "Set disconnect_after to 0 or more, or leave it out."
+                "%d is no number of seconds to wait." % after,
+                "Set disconnect_after to a number from 0 to %d, or leave it out." % LONGEST_WAIT,
             )
         plan = channel.database_plan(engine, self.name, actual, schema, "server", "database", options, after)
         state = access.read(server, db, wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
@@ -73,7 +73,7 @@ class SchemaAction(ActionBase):
         extensions = arguments.get("extensions") or []
         if isinstance(extensions, str):
             extensions = extensions.split(",")
-        found = [self._find_needle("schemas", str(path).strip()) for path in extensions]
+        found = [self._found("extensions", "schemas", str(path).strip()) for path in extensions]
         wanted = folders(arguments.get("tier") or "channel", found)
         # With a package of scripts, the release is one of theirs.
         release = None if arguments.get("package") else arguments.get("release")
@@ -81,10 +81,26 @@ class SchemaAction(ActionBase):
 
     def _packed_scripts(self, arguments: dict[str, Any]) -> bytes:
         found = {
-            name: self._find_needle("files", str(arguments[name]).strip()) if arguments.get(name) else None
+            name: self._found(name, "files", str(arguments[name]).strip()) if arguments.get(name) else None
             for name in ("package", "customizations")
         }
         return upgrade.dumps(upgrade.read(**found))
+
+    def _found(self, option: str, folder: str, path: str) -> str:
+        """Where on the controller something is.
+
+        :raises RetailError: it is not there.
+        """
+        try:
+            found: str = self._find_needle(folder, path)
+        except AnsibleError:
+            # Its own words speak of files that may be on the host instead, which these may not.
+            raise RetailError(
+                f"There is no {path or 'empty path'} on the controller, which the option {option} names.",
+                f"The option names folders on the controller, not on the host. Correct the path; a relative one is looked for in the "
+                f"folder {folder} of the role or beside the playbook.",
+            ) from None
+        return found
 
     def _shipped(self, file: str, content: bytes) -> str:
         shell = self._shell

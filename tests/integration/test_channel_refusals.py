@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import signal
 from collections.abc import Callable, Iterator
@@ -69,14 +70,49 @@ def databases(server: pgserver.PgServer) -> list[str]:
         ({"settings": {"recovery": "full"}}, "engine postgresql has no option recovery", "owner, tablespace"),
         ({"settings": {"collation": "kl_QX"}}, "has no collation kl_QX", "Declare one that it has"),
         ({"files": {"data": {"size": "1GB"}}}, "has no option data_size", "It has:"),
+        ({"settings": {"connection_limit": -5}}, "-5 is no limit of connections", "-1 for any number"),
+        ({"settings": {"connection_limit": 2**31}}, "2147483648 is no limit of connections", "-1 for any number"),
+        ({"settings": {"owner": "nobody_here"}}, "has no role nobody_here", "Create it first"),
+        ({"settings": {"owner": ""}}, "A name is empty.", "Give everything that is declared a name."),
+        ({"settings": {"tablespace": "nowhere"}}, "has no tablespace for databases nowhere", "Create it first"),
+        ({"settings": {"tablespace": "pg_global"}}, "has no tablespace for databases pg_global", "Create it first"),
+        (
+            {"extensions": ["no_such"]},
+            "no no_such on the controller, which the option extensions names",
+            "not on the host",
+        ),
+        ({"package": "/no/such"}, "no /no/such on the controller, which the option package names", "folder files of"),
+        ({"customizations": "no_such"}, "which the option customizations names", "folder files of the role"),
+        ({"disconnect_after": 2**31}, "2147483648 is no number of seconds", "Set disconnect_after"),
+        (
+            {"logins": [{"name": "pg_sync", "password": "x"}]},
+            "keeps the name pg_sync for itself",
+            "Choose another name",
+        ),
+        ({"logins": [{"name": "public"}]}, "keeps the name public for itself", "Choose another name"),
+        ({"logins": [{"name": "none"}]}, "keeps the name none", "Choose another name"),
+        ({"groups": [{"name": "public", "permissions": ["read"]}]}, "keeps the name public", "Choose another name"),
+        ({"logins": [{"name": "", "password": "x"}]}, "A name is empty.", "Give everything that is declared a name."),
+        ({"groups": [{"name": "", "permissions": ["read"]}]}, "A name is empty.", "a name."),
+        ({"database": ""}, "A name is empty.", "a name."),
+        (
+            {"logins": [{"name": "sync", "password": ""}]},
+            "The password of the login sync is empty.",
+            "leave the option",
+        ),
+        ({"server": ""}, "The name of the database server is empty.", "localhost"),
+        ({"port": 0}, "0 is no TCP port of the database server 127.0.0.1.", "from 1 to 65535"),
+        ({"port": 65536}, "65536 is no TCP port", "from 1 to 65535"),
+        ({"login_timeout": -1}, "-1 is no number of seconds", "login_timeout"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )
 def test_bad_input_is_named_with_advice_and_changes_nothing(pg_server, options, playbook, changes, message, advice):
     before = databases(pg_server)
-    failed = playbook.fail(MODULE, **{**options, **changes})
-    assert message in failed["error"]
-    assert advice in failed["advice"]
+    for flags in (("--check",), ()):
+        failed = playbook.fail(MODULE, *flags, **{**options, **changes})
+        assert message in failed["error"]
+        assert advice in failed["advice"]
     assert databases(pg_server) == before
 
 
@@ -208,3 +244,31 @@ def batches_noted(server: pgserver.PgServer, name: str) -> int | None:
         return database.execute("SELECT max(runs) FROM dbo.upgrade_progress").fetchval()
     finally:
         database.close()
+
+
+def test_what_the_login_may_not_give_away_is_seen_before_the_database_is_made(pg_server, options, playbook):
+    """As a login that makes databases and roles, and is nobody's superuser."""
+    maker, owner = ("%s_%s" % (what, secrets.token_hex(4)) for what in ("maker", "owner"))
+    admin = pg_server.connect(autocommit=True)
+    try:
+        admin.execute(f"CREATE ROLE {maker} LOGIN CREATEDB CREATEROLE PASSWORD 'secret'")
+        admin.execute(f"CREATE ROLE {owner}")
+        mine = {**options, "login_user": maker, "login_password": "secret"}
+        for settings, message in (
+            ({"owner": owner}, f"may not give a database the owner {owner}"),
+            ({"tablespace": "pg_default"}, "may not give a database the tablespace pg_default"),
+        ):
+            for flags in (("--check",), ()):
+                assert message in playbook.fail(MODULE, *flags, **mine, settings=settings)["error"]
+        assert options["database"] not in databases(pg_server)
+        admin.execute(f"GRANT {owner} TO {maker}")
+        assert playbook.succeed(MODULE, **mine, settings={"owner": owner})["changed"]
+        # What it has need not be given: the database is in that tablespace, and the owner's from now on.
+        admin.execute(f"REVOKE {owner} FROM {maker}")
+        kept = {**mine, "settings": {"owner": owner, "tablespace": "pg_default"}}
+        assert not playbook.succeed(MODULE, "--check", **kept)["changed"]
+    finally:
+        pg_server.drop_database(options["database"])
+        admin.execute(f"DROP ROLE {maker}")
+        admin.execute(f"DROP ROLE {owner}")
+        admin.close()

@@ -48,12 +48,15 @@ def rows(facts: dict[str, Any]) -> int:
         ({"name": "Default profile", "scopes": [PRICES]}, "1 to 10 characters"),
         ({"scopes": [PRICES, {**PRICES, "name": "More"}]}, "stands in the scopes 'Prices' and 'More'"),
         ({"scopes": [{**PRICES, "columns": [{"table": "PRICEDISCTABLE", "columns": ["A"]}]}]}, "lists the column A"),
+        ({"scopes": [{**PRICES, "frequency": -1}]}, "The scope 'Prices' has the frequency -1."),
+        ({"scopes": [{**PRICES, "frequency": 2**31}]}, "The scope 'Prices' has the frequency 2147483648."),
     ],
-    ids=["long-name", "table-in-two-scopes", "unknown-column"],
+    ids=["long-name", "table-in-two-scopes", "unknown-column", "negative-frequency", "too-long-frequency"],
 )
 def test_profiles(playbook: Playbook, facts: dict[str, Any], options: dict[str, Any], message: str) -> None:
     wanted = {"name": "Default pr", **options, **world.connection(facts)}
-    assert message in playbook.fail("retail_offline_profile", **wanted)["msg"]
+    for flags in (("--check",), ()):
+        assert message in playbook.fail("retail_offline_profile", *flags, **wanted)["msg"]
     assert rows(facts) == 0
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from mssql_said import Recorder
 
-from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, mssql
-from ansible_collections.axops.retail.plugins.module_utils._schema import settings
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, mssql, postgresql
+from ansible_collections.axops.retail.plugins.module_utils._schema import channel, settings
 
 
 class Server(Recorder):
@@ -52,3 +52,15 @@ def test_no_level_is_asked_for_where_none_is_declared() -> None:
     server = Server(13)
     settings.wanted(mssql, server, {"recovery": "full"}, None)
     assert not [sql for sql in server.said if "ProductMajorVersion" in sql]
+
+
+@pytest.mark.parametrize(
+    ("engine", "option", "value", "disconnects"),
+    [(mssql, "read_committed_snapshot", "on", True), (postgresql, "tablespace", "fast", False)],
+)
+def test_disconnecting_others_is_advised_where_the_engine_can(
+    engine: Any, option: str, value: str, disconnects: bool
+) -> None:
+    (step,) = channel.options_plan(engine, "x", channel.Actual(exists=True), "server", {option: value}).steps
+    assert "Nobody else may be connected" in step.advice
+    assert ("disconnect_after" in step.advice) == disconnects

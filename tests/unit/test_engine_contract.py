@@ -21,7 +21,7 @@ CONSTANTS = {
     "access": {"REVOCABLE"},
     "applying": {"CONFLICT", "WINDOW"},
     "connect": {"DEFAULT_PORT", "MAINTENANCE_DATABASE"},
-    "databases": {"LASTING", "OLDEST_VERSION", "OPTIONS"},
+    "databases": {"DISCONNECTS", "LASTING", "OLDEST_VERSION", "OPTIONS"},
     "scripts": {"OPEN_TRANSACTION", "SETTINGS"},
     "tracking": {"APPLYING", "NOW", "SUFFIX", "TRIGGERS"},
 }

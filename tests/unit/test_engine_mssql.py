@@ -587,7 +587,7 @@ def test_connections_are_encrypted_and_named_unless_told_otherwise() -> None:
     text = mssql.connect._string(target, "{ODBC Driver 18 for SQL Server}")
     assert text == (
         "Driver={ODBC Driver 18 for SQL "
-        "Server};Server={tcp:hq01,1433};Encrypt=yes;TrustServerCertificate=no;Database=Retail;UID=sync;"
+        "Server};Server={tcp:hq01,1433};Encrypt=yes;TrustServerCertificate=no;Database=Retail;UID={sync};"
         "PWD={a;b}}};APP={Retail Offline Sync Service}"
     )
 

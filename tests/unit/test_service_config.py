@@ -46,6 +46,10 @@ def test_text_and_back() -> None:
         ({"interval": 0.5}, "'interval'"),
         ({"interval": True}, "'interval'"),
         ({"interval": "10"}, "'interval'"),
+        ({"name": "HOUSTON\n"}, "no name"),
+        ({"interval": float("inf")}, "'interval'"),
+        ({"interval": float("nan")}, "'interval'"),
+        ({"keep": {"log": float("inf")}}, "'log'"),
         ({"heartbeat": 0}, "'heartbeat'"),
         ({"frequency_floor": 0}, "'frequency_floor'"),
         ({"log_level": "loud"}, "loud"),
@@ -56,6 +60,10 @@ def test_text_and_back() -> None:
         ({"child": {**SIDE, "database": ""}}, "no database"),
         ({"child": {**SIDE, "port": "5432"}}, "'port'"),
         ({"child": {**SIDE, "application_name": "x"}}, "application_name"),
+        ({"child": {**SIDE, "host": " "}}, "The connection 'child': The name of the database server is empty."),
+        ({"child": {**SIDE, "port": 0}}, "0 is no TCP port of the database server localhost."),
+        ({"parent": {**SIDE, "port": 65536}}, "The connection 'parent': 65536 is no TCP port"),
+        ({"parent": {**SIDE, "login_timeout": -1}}, "login_timeout"),
     ],
 )
 def test_refused(changes: dict[str, Any], words: str) -> None:

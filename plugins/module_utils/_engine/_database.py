@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ._errors import StatementFailed
+from ._errors import RetailError, StatementFailed
 
 #: Ways to log in by Microsoft Entra that ask nobody, as Microsoft's driver calls them.
 AUTHENTICATIONS = (
@@ -20,6 +20,8 @@ AUTHENTICATIONS = (
     "ActiveDirectoryServicePrincipal",
     "ActiveDirectoryMsi",
 )
+
+LAST_PORT = 65535
 
 #: So many queries stay prepared on a connection, see :meth:`Database.ask`.
 _MOST_KEPT = 24
@@ -50,6 +52,23 @@ class Target:
     login_timeout: int = 15
     application_name: str = "axops.retail"
     options: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """:raises RetailError: there can be no such server."""
+        if not self.host.strip():
+            raise RetailError(
+                "The name of the database server is empty.", "Name it, or leave the option server out for localhost."
+            )
+        if self.port is not None and not 1 <= self.port <= LAST_PORT:
+            raise RetailError(
+                "%d is no TCP port of the database server %s." % (self.port, self.host),
+                "Declare one from 1 to %d, or leave the option port out for the engine's own." % LAST_PORT,
+            )
+        if self.login_timeout < 0:
+            raise RetailError(
+                "%d is no number of seconds to wait for a connection." % self.login_timeout,
+                "Set login_timeout to 1 or more, or to 0 to wait for ever.",
+            )
 
     def on(self, database: str) -> Target:
         """The same server and login, another database."""

@@ -33,6 +33,8 @@ LONGEST_NAME = 10
 LONGEST_DESCRIPTION = 256
 LONGEST_TABLE_NAME = 50
 LONGEST_COLUMN_NAME = 40
+#: What an int of the database holds.
+LONGEST_FREQUENCY = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,11 @@ def document(draft: Draft, name: str) -> dict[str, Any] | None:
 def _declared_scope(scope: dict[str, Any]) -> Scope:
     if not scope["tables"]:
         raise RetailError("The scope %r has no tables." % scope["name"], "Give it tables, or leave it out.")
-    if scope["frequency"] < 0:
-        raise RetailError("The scope %r has a negative frequency." % scope["name"], "Use 0 or a number of seconds.")
+    if not 0 <= scope["frequency"] <= LONGEST_FREQUENCY:
+        raise RetailError(
+            "The scope %r has the frequency %d." % (scope["name"], scope["frequency"]),
+            "Use a number of seconds up to %d, or 0 for the interval of the service." % LONGEST_FREQUENCY,
+        )
     tables = [TableName.parse(name) for name in scope["tables"]]
     for table in tables:
         if len(_stored(table)) > LONGEST_TABLE_NAME or not table.name or not table.schema:

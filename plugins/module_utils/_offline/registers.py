@@ -197,7 +197,7 @@ def _present(
 ) -> Iterator[None]:
     name = register.offline.database
     server, offline = _offline(connections, name)
-    options = settings.wanted(server.engine, server, register.settings, register.files)
+    options = settings.wanted(server.engine, server, register.settings, register.files, register.offline.database)
     if offline is not None:
         report.plan = offline_db.made_readable(offline, options)
         if check_mode and report.plan.changed:

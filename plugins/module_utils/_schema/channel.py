@@ -28,8 +28,13 @@ OPTIONS: Mapping[str, str] = {
 }
 
 _ALONE = (
-    "Nobody else may be connected to the database for that. Run it while the store is closed and its services are stopped; or set "
-    "the option disconnect_after of retail_channel_db, after which others are disconnected and what they are about is undone."
+    "Nobody else may be connected to the database for that. Run it while the store is closed and its services are "
+    "stopped%s."
+)
+#: Where the engine can do that.
+_DISCONNECT = (
+    "; or set the option disconnect_after of retail_channel_db, after which others are disconnected and what they are "
+    "about is undone"
 )
 
 #: Seconds for which the transactions of others are waited for, and what to do where one of them lasts longer.
@@ -144,7 +149,9 @@ def _options(
             continue  # the database is made so
         statements = engine.databases.set_options(name, {option: value}, disconnect_after)
         waits = engine.databases.waits(option)
-        advice = _ALONE if engine.databases.wants_to_be_alone(option) else _LONG if waits else ""
+        advice = _LONG if waits else ""
+        if engine.databases.wants_to_be_alone(option):
+            advice = _ALONE % (_DISCONNECT if engine.databases.DISCONNECTS else "")
         path = ("database", "options", option)
         title = "Set database option %s to %s" % (option, value)
         step = Step(title, path, there, value, server, statements, atomic=False, advice=advice)

@@ -14,12 +14,17 @@ from . import channel
 
 
 def wanted(
-    engine: Any, server: Any, settings: Mapping[str, Any] | None, files: Mapping[str, Any] | None
+    engine: Any,
+    server: Any,
+    settings: Mapping[str, Any] | None,
+    files: Mapping[str, Any] | None,
+    database: str = "",
 ) -> dict[str, str]:
     """What the database is to have: what the vendor's script sets, and over it what is declared.
 
     :param server: a connection to the maintenance database.
     :param settings: by name, as declared; ``files``: ``data`` and ``log``, each with path, size, max_size and growth.
+    :param database: its name.
     :raises RetailError: the engine has no such option, or the server does not know the value.
     """
     declared = {name: _text(value) for name, value in (settings or {}).items() if value is not None}
@@ -36,6 +41,7 @@ def wanted(
         if name in databases.OPTIONS:
             databases.set_options("x", {name: value})  # says so where it is no value of the option
     _check_collation(databases, server, declared.get("collation"))
+    databases.check_options(server, database, declared)
     _check_level(databases, server, declared.get("compatibility_level"))
     if not databases.has_options(server):
         return declared

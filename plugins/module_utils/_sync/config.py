@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 import stat
@@ -34,7 +35,7 @@ SMALLEST_INTERVAL = 1
 #: The profile is made once for all stores, and 620 registers that came every second would be all that a server does.
 FREQUENCY_FLOOR = 5
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _ADVICE = "Correct the file, or run the module retail_sync_service, which writes it."
 _NOT_OURS = ("application_name",)
 _TYPES = {"port": (int, type(None)), "trust_server_certificate": (bool,), "login_timeout": (int,), "options": (dict,)}
@@ -132,7 +133,7 @@ def check_name(name: Any) -> str:
 
     :raises ConfigError: it has other characters than letters, digits, ``_``, ``.`` and ``-``.
     """
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
             "%r is no name for a service." % (name,), "Use letters, digits, '_', '.' and '-', such as HOUSTON-000001."
         )
@@ -175,7 +176,10 @@ def _target(document: dict[str, Any], side: str) -> Target:
         raise ConfigError("The connection %r names no engine." % side, "Use one of: %s." % ", ".join(sorted(ENGINES)))
     if not fields.get("database"):
         raise ConfigError("The connection %r names no database." % side, _ADVICE)
-    return Target(**{**fields, "application_name": APPLICATION_NAME})
+    try:
+        return Target(**{**fields, "application_name": APPLICATION_NAME})
+    except RetailError as error:
+        raise ConfigError("The connection %r: %s" % (side, error.message), error.advice) from None
 
 
 def _no_more_than(fields: dict[str, Any], known: Any, what: str) -> None:
@@ -186,9 +190,14 @@ def _no_more_than(fields: dict[str, Any], known: Any, what: str) -> None:
 
 def _seconds(document: dict[str, Any], name: str, default: float, least: float) -> int | float:
     value = document.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+    if not _is_number(value, least):
         raise ConfigError("%r must be a number of seconds, %d or more." % (name, least), _ADVICE)
     return value
+
+
+def _is_number(value: Any, least: float) -> bool:
+    """JSON has true and false, and Python's has infinity and what is no number, besides."""
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and value >= least and math.isfinite(value)
 
 
 def _text(document: dict[str, Any], name: str, default: str) -> str:
@@ -210,7 +219,7 @@ def _rule(name: str, fields: Any) -> Rule:
         raise ConfigError("The retention of %r must be an object." % name, _ADVICE)
     _no_more_than(fields, ("days", "unit"), "the retention of %r" % name)
     days, unit = fields.get("days"), fields.get("unit")
-    if isinstance(days, bool) or not isinstance(days, (int, float)) or not days >= 1:
+    if not _is_number(days, 1):
         raise ConfigError("The retention of %r needs 'days', 1 or more." % name, _ADVICE)
     if not isinstance(unit, list) or not unit or not all(isinstance(column, str) and column for column in unit):
         raise ConfigError("The retention of %r needs 'unit', the columns that make one sale." % name, _ADVICE)
@@ -223,7 +232,7 @@ def _keep(document: dict[str, Any]) -> Keep:
         raise ConfigError("'keep' must be an object.", _ADVICE)
     _no_more_than(fields, [field.name for field in dataclasses.fields(Keep)], "'keep'")
     for name, value in fields.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1:
+        if not _is_number(value, 1):
             raise ConfigError("%r in 'keep' must be a number of days, 1 or more." % name, _ADVICE)
     return Keep(**fields)
 

@@ -140,8 +140,13 @@ def create_role(name: str) -> list[str]:
 def create_login(name: str, password: str | None) -> list[str]:
     """A login with a password, or, without one, the login of a Windows account or group.
 
-    :raises RetailError: it has neither a password nor a Windows name.
+    :raises RetailError: it has neither a password nor a Windows name, or both.
     """
+    if password is not None and "\\" in name:
+        raise RetailError(
+            "%s is the name of a Windows account, whose password is not SQL Server's affair." % name,
+            "Leave its password out, or choose a name without a backslash.",
+        )
     if password is not None:
         return [
             _unless_login(name, "CREATE LOGIN %s WITH PASSWORD = %s" % (names.quote(name), names.literal(password)))

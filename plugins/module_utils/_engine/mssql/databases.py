@@ -43,6 +43,8 @@ LASTING = ("collation", *_PLACES)
 _NEEDED = "SELECT ISJSON(N'{}') + DATEDIFF_BIG(day, GETDATE(), GETDATE()) + LEN(STRING_ESCAPE(N'', N'json'))"
 _COMPATIBLE = "SELECT COUNT(*) FROM OPENJSON(N'[]')"
 _NESTED = "SELECT CAST(value_in_use AS int) FROM sys.configurations WHERE name = N'nested triggers'"
+#: Whether others can be disconnected for an option that wants the database for itself.
+DISCONNECTS = True
 #: What a server has for itself.
 SYSTEM = ("master", "model", "msdb", "tempdb")
 
@@ -190,6 +192,10 @@ def knows_collation(db: Any, collation: str) -> bool:
     """Whether the server has it."""
     known = db.value("SELECT COUNT(*) FROM sys.fn_helpcollations() WHERE name = CAST(? AS nvarchar(128))", collation)
     return bool(known)
+
+
+def check_options(db: Any, database: str, options: Mapping[str, str]) -> None:
+    """See that the server has what options name: here they name nothing that a server may lack, and that can be asked for."""
 
 
 def options(db: Any) -> dict[str, str]:

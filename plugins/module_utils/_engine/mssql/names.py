@@ -22,7 +22,9 @@ def check(name: str) -> str:
 
     :raises UnsupportedName: empty, too long, or with a NUL character.
     """
-    if not name or "\0" in name:
+    if not name:
+        raise UnsupportedName("A name is empty.", "Give everything that is declared a name.")
+    if "\0" in name:
         raise UnsupportedName("%r is no name that SQL Server can hold." % name, "Choose a name without NUL characters.")
     if _length(name) > MAX_LENGTH:
         raise UnsupportedName(

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .._errors import ConnectFailed, RetailError, StatementFailed
+from .._errors import ConnectFailed, RetailError, StatementFailed, UnsupportedName
 from .._model import TableName
 from .._rights import EXECUTE, READ, SYNCHRONISE, WRITE, AccessState, Grants, Rights, Securable, dump, gather
 from . import connect, names
@@ -31,6 +31,9 @@ _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('axops.retail roles', 0)
 
 _RIGHTS: dict[str, frozenset[str]] = {READ: frozenset({"select"}), WRITE: frozenset({"insert", "update", "delete"})}
 _INCARNATION = Securable("function", "pg_catalog", "pg_control_system()")
+
+#: Words that stand for all roles, and for no role.
+_NO_ROLES = ("public", "none")
 
 _ASKED = "(SELECT q.name FROM json_to_recordset(CAST(CAST(? AS text) AS json)) AS q(name text))"
 
@@ -142,12 +145,13 @@ def lacking(db: Any, wanted: Rights) -> Rights:
 
 
 def create_role(name: str) -> list[str]:
-    return [_ALONE, _unless_there(name, "CREATE ROLE %s NOLOGIN" % names.quote(name))]
+    return [_ALONE, _unless_there(name, "CREATE ROLE %s NOLOGIN" % _role(name))]
 
 
 def create_login(name: str, password: str | None) -> list[str]:
     """The password leaves this process as a SCRAM verifier only: neither the server's log nor a listener learns it."""
-    return [_ALONE, _unless_there(name, "CREATE ROLE %s" % names.quote(name))] + set_password(name, password)
+    made = "CREATE ROLE %s" % _role(name)
+    return [_ALONE, _unless_there(name, made)] + set_password(name, password)
 
 
 def set_password(name: str, password: str | None) -> list[str]:
@@ -162,7 +166,7 @@ def create_user(name: str) -> list[str]:
 
 def drop_login(name: str) -> list[str]:
     """It must not own anything, nor have rights of its own, in any database of the cluster."""
-    return [_ALONE, "DROP ROLE IF EXISTS %s" % names.quote(name)]
+    return [_ALONE, "DROP ROLE IF EXISTS %s" % _role(name)]
 
 
 def drop_user(name: str) -> list[str]:
@@ -242,6 +246,19 @@ def _grants(db: Any, principals: Collection[str]) -> Grants:
 
 def _json(wanted: Iterable[str]) -> str:
     return json.dumps([{"name": name} for name in sorted(wanted)])
+
+
+def _role(name: str) -> str:
+    """The quoted name of a role that is to be made or dropped.
+
+    :raises UnsupportedName: the server keeps such names for itself, or holds none such.
+    """
+    if name in _NO_ROLES or name.startswith("pg_"):
+        raise UnsupportedName(
+            "PostgreSQL keeps the name %s for itself." % name,
+            "Choose another name for the login or group: none that begins with pg_, and neither public nor none.",
+        )
+    return names.quote(name)
 
 
 def _unless_there(role: str, statement: str) -> str:

@@ -19,9 +19,25 @@ OLDEST_VERSION = 14
 OPTIONS = ("owner", "tablespace", "connection_limit")
 #: Those that it has from its making on.
 LASTING = ("collation",)
+#: Whether others can be disconnected for an option that wants the database for itself.
+DISCONNECTS = False
 #: What a server has for itself.
 SYSTEM = ("postgres", "template0", "template1")
 
+#: The most that the server's catalogues hold.
+_MOST_CONNECTIONS = 2**31 - 1
+
+# Whether a role is there, and may be given the database; from PostgreSQL 16 on a member need not be able to become it.
+_ROLE = (
+    "SELECT EXISTS (SELECT FROM pg_database WHERE datname = CAST(? AS text) AND datdba = r.oid) "
+    "OR CASE WHEN CAST(current_setting('server_version_num') AS int) >= 160000 THEN pg_has_role(r.oid, 'SET') "
+    "ELSE pg_has_role(r.oid, 'MEMBER') END FROM pg_roles r WHERE r.rolname = CAST(? AS text)"
+)
+_TABLESPACE = (
+    "SELECT EXISTS (SELECT FROM pg_database WHERE datname = CAST(? AS text) AND dattablespace = t.oid) "
+    "OR has_tablespace_privilege(t.oid, 'CREATE') FROM pg_tablespace t WHERE t.spcname = CAST(? AS text) "
+    "AND t.spcname <> 'pg_global'"
+)
 _SETTINGS = {
     "owner": "OWNER TO %s",
     "tablespace": "SET TABLESPACE %s",
@@ -96,6 +112,30 @@ def knows_collation(db: Any, collation: str) -> bool:
     ) is not None or collation in ("C", "POSIX")
 
 
+def check_options(db: Any, database: str, options: Mapping[str, str]) -> None:
+    """See that the server has what options name, and that the login may use it, where the database has not got it.
+
+    :raises RetailError: the message names the option's value.
+    """
+    for option, question, what, how in (
+        ("owner", _ROLE, "role", "Create it first (logins that are declared here are made after the database)"),
+        ("tablespace", _TABLESPACE, "tablespace for databases", "Create it first"),
+    ):
+        name = options.get(option)
+        if name is None:
+            continue
+        found = db.row(question, database, name)
+        if found is None:
+            raise RetailError(
+                "The server %s has no %s %s." % (db.target.where, what, name), "%s, or correct the name." % how
+            )
+        if found[0] in (False, "0"):
+            raise RetailError(
+                "The login that connects to %s may not give a database the %s %s." % (db.target.where, option, name),
+                "Connect as a superuser, or make the login a member of the role, and give it CREATE on the tablespace.",
+            )
+
+
 def options(db: Any) -> dict[str, str]:
     """The options of the connected database, by the names in ``OPTIONS`` and ``LASTING``."""
     row = db.row(
@@ -114,15 +154,25 @@ def set_options(name: str, options: Mapping[str, str], disconnect_after: int | N
     """Statements for the maintenance database that give the database these options (names from ``OPTIONS``).
 
     :param disconnect_after: of no use here.
-    :raises RetailError: there is no such option.
+    :raises RetailError: there is no such option, or a value is none of it.
     """
     statements = []
     for option, value in options.items():
         if option not in _SETTINGS:
             raise RetailError("%r is no option of a PostgreSQL database." % option)
-        said = _SETTINGS[option] % (int(value) if option == "connection_limit" else names.quote(value))
+        said = _SETTINGS[option] % (_limit(value) if option == "connection_limit" else names.quote(value))
         statements.append("ALTER DATABASE %s %s" % (names.quote(name), said))
     return statements
+
+
+def _limit(value: str) -> int:
+    number = int(value)
+    if not -1 <= number <= _MOST_CONNECTIONS:
+        raise RetailError(
+            "%d is no limit of connections." % number,
+            "Set connection_limit to 0 or more, or to -1 for any number of them.",
+        )
+    return number
 
 
 def wants_to_be_alone(option: str) -> bool:

@@ -17,7 +17,9 @@ def check(name: str) -> str:
 
     :raises UnsupportedName: empty, too long in UTF-8, or with a NUL character.
     """
-    if not name or "\0" in name:
+    if not name:
+        raise UnsupportedName("A name is empty.", "Give everything that is declared a name.")
+    if "\0" in name:
         raise UnsupportedName("%r is no name that PostgreSQL can hold." % name, "Choose a name without NUL characters.")
     if len(name.encode("utf-8")) > MAX_BYTES:
         raise UnsupportedName(
