@@ -11,9 +11,21 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError
+from ansible_collections.axops.retail.plugins.module_utils._sync import config
 from ansible_collections.axops.retail.plugins.plugin_utils import _service_archive
 
 _FILE_NAME = "retail-sync.pyz"
+
+
+def _check_name(arguments: dict[str, Any]) -> None:
+    """Before anything is packed and taken to a host. Where there is none, the module says what it needs."""
+    if arguments.get("name") is None:
+        return
+    try:
+        config.check_name(str(arguments["name"]))
+    except RetailError as error:
+        raise AnsibleActionFail(str(error), result=error.report) from None
 
 
 class ActionModule(ActionBase):
@@ -30,6 +42,7 @@ class ActionModule(ActionBase):
         for name in ("archive_path", "archive_sha256"):
             if name in arguments:
                 raise AnsibleActionFail(f"The option {name} is set by the action plugin and cannot be given.")
+        _check_name(arguments)
         if arguments.get("state") != "absent":
             content = _service_archive.build(_service_archive.module_utils())
             arguments["archive_sha256"] = _service_archive.digest(content)

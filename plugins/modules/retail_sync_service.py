@@ -26,7 +26,9 @@ options:
     description:
       - The name of this instance, one for each pair. By convention the store and the register, such as
         V(HOUSTON-000001).
-      - It becomes part of the names of the configuration and of the systemd unit.
+      - It becomes part of the names of the configuration and of the systemd unit, so it has 1 to 100 letters from A to Z, digits,
+        C(_), C(.) and C(-), and begins with a letter or a digit. Where the IDs of a store or a register have other signs, such as spaces
+        or accents, declare a name here; the roles have C(store_server_service_name) and C(pos_register_service_name) for it.
     type: str
     required: true
   state:
@@ -338,12 +340,12 @@ error:
   description: What is wrong, in a sentence.
   returned: failure
   type: str
-  sample: "'../evil' is no name for a service."
+  sample: "'../evil' is no name for a service: it becomes part of the names of files and of a systemd unit."
 advice:
   description: What to do about it; empty where nothing general can be said.
   returned: failure
   type: str
-  sample: "Use letters, digits, hyphens, dots and underscores."
+  sample: "Use 1 to 100 letters from A to Z, digits, '_', '.' and '-', a letter or a digit first, such as HOUSTON-000001."
 """
 
 import dataclasses
@@ -407,7 +409,7 @@ def places_of(params: dict[str, Any], kind: str) -> managers.Places:
     user = params["user"] or (DEFAULT_USER if kind == managers.SYSTEMD else "")
     folders = {name: params[name] for name in ("install_dir", "config_dir", "log_dir", "state_dir")}
     return managers.Places(
-        name=config.check_name(params["name"]),
+        name=params["name"],
         python=params["python"] or sys.executable,
         user=user,
         group=params["group"] or (account.group_of(user) if user else ""),
@@ -455,6 +457,7 @@ def apply(module: RetailModule, plan: Plan, manager: Any, wanted: config.Service
 def run(module: RetailModule) -> None:
     """Plan, apply, check, report."""
     params = module.params
+    config.check_name(params["name"])
     kind = managers.choose(params["service_manager"])
     manager = managers.manager(kind, places_of(params, kind))
     wanted = None if params["state"] == "absent" else config_of(module, manager)

@@ -178,6 +178,16 @@ def test_a_killed_supervisor_is_replaced(host: Host) -> None:
     assert second["pid"] != first["pid"] and set(host.processes) == {"supervisor", "service"}
 
 
-def test_a_name_that_is_no_name_is_refused(host: Host) -> None:
-    refused = host.service(name="../evil")
-    assert refused["failed"] and "no name for a service" in refused["msg"]
+@pytest.mark.parametrize("name", ["../evil", "Köln-000001", "HOUSTON 1", ".hidden", "", "x" * 101])
+def test_a_name_that_is_no_name_is_refused_before_anything_is_done(host: Host, name: str) -> None:
+    for flags in ((), ("--check",)):
+        for state in ("started", "absent"):
+            refused = host.service(*flags, name=name, state=state, service_manager="auto", child_port=1)
+            assert refused["failed"] and "is no name for a service" in refused["msg"]
+            assert "1 to 100 letters from A to Z" in refused["advice"]
+            assert "pos_register_service_name" in refused["advice"]
+    assert not [path for path in host.folder.iterdir() if path.is_dir()]
+
+
+def test_a_service_without_a_name_is_asked_for_one(host: Host) -> None:
+    assert "missing required arguments: name" in host.playbook.task("retail_sync_service", state="absent")["msg"]

@@ -165,8 +165,15 @@ def test_exit_codes(pair: ProvisionedPair, archive: Path, config: Path, tmp_path
     assert hosts.run(archive, "verify", "--config", config).returncode == 1, "the log has no row"
     assert hosts.run(archive, "status", "--config", tmp_path / "missing").returncode == 2
     assert hosts.run(archive, "status").returncode == 2
+    assert hosts.run(archive, "status", "--config", config).stdout.endswith("\nno problem found\n")
     pg_other_server.stop()
-    assert hosts.run(archive, "status", "--config", config).returncode == 3
+    blind = hosts.run(archive, "status", "--config", config)
+    assert blind.returncode == 3
+    assert "no problem found" not in blind.stdout
+    (away,) = {side for side in ("child", "parent") if f"PROBLEM: The {side} cannot be reached. " in blind.stdout}
+    document = json.loads(hosts.run(archive, "status", "--json", "--config", config).stdout)
+    assert document["unreachable"] == [away]
+    assert document["problems"] == [document[away]["error"]]
     assert hosts.run(archive, "once", "--config", config).returncode == 3
 
 

@@ -131,11 +131,14 @@ def parse(text: str) -> ServiceConfig:
 def check_name(name: Any) -> str:
     """The name of a service, which becomes part of file and unit names.
 
-    :raises ConfigError: it has other characters than letters, digits, ``_``, ``.`` and ``-``.
+    :raises ConfigError: it is empty or too long, or has other characters than letters, digits, ``_``, ``.`` and ``-``.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
-            "%r is no name for a service." % (name,), "Use letters, digits, '_', '.' and '-', such as HOUSTON-000001."
+            "%r is no name for a service: it becomes part of the names of files and of a systemd unit." % (name,),
+            "Use 1 to 100 letters from A to Z, digits, '_', '.' and '-', a letter or a digit first, such as HOUSTON-000001. Where the "
+            "IDs of a store or a register have other signs, name the service otherwise: with the option name, or with "
+            "store_server_service_name or pos_register_service_name in the roles.",
         )
     return name
 

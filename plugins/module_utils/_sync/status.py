@@ -60,7 +60,7 @@ def look(config: ServiceConfig) -> Document:
 
 def _pair(link: Link, missing: dict[str, RetailError]) -> tuple[Pair | None, list[str]]:
     if missing:
-        return None, []
+        return None, [str(missing[side]) for side in SIDES if side in missing]
     try:
         pair = link.pair()
         pair.preload(pair.scopes)
