@@ -341,7 +341,9 @@ previous_release:
   type: str
   sample: 6.3.158.0
 tables_created:
-  description: How many tables were created, or would be created in check mode.
+  description:
+    - How many tables were created, or would be created in check mode. A new database gets those of the packaged schema, 547, and
+      C(crt.RETAILUPGRADEHISTORY), in which scripts are recorded.
   returned: success
   type: int
   sample: 548

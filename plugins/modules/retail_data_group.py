@@ -110,8 +110,8 @@ options:
                 type: dict
   channel_databases:
     description:
-      - All channel databases of the data group. A profile of a channel database that is not declared is removed; the
-        database itself stays.
+      - All channel databases of the data group. A profile of a channel database that is not declared is removed, unless
+        O(keep_undeclared) is set; the database itself stays.
       - Leave it out to leave them alone.
     type: list
     elements: dict
@@ -135,6 +135,12 @@ options:
         type: list
         elements: str
         default: []
+  keep_undeclared:
+    description:
+      - Leave channel databases of the data group alone that are not in O(channel_databases), such as where it is not known of all of
+        them what they are.
+    type: bool
+    default: false
   change_shared:
     description:
       - Change a job although another data group has it as well, and with it for that one.
@@ -306,6 +312,7 @@ SPEC: dict[str, Any] = {
             "store_ids": {"type": "list", "elements": "str", "default": []},
         },
     },
+    "keep_undeclared": {"type": "bool", "default": False},
     "change_shared": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
@@ -323,7 +330,12 @@ def converge(module: RetailModule) -> None:
     declared = None
     if params["state"] == "present":
         declared = data_group_rows.declare(
-            params["name"], params["description"], params["jobs"], params["channel_databases"], params["change_shared"]
+            params["name"],
+            params["description"],
+            params["jobs"],
+            params["channel_databases"],
+            params["change_shared"],
+            params["keep_undeclared"],
         )
     place = hq.place(module.target(), module.connect, module.check_mode)
 

@@ -149,7 +149,7 @@ options:
 notes:
   - The tables must be there on both sides; see M(axops.retail.retail_channel_db).
   - A run that is cut off is completed by the next one.
-  - In check mode, while HQ or its data group does not exist yet, nothing can be foretold.
+  - In check mode, while HQ or its data group does not exist yet, it is foretold that something is distributed, but not what.
   - On both sides the login makes tables and triggers, so it needs C(db_owner) in the database, or on PostgreSQL the role
     that made it. It needs no right on the server.
 seealso:

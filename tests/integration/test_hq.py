@@ -175,6 +175,8 @@ def test_a_data_group_is_written_and_changed(hq):
         row[:3] for row in before["RETAILCDXSCHEDULERJOB"][1:]
     ]
     assert after["RETAILCONNDATABASEPROFILE"][0] == before["RETAILCONNDATABASEPROFILE"][0]
+    kept = group(hq, jobs=JOBS[1:], channel_databases=[boston], keep_undeclared=True)
+    assert not kept["changed"], kept["steps"]
     agree(group, hq, jobs=JOBS[1:], channel_databases=[boston])
     assert len(content(hq, "RETAILCONNDATABASEPROFILE")["RETAILCONNDATABASEPROFILE"]) == 1
     assert len(content(hq, "RETAILCDXDATASTORECHANNEL")["RETAILCDXDATASTORECHANNEL"]) == 1
@@ -297,7 +299,8 @@ def test_an_undeclared_channel_database_is_refused(hq, channel):
     group(hq)
     assert "knows no channel database 'Boston'" in distribute(hq, channel, name="Boston", fails=True)
     foretold = distribute(hq, channel, name="Boston", check=True)
-    assert not foretold["changed"]
+    assert foretold["changed"], "an earlier task of a dry run has only foretold the data group"
+    assert foretold["steps"] == ["Distribute to Boston what its data group at headquarters has by then"]
     assert "unknown" in str(foretold["warnings"])
 
 

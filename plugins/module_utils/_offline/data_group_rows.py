@@ -68,13 +68,17 @@ class ChannelDatabase:
 
 @dataclass(frozen=True)
 class Declared:
-    """A data group as a user declares it. ``databases``: None to leave them alone."""
+    """A data group as a user declares it.
+
+    ``databases``: None to leave them alone. ``keep_undeclared``: those that are not among them stay in the data group.
+    """
 
     name: str
     description: str
     jobs: tuple[Job, ...]
     databases: tuple[ChannelDatabase, ...] | None = None
     change_shared: bool = False
+    keep_undeclared: bool = False
 
 
 @dataclass
@@ -91,6 +95,7 @@ def declare(
     jobs: Sequence[Mapping[str, Any]],
     databases: Sequence[Mapping[str, Any]] | None,
     change_shared: bool = False,
+    keep_undeclared: bool = False,
 ) -> Declared:
     """Check what a user wrote, and bring it into form.
 
@@ -106,7 +111,7 @@ def declare(
     names = [database.name for database in found or ()]
     if len(set(names)) < len(names):
         raise RetailError("A channel database is declared twice in the data group %r." % name, "Declare it once.")
-    return Declared(name, description, made, found, change_shared)
+    return Declared(name, description, made, found, change_shared, keep_undeclared)
 
 
 def plan_data_group(engine: Any, db: Any, declared: Declared, key: str) -> GroupPlan:
@@ -174,6 +179,8 @@ def write_data_group(draft: Draft, declared: Declared, stores: Mapping[str, int]
         if job not in jobs and not draft.rows(GROUP_JOBS, JOB=job):
             _drop_job(draft, job)
     if declared.databases is not None:
+        if not declared.keep_undeclared:
+            _drop_undeclared(draft, group, declared.databases)
         _write_databases(draft, group, declared.databases, stores)
     return group
 
@@ -311,12 +318,15 @@ def _drop_job(draft: Draft, job: int) -> None:
         draft.drop(JOB, job)
 
 
-def _write_databases(draft: Draft, group: int, databases: Sequence[ChannelDatabase], stores: Mapping[str, int]) -> None:
+def _drop_undeclared(draft: Draft, group: int, databases: Sequence[ChannelDatabase]) -> None:
     names = {database.name for database in databases}
     for recid, record in draft.rows(DATABASE, DATAGROUP=group):
         if record["NAME"] not in names:
             _write_channels(draft, recid, [])
             draft.drop(DATABASE, recid)
+
+
+def _write_databases(draft: Draft, group: int, databases: Sequence[ChannelDatabase], stores: Mapping[str, int]) -> None:
     for database in databases:
         there = draft.find(DATABASE, NAME=database.name)
         owner = draft.after[DATABASE][there]["DATAGROUP"] if there is not None else 0

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import _engine
 from .._engine import Database, RetailError, Target
-from .._plan import Plan
+from .._plan import Plan, Step
 from . import cdx_history, distribution, hq, pairs
 from .offline_db import IF_NEEDED, NEVER
 
@@ -164,7 +164,10 @@ def _history(headquarters: Any, order: Order, report: Report) -> Iterator[None]:
 
 
 def _read_jobs(above: pairs.Place, order: Order, check_mode: bool, report: Report) -> list[distribution.Job] | None:
-    """The jobs of the data group; None in check mode where HQ has none yet, since an earlier task would have made it."""
+    """The jobs of the data group; None in check mode where HQ has none yet, since an earlier task would have made it.
+
+    What they are is unknown then, but not that they run: the plan says so.
+    """
     try:
         if above.db is None:
             raise distribution.Undeclared("The HQ database does not exist yet.")
@@ -173,4 +176,6 @@ def _read_jobs(above: pairs.Place, order: Order, check_mode: bool, report: Repor
         if not check_mode:
             raise
         report.warnings.append("%s What would be distributed is unknown." % error.message)
+        title = "Distribute to %s what its data group at headquarters has by then" % order.name
+        report.plan.add(Step(title, ("distribution", order.name), None, "unknown"))
         return None
