@@ -126,7 +126,7 @@ def _a_store_goes_back(fleet: Fleet, tills: dict[str, Till]) -> None:
     backup = fleet.record("BOSTON")["backup"]
     assert backup.endswith(f"-{OLD}-to-{NEW}")
     _printed, changed = fleet.play("restore", "-e", "retail_restore=BOSTON")
-    assert changed == {"boston": changed["boston"], "houston": 0} and changed["boston"], changed
+    assert [host for host, number in changed.items() if number] == ["boston"], changed
     assert fleet.release("boston") == OLD and not fleet.has_partners("boston")
     assert fleet.record("BOSTON")["state"] == "restored"
     books = {name: lines for name, (lines, _card, _number) in tills["boston-1"].books.items()}

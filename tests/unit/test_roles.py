@@ -53,9 +53,9 @@ VIEWS = {
 }
 #: What a role reads but its README leaves to others: how a neighbour's database is reached, and what a playbook notes.
 ELSEWHERE = {
-    "hq": r"retail_hq_engine|retail_channel_\w+|retail_store_id",
-    "store_server": r"retail_hq_\w+|retail_registers",
-    "pos_register": r"retail_channel_\w+|retail_store_servers",
+    "hq": r"retail_hq_engine|retail_channel_\w+|retail_store_id|retail_fleet",
+    "store_server": r"retail_hq_\w+|retail_fleet",
+    "pos_register": r"retail_channel_\w+|retail_fleet",
     "prerequisites": r"retail_(hq|channel|offline)_login_\w+",
     "windows": r"(?!)",
 }
