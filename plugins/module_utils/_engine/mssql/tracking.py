@@ -26,9 +26,8 @@ TRIGGERS = ("insert", "update", "delete")
 
 #: SQL Server stamps every row that is written with a version of its own; nothing has to be said for it.
 NOW = "GETUTCDATE()"
-#: Which rows were written together. It starts again with the server: two transactions may then look like one, which
-#: does no
-#: harm; one never looks like two.
+#: Which rows were written together. It starts again with the server: two transactions may then look like one, and where
+#: one of them is refused the other is put aside with it, to be stored by a retry; one never looks like two.
 TRANSACTION = "CURRENT_TRANSACTION_ID()"
 SUBSTITUTE = "pg_catalog.txid_current()"
 #: The transaction that a tracking row was written in.
