@@ -381,18 +381,18 @@ def test_a_password_stands_in_a_file_that_is_gone_afterwards(told):
     )
     text, service = told(target)
     lines = text.splitlines()
-    assert {"host=db.example.com", "port=5432", "dbname=My Database", "user=adm in", "sslmode=verify-full"} <= set(
-        lines
-    )
+    assert {"host=db.example.com", "port=5432", "sslmode=verify-full"} <= set(lines)
     assert "*:*:*:*:a\\:b\\\\c 's" in lines and "600" in lines
     called = lines[-1]
-    assert "service=retail" in called and "b\\c" not in called and "adm in" not in called
+    assert "--dbname=service='retail' dbname='My Database' user='adm in'" in called and "b\\c" not in called
     assert not service.exists() and not service.parent.exists()
 
 
-def test_a_name_with_a_line_break_is_refused():
-    with pytest.raises(RetailError, match="no dbname with a line break"):
-        programs.run(Target("postgresql", database="x\nhost=evil"), "pg_dump")
+def test_nothing_gets_into_a_file_by_a_line_break(told):
+    with pytest.raises(RetailError, match="no sslrootcert with a line break"):
+        programs.run(Target("postgresql", ca_file="x\nhost=evil"), "pg_dump")
+    text, _service = told(Target("postgresql", "db.example.com", database="x'\nhost=evil"))
+    assert "host=db.example.com" in text.splitlines() and "dbname='x\\'\nhost=evil' " in text
 
 
 def test_a_missing_program_is_named(monkeypatch):
