@@ -14,6 +14,8 @@ from register_world import FIRST, fail, offline, succeed
 
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import RetailError
 from ansible_collections.axops.retail.plugins.module_utils._offline.profiles import read_profile
+from ansible_collections.axops.retail.plugins.module_utils._schema import versions
+from ansible_collections.axops.retail.plugins.module_utils._schema.release import Release
 
 # ---- profiles
 
@@ -105,6 +107,22 @@ def test_rows_move_between_the_real_tables(channel, options, pg_other_server):
         assert rows(db, table) == rows(channel, table)
         assert couple.pending == []
     assert not succeed(options)["changed"]
+
+
+def test_a_register_stays_above_a_store_that_went_back(channel, options, pg_other_server):
+    succeed(options)
+    for sql, values in versions.release_statements(channel.engine, Release.parse("6.3.157.0")):
+        channel.execute(sql, *values)
+    assert not succeed(options)["changed"]
+    channel.execute('DROP TABLE ax."RETAILPOSBATCHTABLE"')
+    channel.execute('DELETE FROM ax."RETAILOFFLINETABLE" WHERE "TABLENAME" = \'RETAILPOSBATCHTABLE\'')
+    channel.execute('DELETE FROM ax."RETAILOFFLINESCOPETABLES" WHERE "SCOPEID" = ?', FIRST + 2)
+    channel.execute('DELETE FROM ax."RETAILOFFLINEPROFILESCOPES" WHERE "SCOPEID" = ?', FIRST + 2)
+    done = succeed(options)
+    assert done["changed"] and not succeed(options)["changed"], "a profile that changes goes on to reach it"
+    with offline(options, pg_other_server) as db:
+        assert db.value('SELECT "TEXT" FROM dbo."POSISINFO" WHERE "ID" = \'DBVERSION\'') == "6.3.158.0"
+        assert [scope.name for scope in world.scopes_of(db, 0)] == ["1020 Prices", "P-0001 Sales"]
 
 
 def test_the_logins_of_the_group_may_synchronise(channel, options, pg_other_server):

@@ -138,3 +138,8 @@ def _a_store_goes_back(fleet: Fleet, tills: dict[str, Till]) -> None:
     until(lambda: not missing(), lambda: sorted(missing())[:5])
     _printed, again = fleet.play("restore", "-e", "retail_restore=BOSTON")
     assert not any(again.values()), again
+    # The site playbook goes on with what was declared before; the register is above its store, and stays so.
+    fleet.upgraded = False
+    fleet.play("site", "--limit", "hq", "--tags", "profiles,data_groups")
+    fleet.play("site", "--limit", "boston,boston-1", "--skip-tags", "verify")
+    assert fleet.release("boston") == OLD and fleet.has_partners("boston-1")

@@ -231,8 +231,14 @@ def _peers(db: Any) -> list[metadata.Peer]:
 
 
 def _database_plan(request: Request, actual: channel.Actual) -> Plan:
-    """The database itself, its options, and its release, which is the channel database's."""
+    """The database itself, its options, and its release, which is the channel database's.
+
+    Where the store went back to a backup from before an upgrade, its registers are above it, and stay what they are: the columns
+    that both know synchronise.
+    """
     package = request.shared.once("release", lambda: _release(request)) if request.shared else _release(request)
+    if actual.versions.release is not None and actual.versions.release > package.release:
+        package = replace(package, release=actual.versions.release)
     engine = request.server.engine
     options = settings.wanted(engine, request.server, None, None) if request.options is None else request.options
     plan = channel.database_plan(engine, request.name, actual, package, "server", "offline", options)
