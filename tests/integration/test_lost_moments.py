@@ -122,6 +122,15 @@ class Fallible:
         self.copy.rename(self.server.data)
         self.server.start()
 
+    def change_over(self) -> None:
+        """The name leads to the other one of two that are both alive, and are both written to."""
+        self._stop()
+        away = self.copy.with_name("away")
+        self.server.data.rename(away)
+        self.copy.rename(self.server.data)
+        away.rename(self.copy)
+        self.server.start()
+
     def _stop(self) -> None:
         self.close()
         self.server.stop()
@@ -174,6 +183,29 @@ def test_what_a_parent_does_after_it_lost_its_last_moments_comes_down(pair: Fall
     assert {(2, "lost"), (9, "changed")} <= set(rows(pair["parent"], "CUSTOMER")), (
         "it goes up again, since customers do"
     )
+    assert pair["parent"].value("SELECT count(*) FROM dbo.sync_conflict") == 0
+
+
+@pytest.mark.parametrize("pair", ["parent"], indirect=True)
+def test_two_parents_that_are_both_alive_lose_no_sale_that_the_child_has(pair: Fallible) -> None:
+    """What they are written themselves nobody merges; the child has what the one has that it talks to."""
+    pair.put("child", "SALE", 1)
+    pair.put("parent", "ITEM", 1)
+    pair.sync()
+    pair.replicate()
+    for number in range(2, 6):
+        pair.put("child", "SALE", number)
+        pair.put("child", "CUSTOMER", number)
+        pair.put("parent", "ITEM", number, "here alone")
+        pair.sync()
+        assert rows(pair["parent"], "SALE") == [(sale, "a") for sale in range(1, number + 1)]
+        assert [row[0] for row in rows(pair["parent"], "CUSTOMER")] == list(range(2, number + 1))
+        assert rows(pair["child"], "ITEM") == rows(pair["parent"], "ITEM")
+        pair.change_over()
+    pair.sync()
+    for table in ("SALE", "CUSTOMER", "ITEM"):
+        assert rows(pair["child"], table) == rows(pair["parent"], table)
+    assert [row[0] for row in rows(pair["parent"], "ITEM")] == [1, 2, 4], "3 and 5 are at the other one"
     assert pair["parent"].value("SELECT count(*) FROM dbo.sync_conflict") == 0
 
 
