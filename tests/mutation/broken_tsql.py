@@ -40,7 +40,7 @@ MUTANTS = (
         "4 Re-delivery changes nothing",
         "Texts are compared by the database's collation: letters' case and trailing blanks do not count.",
         "_engine.mssql.applying",
-        (('    if _is_text(column):\n        return "CONVERT', '    if False:\n        return "CONVERT'),),
+        (('    if texts.is_text(column):\n        return "CONVERT', '    if False:\n        return "CONVERT'),),
         (SESSIONS + "test_letters_and_trailing_blanks_count_as_different[mssql]",),
     ),
     Mutant(

@@ -168,6 +168,7 @@ def read_statements() -> list[str]:
     mssql.access._compare(db, {"pos": "secret"})
     mssql.access.lacking(db, {Securable.table(NAME): frozenset({"select"})})
     mssql.tracking.outdated(db)
+    assert not mssql.tracking.overlooks_case(db, TABLE)
     mssql.moves.read(db)
     return [*db.said, mssql.connect._SETTINGS, *mssql.scripts.SETTINGS, mssql.scripts.OPEN_TRANSACTION]
 
@@ -195,6 +196,7 @@ def change_statements() -> list[str]:
         extract(base=-1, with_deletes=False, newest_base=9),
         extract(unchanged=True),
         extract(after=("it's a key", "DAT")),
+        *(extract(spelled=True, **facts) for facts in ({}, {"low": None}, {"filter": FILTER})),
     ]
     mssql.changes.probe(db, extracts)
     mssql.changes.backlog(db, [extract(), extract(with_deletes=False)])
@@ -215,8 +217,9 @@ def apply_statements() -> list[str]:
         goes_further=True,
     )
     only_keys = work(ONLY_KEYS, decide=rules.download(False), track_all=False)
+    exact = work(exact=True)
     parts = [work(only=only, gives_up=True) for only in ("deletions", "images")]
-    said = [said for one in (work(), upload, only_keys, *parts) for said in applied(one)]
+    said = [said for one in (work(), upload, only_keys, exact, *parts) for said in applied(one)]
     return said + [
         said for one in (work(WIDE), work(WIDE, without=upload.without)) for said in applied(one, SmallFunctions)
     ]
@@ -345,7 +348,7 @@ class Indexed(Recorder):
             for name, (kind, length) in list(kinds.items())[: 6 if table == NAME.name else 2]:
                 numbers = (length, 32, 16, None) if kind == "numeric" else (length, None, None, None)
                 nullable = "NO" if name in ("ITEMID", "DATAAREAID") else "YES"
-                yield (schema, table, name, kind, *numbers, nullable, "('DAT')" if name == "DATAAREAID" else None)
+                yield (schema, table, name, kind, *numbers, nullable, "('DAT')" if name == "DATAAREAID" else None, None)
 
 
 def dependents(server: Recorder) -> Any:

@@ -174,8 +174,8 @@ def test_rows_and_gaps_are_locked_first_and_through_the_rows_themselves() -> Non
 def test_images_are_compared_byte_for_byte() -> None:
     decide = next(sql for sql in applied(work()) if sql.startswith("UPDATE i SET act"))
     assert "CONVERT(varbinary(max), CONVERT(nvarchar(max), r.[NOTE]))" in decide
-    assert "INTERSECT SELECT i.c2, i.c3" in decide
-    assert "COLLATE" not in decide
+    assert "INTERSECT SELECT CONVERT(varbinary(8000), i.c0), CONVERT(varbinary(8000), i.c1), i.c2, i.c3" in decide
+    assert re.findall(r"(\S+) COLLATE (\w+)", decide) == [("i.row_key", "Latin1_General_BIN2")]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_landed_texts_have_the_databases_collation() -> None:
     landed = next(sql for sql in applied(work()) if "CREATE TABLE" in sql)
     assert "c0 nvarchar(20) COLLATE DATABASE_DEFAULT NOT NULL" in landed
     assert "c7 bit NULL" in landed
-    assert landed.endswith("PRIMARY KEY (c0, c1))")
+    assert landed.endswith("PRIMARY KEY (c0, c1, beside))")
 
 
 def test_every_path_of_a_batch_is_explicit() -> None:

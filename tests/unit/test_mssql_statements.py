@@ -23,7 +23,8 @@ from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
 # ---- sqlglot reads single statements; what stands inside a batch is taken out of it first
 
 _GUARD = re.compile(
-    r"^IF (?:NOT EXISTS \(SELECT .*? AND name = N'(?:[^']|'')*'\)|NOT EXISTS \(SELECT 1 FROM sys\.server_principals "
+    r"^IF (?:EXISTS \(SELECT 1 FROM INFORMATION_SCHEMA.COLUMNS .*? IN \([^)]*\)\)|"
+    r"NOT EXISTS \(SELECT .*? AND name = N'(?:[^']|'')*'\)|NOT EXISTS \(SELECT 1 FROM sys\.server_principals "
     r"WHERE name = N'(?:[^']|'')*'\)|[A-Z_]+\((?:N'(?:[^']|'')*'(?:, )?)+\) IS (?:NOT )?NULL) (?=[A-Z])"
 )
 #: What decides which of two statements runs, each of which is read by itself.
@@ -86,7 +87,12 @@ def statements_in(batch: str) -> Iterator[str]:
     if trigger:
         yield from (part.strip() for part in _PART.findall(trigger.group(2)) if not part.strip().startswith("IF "))
         return
-    yield from (part.strip() for part in _PART.findall(batch))
+    for part in _PART.findall(batch):
+        run = _RUN.match(part.strip())
+        if run:
+            yield from statements_in(run.group(1).replace("''", "'"))
+        else:
+            yield part.strip()
 
 
 @pytest.fixture(scope="module")

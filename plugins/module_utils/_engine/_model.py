@@ -54,13 +54,18 @@ def _parsed(text: str) -> tuple[str, bool, str | None, bool] | None:
 
 @dataclass(frozen=True)
 class Column:
-    """One column. ``default`` is the neutral expression (``''``, ``0``, ``getutcdate()``), None where there is none."""
+    """One column. ``default`` is the neutral expression (``''``, ``0``, ``getutcdate()``), None where there is none.
+
+    ``collation``: by what a text is compared, in the words of the engine that it was read from; "" where it is the database's own. It
+    is no part of what the product declares, so columns that differ in nothing else are equal.
+    """
 
     name: str
     type: str
     nullable: bool = True
     default: str | None = None
     identity: bool = False
+    collation: str = field(default="", compare=False)
 
     @property
     def is_rowversion(self) -> bool:

@@ -88,7 +88,7 @@ class Phrases:
         self.columns: list[tuple[str, Column]] = [(key_of(n), column) for n, column in enumerate(work.columns)]
         self.plain = [(key, column) for key, column in self.columns if column.name not in work.table.primary_key]
         # The same table with other columns is another temporary table: both may be there in one connection's life.
-        shape = repr((work.table.name, [(column.name, column.type) for column in work.columns]))
+        shape = repr((work.table.name, [(column.name, column.type, column.collation) for column in work.columns]))
         self.incoming = temporary + "incoming_" + hashlib.sha256(shape.encode("utf-8")).hexdigest()[:16]
 
     def match(self, alias: str) -> str:

@@ -83,7 +83,8 @@ class Extract:
     ``filter``: only rows under it travel, and keys of those that left it, as deletions. ``sends_strays``: also keys of changed rows
     that never were under it, since the receiver may have made or changed them itself. ``removes`` (loads): keys of all rows that
     are not under it, since the receiver may have some of them. ``after`` (not filtered): of the rows of version ``low`` only those
-    behind this key, in the form in which it travels; the others were read before.
+    behind this key, in the form in which it travels; the others were read before. ``spelled``: the receiver finds a row whatever the
+    letter case of its key, so keys travel as the rows spell them now; else as tracking has them, which is how others know them.
 
     A pair that begins anew asks for more: ``below``, only changes that were given a lower version; ``unchanged``, the rows that
     were not changed here since they came from the receiver or since the baseline; ``newest_base``, the highest base version
@@ -105,6 +106,7 @@ class Extract:
     newest_base: int | None = None
     given: int | None = None
     after: tuple[Any, ...] = ()
+    spelled: bool = False
 
     @property
     def forgotten(self) -> str:
@@ -139,6 +141,7 @@ class Work:
         nothing goes up, since it would not go to a new parent either.
     :param without: source transactions to leave out: the place of their batch, 0 for any, and their number.
     :param goes_further: (uploads) what is written here goes up from here, too: transactions that wrote the same row are linked.
+    :param exact: the sender tells keys apart that differ in letter case alone: a deletion may mean another key than the row has here.
     """
 
     table: Table
@@ -158,6 +161,7 @@ class Work:
     gives_up: bool = False
     goes_further: bool = False
     only: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True)

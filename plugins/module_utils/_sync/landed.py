@@ -50,6 +50,14 @@ class Way:
     def table_at_receiver(self, shared: SharedTable) -> Any:
         return shared.parent if self.upload else shared.child
 
+    def spelled(self, shared: SharedTable) -> bool:
+        """Whether the receiver finds a row whatever the letter case of its key, see ``Extract``."""
+        return self.receiver.engine.tracking.overlooks_case(self.receiver, self.table_at_receiver(shared))
+
+    def exact(self, shared: SharedTable) -> bool:
+        """Whether the sender tells keys apart that differ in letter case alone, see ``Work``."""
+        return not self.sender.engine.tracking.overlooks_case(self.sender, self.table_at_sender(shared))
+
 
 @dataclass(frozen=True)
 class Anchor:
@@ -250,6 +258,7 @@ def make_work(
         window_from=mark.low if way.upload else None,
         without=without,
         gives_up=not way.upload and not way.scope.uploads,
+        exact=way.exact(shared),
     )
 
 

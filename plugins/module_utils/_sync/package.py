@@ -302,7 +302,8 @@ def _empty(folder: str) -> None:
 
 def _write_table(pair: Pair, folder: str, shared: SharedTable, low: int, number: int) -> dict[str, Any]:
     columns = shared.columns_of(shared.parent)
-    extract = Extract(shared.parent, columns, None, None, NOBODY, filter=shared.filter)
+    spelled = pair.child.engine.tracking.overlooks_case(pair.child, shared.child)
+    extract = Extract(shared.parent, columns, None, None, NOBODY, filter=shared.filter, spelled=spelled)
     chunks: list[list[Any]] = []
     for texts in _cut(pair.parent.engine.changes.stream(pair.parent, extract)):
         content = gzip.compress(("[%s]" % ",".join(texts)).encode("utf-8"), 1, mtime=0)

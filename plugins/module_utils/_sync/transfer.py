@@ -370,6 +370,7 @@ def _read(
             sends_strays=way.scope.uploads,
             removes=not way.upload and start is None and bool(shared.filter) and _has_rows(way.receiver, shared),
             after=landing.behind.get(name, ()),
+            spelled=way.spelled(shared),
         )
         # Cut off, it has to begin before the anchor again: what is left of it may be what the anchor's snapshot saw.
         highest = low if start is None or start >= anchor else anchor - 1
@@ -417,6 +418,7 @@ def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anch
         with_deletes=way.scope.uploads_deletes,
         base=base if anew.newest_base is None else anew.newest_base,
         newest_base=anew.newest_base,
+        spelled=way.spelled(shared),
     )
     parts = (
         ("unchanged", replace(whole, unchanged=True, given=anew.given)),

@@ -18,7 +18,7 @@ from .._errors import StatementFailed
 from .._model import Column, TableName
 from .._phrases import CONFLICT, LINK, WINDOW, Phrases, check_written, count, count_settled, left_out, received
 from .._wire import ONLY, Outcome, Work
-from . import images, marks, names, tracking, types
+from . import images, marks, names, texts, tracking, types
 
 #: What a row brings along beside its columns.
 _OF_THE_ROW = (
@@ -37,6 +37,8 @@ def apply_batch(db: Any, work: Work) -> Outcome:
     sql = _Phrases(work, names, tracking.tracking_name(work.table.name), "#")
     _land(db, work, sql)
     _lock(db, sql)
+    if work.exact and sql.spellings:
+        _forget_former(db, sql)
     _decide(db, work, sql)
     outcome = count(db, sql)
     if outcome.conflicts:
@@ -77,30 +79,50 @@ class _Phrases(Phrases):
         locked."""
         return "NOT EXISTS (SELECT 1 FROM %s AS t WHERE %s)" % (self.tracking, self.match("t"))
 
+    @property
+    def spellings(self) -> list[tuple[str, Column]]:
+        """The columns of the key that a collation may find equal to another spelling."""
+        return [(key, column) for key, column in zip(self.wire_keys, self.key_columns) if texts.is_text(column)]
+
+    def spelled_otherwise(self, value: str) -> str:
+        """SQL: the incoming row's key is, byte for byte, not what ``value`` says, with the column at {0} and its wire name at {1}."""
+        return " OR ".join(
+            "%s <> %s" % (_bytes(column, value.format(names.quote(column.name), key)), _bytes(column, "i." + key))
+            for key, column in self.spellings
+        )
+
 
 def _land(db: Any, work: Work, sql: _Phrases) -> None:
     """The batch as a temporary table with the key first, typed as the receiver's columns are; made once per
-    connection and table. Its texts have the database's collation, which need not be the one of tempdb."""
+    connection and table. Its texts have the collations of the columns, or the database's, which need not be the one of tempdb."""
     collations = images.collations(db, work.table.name, work.columns)
     columns = ", ".join(_landed(key, column, key in sql.wire_keys, collations) for key, column in sql.columns)
+    # Deletions of keys that are the same here land beside each other, and beside the row; two rows of one key are refused.
+    beside = "CASE WHEN q.d = 1 THEN ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) ELSE 0 END" if sql.spellings else "0"
     db.execute(
         "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, e smallint "
         "NOT NULL, d smallint NOT NULL, "
         "x bigint NULL, k smallint NOT NULL, m bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, "
-        "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, lost nvarchar(128) COLLATE DATABASE_DEFAULT NULL, %s, "
+        "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, lost nvarchar(128) COLLATE DATABASE_DEFAULT NULL, beside bigint NOT NULL, %s, "
         "PRIMARY KEY (%s))"
-        % (names.literal("tempdb.." + sql.incoming), sql.incoming, columns, ", ".join(sql.wire_keys))
+        % (
+            names.literal("tempdb.." + sql.incoming),
+            sql.incoming,
+            columns,
+            ", ".join([*sql.wire_keys, *(["beside"] if sql.spellings else [])]),
+        )
     )
     db.execute("DELETE FROM %s" % sql.incoming)
     values = ", ".join(images.to_land(column, "q." + key) for key, column in sql.columns)
     db.execute(
-        "INSERT INTO {incoming} (v, b, n, e, d, x, k, m, act, row_key, lost, {names}) SELECT q.v, COALESCE(q.b, -1), "
+        "INSERT INTO {incoming} (v, b, n, e, d, x, k, m, act, row_key, lost, beside, {names}) SELECT q.v, COALESCE(q.b, -1), "
         "COALESCE(q.n, 0), COALESCE(q.e, 0), "
-        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {lost}, {values} FROM {rows} AS q{only}".format(
+        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {lost}, {beside}, {values} FROM {rows} AS q{only}".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),
             row_key=_row_key(sql),
             lost=images.lost([("q." + key, column) for key, column in sql.columns], collations),
+            beside=beside,
             values=values,
             rows=_rows(db, work, sql),
             only=ONLY[work.only],
@@ -110,6 +132,34 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     if collations:
         lost = db.value("SELECT TOP (1) lost FROM %s WHERE lost IS NOT NULL" % sql.incoming)
         images.refuse(work.table.name, lost, collations)
+    if sql.spellings:
+        _give_way(db, sql)
+
+
+def _give_way(db: Any, sql: _Phrases) -> None:
+    """Of keys that are the same here one is left: a row that has got another spelling at the sender takes the place of the deletion
+    of the one before, and derives from what that derives from."""
+    same = " AND ".join("o.%s = i.%s" % (wire, wire) for wire in sql.wire_keys)
+    db.execute(
+        "UPDATE i SET b = o.b, n = o.n, e = o.e FROM {incoming} AS i JOIN {incoming} AS o ON {same} "
+        "WHERE i.d = 0 AND o.d = 1; DELETE i FROM {incoming} AS i JOIN {incoming} AS o ON {same} "
+        "WHERE i.d = 1 AND (o.d = 0 OR o.beside < i.beside)".format(incoming=sql.incoming, same=same)
+    )
+
+
+def _forget_former(db: Any, sql: _Phrases) -> None:
+    """The deletion of a key that is spelled otherwise means none of the rows here: the one that it looks like has been renamed."""
+    db.execute(
+        "DELETE i FROM {incoming} AS i LEFT JOIN {tracking} AS t ON {tracked} LEFT JOIN {base} AS r ON {present} "
+        "WHERE i.d = 1 AND ({other})".format(
+            incoming=sql.incoming,
+            tracking=sql.tracking,
+            tracked=sql.match("t"),
+            base=sql.base,
+            present=sql.match("r"),
+            other=sql.spelled_otherwise("COALESCE(t.{0}, r.{0}, i.{1})"),
+        )
+    )
 
 
 def _landed(key: str, column: Column, is_key: bool, collations: dict[str, str]) -> str:
@@ -119,7 +169,8 @@ def _landed(key: str, column: Column, is_key: bool, collations: dict[str, str]) 
         native, native
     )
     # A code page is the column's own, or a text that it can hold would be lost on its way there.
-    collation = " COLLATE %s" % collations.get(column.name, "DATABASE_DEFAULT") if _is_text(column) else ""
+    own = collations.get(column.name)
+    collation = " COLLATE %s" % own if own else texts.collated(column, "DATABASE_DEFAULT")
     return "%s %s%s %s" % (key, native, collation, "NOT NULL" if is_key else "NULL")
 
 
@@ -178,13 +229,13 @@ def _lock(db: Any, sql: _Phrases) -> None:
 
 def _decide(db: Any, work: Work, sql: _Phrases) -> None:
     identical = "(i.d = 1 AND {absent} OR i.d = 0 AND NOT {absent}{images})".format(
-        absent=sql.absent("r"), images=_same_image(sql.plain)
+        absent=sql.absent("r"), images=_same_image([*sql.spellings, *sql.plain])
     )
     pending = marks.newer_than("t.stamp", work.acked, work.acked_seen)
     db.execute(
         "UPDATE i SET act = {decide} FROM {incoming} AS i LEFT JOIN {tracking} ON {tracked} LEFT JOIN {base} AS r ON "
         "{present} "
-        "LEFT JOIN {window} AS w ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key "
+        "LEFT JOIN {window} AS w ON w.peer_id = {peer} AND w.table_name = {name} AND w.row_key = i.row_key COLLATE Latin1_General_BIN2 "
         "AND w.version = i.v".format(
             incoming=sql.incoming,
             decide=work.decide(identical, sql.absent("r"), pending),
@@ -211,13 +262,8 @@ def _same_image(plain: list[tuple[str, Column]]) -> str:
 def _looked_at(column: Column, expression: str) -> str:
     """Bytes with their number: without it, those that end with zeros are equal to those that end before them."""
     shown = _bytes(column, expression)
-    is_bytes = _is_text(column) or types.read_as(column).startswith("varbinary")
+    is_bytes = texts.is_text(column) or types.read_as(column).startswith("varbinary")
     return "%s, DATALENGTH(%s)" % (shown, shown) if is_bytes else shown
-
-
-def _is_text(column: Column) -> bool:
-    """Whether a collation decides what is equal in the column."""
-    return types.native(column.type).startswith(("nvarchar", "varchar", "nchar", "char", "text", "ntext", "xml"))
 
 
 def _bytes(column: Column, expression: str) -> str:
@@ -229,7 +275,7 @@ def _bytes(column: Column, expression: str) -> str:
         )
     if native == "image":
         return "CONVERT(varbinary(max), %s)" % expression
-    if _is_text(column):
+    if texts.is_text(column):
         return "CONVERT(varbinary(%s), %s)" % ("max" if native.endswith("(max)") else "8000", expression)
     return expression
 
@@ -328,6 +374,8 @@ def _write_rows(db: Any, work: Work, sql: _Phrases) -> int:
             % (changes, sql.base, sql.incoming, sql.match("r"), wanted)
         )
         unchanged = 0 if replaced_since is None else _unchanged(db, sql, replaced_since)
+    if sql.spellings:
+        _spell(db, sql, sql.base, "i.d = 0")
     db.execute(
         "INSERT INTO {base} ({columns}) SELECT {values} FROM {incoming} AS i WHERE {wanted}0 "
         "AND NOT EXISTS (SELECT 1 FROM {base} AS r WHERE {present})".format(
@@ -340,6 +388,21 @@ def _write_rows(db: Any, work: Work, sql: _Phrases) -> int:
         )
     )
     return unchanged
+
+
+def _spell(db: Any, sql: _Phrases, table: str, condition: str) -> None:
+    """Rows that were found under another spelling of their key get the incoming one; all others are left as they are."""
+    db.execute(
+        "UPDATE r SET {changes} FROM {table} AS r JOIN {incoming} AS i ON {present} WHERE i.act = 'write' AND {condition} "
+        "AND ({other})".format(
+            changes=", ".join("%s = i.%s" % (names.quote(column.name), key) for key, column in sql.spellings),
+            table=table,
+            incoming=sql.incoming,
+            present=sql.match("r"),
+            condition=condition,
+            other=sql.spelled_otherwise("r.{0}"),
+        )
+    )
 
 
 def _replaced_since(db: Any, sql: _Phrases) -> int | None:
@@ -394,7 +457,7 @@ def _vacate(db: Any, work: Work, sql: _Phrases) -> None:
             "IF OBJECT_ID({row_by_row}) IS NOT NULL UPDATE r SET {column} = {placeholder} FROM {base} AS r JOIN "
             "(SELECT *, ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) AS place FROM {incoming}) AS i ON {present} "
             "WHERE i.act = 'write' AND i.d = 0 AND EXISTS (SELECT 1 FROM {incoming} AS o WHERE o.act = 'write' AND o.d = 0 "
-            "AND o.row_key <> i.row_key AND {taken})".format(
+            "AND o.row_key <> i.row_key COLLATE Latin1_General_BIN2 AND {taken})".format(
                 row_by_row=names.literal(tracking.SUBSTITUTE[:-2]),
                 column=names.quote(free[0][0].name),
                 placeholder=free[0][1],
@@ -461,6 +524,9 @@ def _track(db: Any, work: Work, sql: _Phrases) -> None:
             tracked=sql.match("t"),
         )
     )
+    if work.exact and sql.spellings:
+        # It is under this spelling that the sender knows the key from now on.
+        _spell(db, sql, sql.tracking, "i.d = 0")
     baseline = "" if work.track_all else " AND i.v IS NOT NULL"
     db.execute(
         "INSERT INTO {tracking} ({keys}, origin, parent_version, created_here, sync_row_is_tombstone, "

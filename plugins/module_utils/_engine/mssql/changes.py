@@ -16,7 +16,7 @@ from .._filter import Filter
 from .._filtering import Filtering
 from .._model import Column, Table, TableName
 from .._wire import Extract, key_of
-from . import marks, names, tracking, types
+from . import marks, names, texts, tracking, types
 
 #: A statement takes at most 2,100 parameters.
 _MOST_PARAMETERS = 2_000
@@ -76,7 +76,7 @@ def _load(extract: Extract) -> str:
     rows = (
         "SELECT {version} AS v, COALESCE({source}, {alone}) AS x, 0 AS d{columns} "
         "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} WHERE {matching}"
-    ).format(columns=_columns(extract, "r"), matching=filtering.matching("r"), **_places(extract))
+    ).format(columns=_columns(extract, "r", tracked="t"), matching=filtering.matching("r"), **_places(extract))
     if not extract.filter or extract.removes:
         rows += (
             " UNION ALL SELECT {version}, {source}, 1{deleted} "
@@ -88,7 +88,7 @@ def _load(extract: Extract) -> str:
             "LEFT JOIN {tracking} AS t ON {here} LEFT JOIN {base} AS r ON 1 = 0 "
             "WHERE CASE WHEN {matching} THEN 1 ELSE 0 END = 0"
         ).format(
-            deleted=_columns(extract, "o"),
+            deleted=_columns(extract, "o", tracked="t"),
             here=tracking.matching("t", "o", keys),
             matching=filtering.matching("o"),
             **_places(extract),
@@ -114,7 +114,7 @@ def _unchanged(extract: Extract) -> str:
         "FROM {base} AS r LEFT JOIN {tracking} AS t ON {tracked} WHERE t.version IS NULL OR t.origin = {receiver}"
     ).format(
         version=_VERSION,
-        columns=_columns(extract, "r"),
+        columns=_columns(extract, "r", tracked="t"),
         base=names.quote(*extract.table.name),
         tracking=_tracking(extract.table),
         tracked=tracking.matching("t", "r", _keys(extract.table)),
@@ -135,7 +135,8 @@ def _changes(extract: Extract) -> str:
     if extract.filter:
         # The keys are sorted by as well, as in any other extract.
         order = "".join(", c.%s AS k%d" % (key, position) for position, key in enumerate(_keys(extract.table)))
-        return _moves(extract, "%s%s%s" % (_meta_of_moves(extract), _columns(extract, "c"), order))
+        columns = _columns(extract, "c", "r", "t")
+        return _moves(extract, "%s%s%s" % (_meta_of_moves(extract), columns, order))
     keys = _keys(extract.table)
     missing = "r.%s IS NULL" % keys[0]
     meta = [
@@ -150,7 +151,7 @@ def _changes(extract: Extract) -> str:
     meta += ["t.version AS s", *("t.%s AS k%d" % (key, position) for position, key in enumerate(keys))]
     return "SELECT %s%s FROM %s AS t LEFT JOIN %s AS r ON %s WHERE %s%s" % (
         ", ".join(meta),
-        _columns(extract, "t"),
+        _columns(extract, "t", "r", "t"),
         _tracking(extract.table),
         names.quote(*extract.table.name),
         tracking.matching("r", "t", keys),
@@ -223,17 +224,23 @@ def _not_from(extract: Extract) -> str:
     return "(t.origin IS NULL OR t.origin <> %d)" % int(extract.not_origin)
 
 
-def _columns(extract: Extract, key_alias: str) -> str:
-    """The columns under their wire names; the key from ``key_alias``, since a deleted row has nothing else."""
+def _columns(extract: Extract, key: str, row: str = "", tracked: str = "") -> str:
+    """The columns under their wire names; the key from the alias ``key``, since a deleted row has nothing else.
+
+    A collation may call two spellings of a key the same, and then the row may have another one than its tracking.
+
+    :param row: the alias that has it as the row spells it, ``tracked``: as tracking does; each may lack it.
+    """
     keys = set(extract.table.primary_key)
-    return "".join(
-        ", %s AS %s"
-        % (
-            types.to_wire(column, "%s.%s" % (key_alias if column.name in keys else "r", names.quote(column.name))),
-            key_of(position),
-        )
-        for position, column in enumerate(extract.columns)
-    )
+    better = (row if extract.spelled else tracked) or key
+    parts = []
+    for position, column in enumerate(extract.columns):
+        name = names.quote(column.name)
+        value = "%s.%s" % (key if column.name in keys else "r", name)
+        if column.name in keys and better != key and texts.is_text(column):
+            value = "COALESCE(%s.%s, %s)" % (better, name, value)
+        parts.append(", %s AS %s" % (types.to_wire(column, value), key_of(position)))
+    return "".join(parts)
 
 
 def probe(db: Any, extracts: Sequence[Extract]) -> list[int]:

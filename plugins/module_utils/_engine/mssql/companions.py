@@ -6,12 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from .._model import TableName
+from .._model import Column, TableName
 from .._rights import BOOKS, LOG
-from . import names
+from . import names, texts, types
 
+#: Copies (c) that a column (b) does not fit into, or that tell other texts apart than the column does. A longer one does no harm.
+MISFITS = (
+    "FROM INFORMATION_SCHEMA.COLUMNS b JOIN INFORMATION_SCHEMA.COLUMNS c ON c.TABLE_SCHEMA = b.TABLE_SCHEMA "
+    "AND c.COLUMN_NAME = b.COLUMN_NAME WHERE (c.DATA_TYPE <> b.DATA_TYPE OR COALESCE(c.COLLATION_NAME, N'') <> COALESCE(b.COLLATION_NAME, N'') "
+    "OR c.CHARACTER_MAXIMUM_LENGTH < b.CHARACTER_MAXIMUM_LENGTH OR c.NUMERIC_PRECISION < b.NUMERIC_PRECISION "
+    "OR c.NUMERIC_SCALE < b.NUMERIC_SCALE OR c.DATETIME_PRECISION < b.DATETIME_PRECISION)"
+)
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
@@ -46,8 +53,42 @@ def hand_on_rights(table: TableName, companion: TableName) -> str:
     )
 
 
-def _listed(texts: Iterable[str]) -> str:
-    return ", ".join(names.literal(text) for text in texts)
+def copied(column: Column) -> str:
+    """SQL: the definition of a copy of a column, but for NULL. It tells apart what the column itself tells apart, and no more."""
+    return "%s %s%s" % (names.quote(column.name), types.native(column.type), texts.collated(column))
+
+
+def fit(table: TableName, companion: TableName, columns: Sequence[Column], index: str, index_on: str) -> str:
+    """SQL: the copies of these columns, which the companion has as its primary key, are made as the columns are now, if they are not.
+
+    :param index: the companion's other index, and ``index_on`` its columns: nothing changes under an index.
+    """
+    place, wanted = names.quote(*companion), _listed(column.name for column in columns)
+    key = names.quote("PK_" + companion.name)
+    steps = [
+        "DROP INDEX %s ON %s" % (names.quote(index), place),
+        "ALTER TABLE %s DROP CONSTRAINT %s" % (place, key),
+        *("ALTER TABLE %s ALTER COLUMN %s NOT NULL" % (place, copied(column)) for column in columns),
+        "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)"
+        % (place, key, ", ".join(names.quote(column.name) for column in columns)),
+        "CREATE INDEX %s ON %s (%s)" % (names.quote(index), place, index_on),
+    ]
+    return (
+        "IF EXISTS (SELECT 1 {misfits} AND b.TABLE_SCHEMA = {schema} AND b.TABLE_NAME = {table} AND c.TABLE_NAME = {companion} "
+        "AND c.COLUMN_NAME IN ({wanted})) BEGIN {steps}; END"
+    ).format(
+        misfits=MISFITS,
+        schema=names.literal(table.schema),
+        table=names.literal(table.name),
+        companion=names.literal(companion.name),
+        wanted=wanted,
+        # As texts: a batch with a statement that a server does not have (Babelfish) would be refused even where nothing is to be done.
+        steps="; ".join("EXEC (%s)" % names.literal(step) for step in steps),
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(names.literal(value) for value in values)
 
 
 def _has(right: str, table: TableName) -> str:

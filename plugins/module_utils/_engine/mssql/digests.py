@@ -13,7 +13,7 @@ from .._canonical import Bucket, Digest, Form, Seen, numbered
 from .._filtering import Filtering
 from .._model import Column, Table
 from .._wire import Extract
-from . import changes, marks, names, probes, tracking, types
+from . import changes, marks, names, probes, texts, tracking, types
 
 _FAMILIES: dict[str, Form] = {
     "int": Form("integer"),
@@ -166,7 +166,9 @@ def rows_from_json(table: Table, columns: Sequence[Column]) -> str:
 def _read(table: Table, column: Column, value: str) -> str:
     # A key in its column's own type: an index is of no use to a longer one. Anything else as it came, so that what is too long
     # is refused and not cut.
-    return "CONVERT(%s, %s)" % (types.native(column.type), value) if column.name in table.primary_key else value
+    if column.name not in table.primary_key:
+        return value
+    return "CONVERT(%s, %s)%s" % (types.native(column.type), value, texts.collated(column))
 
 
 def _wanted(digest: Digest) -> str:
@@ -258,7 +260,8 @@ def _string(db: Any, column: Column, value: str) -> str:
     elif name in ("varchar", "char"):
         # Before its collation is another one: what the other's code page does not have would be question marks.
         value = "CONVERT(nvarchar(%s), %s)" % (length if length <= _SHORT else "max", value)
-    narrow = "CONVERT(varchar(%s), %s)" % (length if length <= _SHORT else "max", value)
+    # Columns of several collations do not make one text, unless each is told the same one.
+    narrow = "CONVERT(varchar(%s), %s COLLATE Latin1_General_BIN2)" % (length if length <= _SHORT else "max", value)
     # A printable text has one byte a character there. LEN would pass over blanks at the end, and N'.' behind them has no room
     # where the text takes up all of its type.
     return (

@@ -10,7 +10,7 @@ from typing import Any
 
 from .._model import Column
 from .._wire import Merge, key_of
-from . import marks, names, tracking, types
+from . import marks, names, texts, tracking, types
 
 
 def missing(db: Any, merge: Merge) -> list[str]:
@@ -53,6 +53,5 @@ def missing(db: Any, merge: Merge) -> list[str]:
 
 
 def _field(position: int, column: Column) -> str:
-    native = types.native(column.type)
-    text = native.startswith(("nvarchar", "varchar", "nchar", "char"))
-    return "k%d %s%s NOT NULL" % (position, native, " COLLATE DATABASE_DEFAULT" if text else "")
+    collation = texts.collated(column, "DATABASE_DEFAULT")
+    return "k%d %s%s NOT NULL" % (position, types.native(column.type), collation)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._filter import MOVES, Moves
-from .._model import Table, TableName
-from . import companions, names, tracking, types
+from .._filter import MOVES, Moves, before_digest
+from .._model import Column, Table, TableName
+from . import companions, names, tracking
 
 EVENTS = ("insert", "update", "delete")
 
@@ -24,6 +24,7 @@ def create(moves: Moves, table: Table) -> list[str]:
     place = names.quote(*moves.name)
     statements = [
         _create_table(moves, table),
+        companions.fit(moves.table, moves.name, _kept(moves, table), moves.name.name + "_v", "version"),
         "ALTER TABLE %s SET (LOCK_ESCALATION = DISABLE)" % place,
         companions.hand_on_rights(moves.table, moves.name),
     ]
@@ -44,18 +45,29 @@ def renumber(log: TableName) -> list[str]:
 
 
 def read(db: Any) -> dict[TableName, bool]:
-    """The logs that there are, and whether each has all its triggers, enabled."""
+    """The logs that there are, and whether each has all its triggers, enabled, and holds the columns as they are now."""
     logs = db.query(
         "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS "
         "WHERE COLUMN_NAME IN (N'entering', N'leaving') AND CHARINDEX(%s, TABLE_NAME) > 0" % names.literal(MOVES)
     )
-    triggers = db.query("SELECT g.name FROM sys.triggers g WHERE g.is_disabled = 0") if logs else []
+    if not logs:
+        return {}
+    triggers = db.query("SELECT g.name FROM sys.triggers g WHERE g.is_disabled = 0")
+    misfits = db.query(
+        "SELECT b.TABLE_SCHEMA, b.TABLE_NAME, c.TABLE_NAME %s AND CHARINDEX(%s, c.TABLE_NAME) > 0 "
+        "AND c.COLUMN_NAME NOT IN (N'version', N'entering', N'leaving')" % (companions.MISFITS, names.literal(MOVES))
+    )
+    narrow = {
+        TableName(schema, log)
+        for schema, table, log in misfits
+        if log.startswith(before_digest(TableName(schema, table)))
+    }
     there = {row[0].lower() for row in triggers}
     found = {}
     for schema, name, kind in logs:
         log = TableName(schema, name)
         events = EVENTS if kind == "entering" else EVENTS[1:]
-        found[log] = all(_trigger_name(log, event).lower() in there for event in events)
+        found[log] = log not in narrow and all(_trigger_name(log, event).lower() in there for event in events)
     return found
 
 
@@ -72,9 +84,13 @@ def _columns(moves: Moves, alias: str = "") -> str:
     return ", ".join(alias + names.quote(column) for column in moves.columns)
 
 
-def _create_table(moves: Moves, table: Table) -> str:
+def _kept(moves: Moves, table: Table) -> list[Column]:
     by_name = {column.name: column for column in table.columns}
-    kept = ["%s %s NOT NULL" % (names.quote(name), types.native(by_name[name].type)) for name in moves.columns]
+    return [by_name[name] for name in moves.columns]
+
+
+def _create_table(moves: Moves, table: Table) -> str:
+    kept = ["%s NOT NULL" % companions.copied(column) for column in _kept(moves, table)]
     place = names.quote(*moves.name)
     # The column's name says which kind of log this is.
     return (

@@ -31,6 +31,14 @@ def works(db: Any, question: str) -> bool:
     return answers[question]
 
 
+def is_so(db: Any, question: str) -> bool:
+    """The answer to a SELECT of 1 or 0 that is the same as long as the connection lasts."""
+    answers = _known.setdefault(db, {})
+    if question not in answers:
+        answers[question] = bool(db.value(question))
+    return answers[question]
+
+
 def has_low_mark(db: Any) -> bool:
     """Whether there is ``MIN_ACTIVE_ROWVERSION()``."""
     return works(db, "SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint)")

@@ -14,12 +14,13 @@ from typing import Any
 
 from .._model import Column, Table, TableName
 from . import dependents as _dependents
-from . import names, types
+from . import names, texts, types
 
 # Names are taken from INFORMATION_SCHEMA, which spells them as they were written on every server; it has views, too.
 _COLUMNS = """
 SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION,
- c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.IS_NULLABLE, c.COLUMN_DEFAULT
+ c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.IS_NULLABLE, c.COLUMN_DEFAULT,
+ NULLIF(c.COLLATION_NAME, CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)))
 FROM INFORMATION_SCHEMA.COLUMNS c WHERE 1 = 1{named} ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION"""
 _NAMED = """ AND EXISTS (SELECT 1 FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (s nvarchar(128) '$.s', t nvarchar(128)
 '$.t') q
@@ -226,12 +227,13 @@ def _column(
     digits: int | None,
     nullable: str,
     expression: str | None,
+    collation: str | None,
     identity: bool,
 ) -> Column:
     own = _type(kind.lower(), length, precision, scale, digits)
     neutral = types.neutral(own)
     default = None if identity or neutral == "timestamp" else types.neutral_default(expression)
-    return Column(name, neutral, nullable == "YES", default, identity)
+    return Column(name, neutral, nullable == "YES", default, identity, collation or "")
 
 
 def _type(kind: str, length: int | None, precision: int | None, scale: int | None, digits: int | None) -> str:
@@ -245,7 +247,7 @@ def _type(kind: str, length: int | None, precision: int | None, scale: int | Non
 
 
 def _definition(table: TableName, column: Column) -> str:
-    words = [names.quote(column.name), types.native(column.type)]
+    words = [names.quote(column.name), types.native(column.type) + texts.collated(column)]
     if column.identity:
         words.append("IDENTITY(1,1)")
     words.append("NULL" if column.nullable else "NOT NULL")

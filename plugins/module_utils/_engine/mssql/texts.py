@@ -7,13 +7,18 @@
 Python takes such a half for an error, and one row that has it would stop all others. Every text of a row is read as JSON, and JSON
 has a spelling for it: ``\\ud800``. PostgreSQL, which cannot hold it, refuses the row; what a SQL Server's OPENJSON makes of it is asked by
 ``test_mssql_sessions.py`` where the server holds such a text at all.
+
+What is equal among them is said by a collation: the database's, or the column's own. Then every copy of the column has it, too: or else
+the copy would not find a text that the column has, or take two of them for one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from .._model import Column
 from .._wire import spelled
+from . import types
 
 
 def read_halves(odbc: Any, connection: Any) -> None:
@@ -32,3 +37,17 @@ def decode(data: bytes) -> str:
         return data.decode("utf-16-le")
     except UnicodeDecodeError:
         return spelled(data.decode("utf-16-le", "surrogatepass"))
+
+
+def is_text(column: Column) -> bool:
+    """Whether a collation decides what is equal in the column."""
+    return types.native(column.type).startswith(("nvarchar", "varchar", "nchar", "char", "text", "ntext", "xml"))
+
+
+def collated(column: Column, otherwise: str = "") -> str:
+    """What is said of its collation, with a blank before it, where the column is made or copied.
+
+    :param otherwise: the collation where the column has none of its own; nothing is said by default.
+    """
+    collation = column.collation or otherwise
+    return " COLLATE %s" % collation if collation and is_text(column) else ""

@@ -16,7 +16,7 @@ from typing import Any
 
 from .._model import Table, TableName
 from .._phrases import LINK, pending_from, source_of
-from . import companions, names, types
+from . import companions, names, probes, texts
 
 SUFFIX = "_tracking"
 #: While this key of the session's context names a table, statements of ours write it, and write its tracking rows
@@ -34,6 +34,13 @@ SUBSTITUTE = "pg_catalog.txid_current()"
 SOURCE = source_of("t", "COALESCE(t.source_transaction, CAST(t.version AS bigint))")
 #: So many rows, of three locks each, are too many to be locked one by one: they would take some thirty megabytes.
 _MANY = 100_000
+#: Of the database's own collation.
+_OVERLOOKS = "SELECT CASE WHEN N'a' = N'A' THEN 1 ELSE 0 END"
+#: The columns of a tracking table, beside the key.
+_OWN = (
+    *("version", "origin", "parent_version", "created_here", "sync_row_is_tombstone", "source_transaction"),
+    *("earlier_transaction", "moved_in", "last_change_datetime"),
+)
 _COLUMNS = "origin, parent_version, created_here, sync_row_is_tombstone, source_transaction, last_change_datetime"
 
 
@@ -134,13 +141,30 @@ def read(db: Any) -> dict[TableName, tuple[str, ...]]:
 
 
 def outdated(db: Any) -> set[TableName]:
-    """The tables whose tracking an earlier release made; :func:`create` brings it up to date."""
+    """The tables whose tracking an earlier release made, or does not hold their keys as they are now; :func:`create` brings it up to
+    date."""
     rows = db.query(
         "SELECT TABLE_SCHEMA, TABLE_NAME, MAX(CASE WHEN COLUMN_NAME = N'moved_in' THEN 1 ELSE 0 END) "
         "FROM INFORMATION_SCHEMA.COLUMNS WHERE COLUMN_NAME IN (N'parent_version', N'moved_in') "
         "AND RIGHT(TABLE_NAME, %d) = %s GROUP BY TABLE_SCHEMA, TABLE_NAME" % (len(SUFFIX), names.literal(SUFFIX))
     )
-    return {TableName(schema, name[: -len(SUFFIX)]) for schema, name, is_new in rows if not is_new}
+    old = {TableName(schema, name[: -len(SUFFIX)]) for schema, name, is_new in rows if not is_new}
+    # Its other columns may have the names of columns of the table.
+    misfits = db.query(
+        "SELECT DISTINCT b.TABLE_SCHEMA, b.TABLE_NAME %s AND c.TABLE_NAME = b.TABLE_NAME + %s AND LOWER(c.COLUMN_NAME) NOT IN (%s) "
+        "AND EXISTS (SELECT 1 FROM INFORMATION_SCHEMA.COLUMNS p WHERE p.TABLE_SCHEMA = c.TABLE_SCHEMA "
+        "AND p.TABLE_NAME = c.TABLE_NAME AND p.COLUMN_NAME = N'parent_version')"
+        % (companions.MISFITS, names.literal(SUFFIX), ", ".join(names.literal(name) for name in _OWN))
+    )
+    return old | {TableName(*row) for row in misfits}
+
+
+def overlooks_case(db: Any, table: Table) -> bool:
+    """Whether a row is found here whatever the letter case of its key: so it may change while the key stays the same."""
+    known = [column.collation.upper() for column in table.key_columns if texts.is_text(column)]
+    if not known or any(collation and "_CI_" not in collation + "_" for collation in known):
+        return False
+    return all(known) or probes.is_so(db, _OVERLOOKS)
 
 
 def pending(table: TableName) -> str:
@@ -180,9 +204,7 @@ def _with_transaction(statement: str) -> str:
 
 def _create_table(table: Table) -> list[str]:
     tracking = tracking_name(table.name)
-    keys = ", ".join(
-        "%s %s NOT NULL" % (names.quote(column.name), types.native(column.type)) for column in table.key_columns
-    )
+    keys = ", ".join("%s NOT NULL" % companions.copied(column) for column in table.key_columns)
     place, key_names = names.quote(*tracking), ", ".join(_keys(table))
     # Its second index is what a page of changes is read from: with the key in it extraction runs four times as fast.
     made = (
@@ -203,7 +225,10 @@ def _create_table(table: Table) -> list[str]:
         index=names.quote(tracking.name + "_version"),
     )
     escalation = "ALTER TABLE %s SET (LOCK_ESCALATION = DISABLE)" % place
-    return [made, escalation, *_add_columns(tracking), companions.hand_on_rights(table.name, tracking)]
+    fits = companions.fit(
+        table.name, tracking, table.key_columns, tracking.name + "_version", "version, %s" % key_names
+    )
+    return [made, escalation, *_add_columns(tracking), fits, companions.hand_on_rights(table.name, tracking)]
 
 
 def _add_columns(tracking: TableName) -> list[str]:
@@ -235,9 +260,12 @@ def _create_trigger(table: Table, event: str) -> list[str]:
     return ["DROP TRIGGER IF EXISTS %s" % name, _with_transaction(trigger)]
 
 
-def _write(table: Table, source: str, created: str, tombstone: int, moved: str, first_moved: str = "NULL") -> str:
+def _write(
+    table: Table, source: str, created: str, tombstone: int, moved: str, first_moved: str = "NULL", former: bool = False
+) -> str:
     """The rows of ``source`` (alias s) become local changes.
 
+    :param former: a key that is not tracked yet is noted as it was spelled before the change, for that is how others know it.
     :param moved: the transaction in which a row came to its key; ``first_moved`` of one that is not tracked yet.
     """
     # No range locks here: they would make all who sell at the same time wait for each other. The statement that fired
@@ -268,9 +296,19 @@ def _write(table: Table, source: str, created: str, tombstone: int, moved: str, 
         match=matching("t", "s", keys),
         keys=", ".join(keys),
         columns=_COLUMNS,
-        source_keys=", ".join("s." + key for key in keys),
+        source_keys=_former(table) if former else ", ".join("s." + key for key in keys),
         created=created,
         link=_link(table, source),
+    )
+
+
+def _former(table: Table) -> str:
+    """SQL: the key of s as the row had it before; a collation may call both the same."""
+    keys = [(names.quote(column.name), texts.is_text(column)) for column in table.key_columns]
+    same = matching("o", "s", _keys(table))
+    return ", ".join(
+        "COALESCE((SELECT o.{0} FROM deleted AS o WHERE {1}), s.{0})".format(key, same) if text else "s." + key
+        for key, text in keys
     )
 
 
@@ -319,7 +357,7 @@ def _updated(table: Table) -> str:
         left,
         TRANSACTION,
         _write(table, left, "0", 2, "t.moved_in"),
-        _write(table, "inserted AS s", is_new_key, 0, "COALESCE(@moved, t.moved_in)", "@moved"),
+        _write(table, "inserted AS s", is_new_key, 0, "COALESCE(@moved, t.moved_in)", "@moved", former=True),
     )
 
 

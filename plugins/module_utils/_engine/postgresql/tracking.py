@@ -157,6 +157,11 @@ def outdated(db: Any) -> set[TableName]:
     return {TableName(schema, name) for schema, name in rows}
 
 
+def overlooks_case(db: Any, table: Table) -> bool:
+    """Whether a row is found here whatever the letter case of its key: no, every other spelling is another key."""
+    return False
+
+
 def pending(table: TableName) -> str:
     """SQL: the version from which on the parent may lack changes of a table, NULL where none of them go up."""
     return pending_from(names.quote, names.literal, "position(%s IN %s)", table)
