@@ -103,7 +103,8 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
         "IF OBJECT_ID(%s) IS NULL CREATE TABLE %s (v bigint NULL, b bigint NOT NULL, n smallint NOT NULL, e smallint "
         "NOT NULL, d smallint NOT NULL, "
         "x bigint NULL, k smallint NOT NULL, m bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, "
-        "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, lost nvarchar(128) COLLATE DATABASE_DEFAULT NULL, beside bigint NOT NULL, %s, "
+        "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, lost nvarchar(128) COLLATE DATABASE_DEFAULT NULL, "
+        "beside bigint NOT NULL, %s, "
         "PRIMARY KEY (%s))"
         % (
             names.literal("tempdb.." + sql.incoming),
