@@ -108,12 +108,12 @@ LOAD = (
 LANDING = landing("Sales", "parent")
 #: What the service does when nothing is pending, or for the first time.
 _UPKEEP = r'^INSERT INTO "dbo"\."sync_upkeep"'
-IDLE = (
-    Phase("heartbeat, commit", "parent", (r'^INSERT INTO "dbo"\."RETAILOFFLINESYNCLOG"', COMMIT)),
+CLEANED = (
     Phase("child cleaned up", "child", (_UPKEEP,)),
     Phase("child cleaned up, commit", "child", (_UPKEEP, COMMIT)),
     Phase("parent cleaned up, commit", "parent", (_UPKEEP, COMMIT)),
 )
+IDLE = (Phase("heartbeat, commit", "parent", (r'^INSERT INTO "dbo"\."RETAILOFFLINESYNCLOG"', COMMIT)), *CLEANED)
 #: What decides: what was moved is there with it, and was not before.
 DECIDING = tuple(phase for phase in SESSION if phase.name in ("sales up, commit", "prices down, commit"))
 
