@@ -88,6 +88,15 @@ def test_one_task_serves_a_store_and_each_register_hears_of_its_own(channel, sto
     assert again == {"1": (0, 0), "2": (0, 0)}, text
 
 
+def test_scopes_that_fail_for_one_reason_are_named_together(channel, store):
+    store.play("play.yml", "--limit", "till-2")
+    with world.connect(store.server.facts(store.names["2"])) as db:
+        db.execute("UPDATE dbo.scope_info SET last_error = 'It broke.'")
+    text, verified = store.play("axops.retail.verify", "--limit", "till-2")
+    assert verified["2"] == (0, 1), text
+    assert '"msg": "1020 Prices, P-0001 Sales, Shifts fail: It broke."' in text, text
+
+
 def test_decommission_takes_a_register_away_once_its_rows_have_arrived(channel, store):
     store.play("play.yml", "--limit", "till-1,till-2")
     with world.connect(store.server.facts(store.names["2"])) as db:
