@@ -201,6 +201,9 @@ def main() -> None:
         check(module.params)
         shelf = open_shelf(module)
         plan, facts = wanted(module, shelf, name)
+        # A backup can be made of a standby, too; restored nowhere on it.
+        if plan.changed and (module.params["state"] == "restored" or module.params["verify"] == backup.RESTORE):
+            shelf.server.engine.databases.check_writable(shelf.server)
         facts = {"database": shelf.database, "name": name, "directory": shelf.folder, **facts}
         module.finish(plan, lambda _key: shelf.server, **facts)
 

@@ -438,6 +438,8 @@ class Work:
         plan = removal.plan(self.name, db, params["tier"], "server", params["force"]) if db else Plan()
         before = plan.steps[0].before["release"] if plan.steps else None
         plan.extend(access.removal_plan(self.engine, access.read(server, None, wanted), wanted, "server"))
+        if plan.changed:
+            self.engine.databases.check_writable(server)
         self.module.disconnect(self.target)
         self.module.apply(plan, self.open)
         self.finish(plan, release=None, previous_release=before, tables_created=0, scripts=[])
@@ -474,6 +476,8 @@ class Work:
         if db is not None:
             upgraded = bool(upgrades.runs) or installed != upgrades.release
             taking_over.check_changes(db, actual.tables, plan, upgraded)
+        if plan.changed:
+            engine.databases.check_writable(db or server)
         self.module.disconnect(self.target)
         self.module.apply(plan, self.open)
         for file in upgrades.changed:

@@ -479,3 +479,16 @@ def test_a_profile_lists_columns(hq):
     assert "lists the column COLOUR" in profile(hq, wrong, fails=True)
     other = {**PRICES, "columns": [{"table": "CUSTTABLE", "columns": ["A"]}]}
     assert "none of its tables" in profile(hq, other, fails=True)
+
+
+def test_one_headquarters_is_no_store_of_another(hq: Any, pg_other_server: Any, new_database: Any) -> None:
+    group(hq)
+    facts = new_database(pg_other_server)
+    with world.connect(facts) as other:
+        world.make_database(other, "ax2012r3_hq")
+        other.facts = facts
+        for check in (True, False):
+            message = distribute(hq, other, check=check, fails=True)
+            assert "is headquarters', and no channel database" in message
+            assert "Correct the option channel_database" in message
+        assert world.tracked(other) == world.tracked(hq) == set()

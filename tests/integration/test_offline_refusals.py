@@ -190,3 +190,62 @@ def test_a_run_that_is_cut_off_is_completed_by_the_next(channel, options, playbo
     with offline(options, pg_other_server) as db:
         assert world.Couple(db, channel).synchronise() == 1
     assert [peer.name for peer in metadata.read_peers(channel)] == ["HOUSTON-000001"]
+
+
+# ---- databases that are somebody else's
+
+
+@pytest.mark.parametrize("asked", [{}, {"reprovision": "always"}, {"state": "absent", "force": True}], ids=str)
+@pytest.mark.parametrize(("tier", "whose"), [("hq", "headquarters'"), ("channel", "a channel database")])
+def test_a_database_of_another_kind_becomes_no_registers(
+    refused, playbook, pg_other_server, new_database, tier, whose, asked
+):
+    """It would be dropped with the register one day."""
+    facts = new_database(pg_other_server)
+    playbook.succeed("retail_channel_db", tier=tier, **world.connection(facts))
+    with world.connect(facts) as db:
+        before = db.engine.tables.read(db)
+        words = "The database %s is %s, and no register's" % (facts["database"], whose)
+        if asked.get("state"):
+            words = "%s/%s is %s, and no register's" % (db.target.where.partition("/")[0], facts["database"], whose)
+        refused(
+            words.replace("The database ", ""), "option offline_database", offline_database=facts["database"], **asked
+        )
+        assert db.engine.tables.read(db) == before
+
+
+def test_a_database_that_others_synchronise_with_becomes_no_registers(channel, provisioned, refused, pg_server):
+    """The channel database of another register, and not its own, whichever way it was made."""
+    other = {**world.connection(pg_server.facts(channel.target.database), "offline_"), "register_id": "000002"}
+    with world.connect(pg_server.facts("postgres")) as server:
+        name = "axops_second_" + secrets.token_hex(4)
+        server.execute("CREATE DATABASE %s" % server.engine.names.quote(name))
+        try:
+            with world.connect(pg_server.facts(name)) as db:
+                world.make_database(db)
+                insert_into(db, "RETAILSTORETABLE", {"RECID": 1, "STORENUMBER": "HOUSTON"})
+            elsewhere = {**other, **world.connection(pg_server.facts(name), "channel_"), "profile": "Default pr"}
+            copy_profile(channel, pg_server.facts(name))
+            refused(
+                "is no offline database: HOUSTON-000001 synchronises with it", "option offline_database", **elsewhere
+            )
+        finally:
+            pg_server.drop_database(name)
+
+
+def copy_profile(source, facts):
+    tables = ["RETAILOFFLINEPROFILE", "RETAILOFFLINEPROFILESCOPES", "RETAILOFFLINESCOPE", "RETAILOFFLINESCOPETABLES"]
+    with world.connect(facts) as db:
+        for name in [*tables, "RETAILOFFLINETABLE"]:
+            for row in source.query('SELECT * FROM ax."%s"' % name):
+                db.execute('INSERT INTO ax."%s" VALUES (%s)' % (name, ", ".join("?" for _value in row)), *row)
+
+
+def test_headquarters_is_no_channel_database(channel, refused, playbook, pg_server, new_database):
+    facts = new_database(pg_server)
+    playbook.succeed("retail_channel_db", tier="hq", **world.connection(facts))
+    copy_profile(channel, facts)
+    here = {**world.connection(facts, "channel_"), "profile": "Default pr"}
+    refused(
+        "is headquarters', and no channel database: it has the table ax.RETAILCDXDATAGROUP", "channel_database", **here
+    )

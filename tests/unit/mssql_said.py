@@ -161,6 +161,7 @@ def read_statements() -> list[str]:
     mssql.databases.list(db)
     mssql.databases.options(db)
     mssql.databases.check_server(db)
+    mssql.databases.check_writable(db)
     mssql.databases.has_options(db)
     mssql.databases.highest_level(db)
     mssql.databases.knows_collation(db, "Latin1_General_CI_AS")

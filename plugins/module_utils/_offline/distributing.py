@@ -16,7 +16,8 @@ from typing import Any
 from .. import _engine
 from .._engine import Database, RetailError, Target
 from .._plan import Plan, Step
-from . import cdx_history, distribution, hq, pairs
+from .._schema import tier
+from . import cdx_history, distribution, hq, pairs, state
 from .offline_db import IF_NEEDED, NEVER
 
 #: When the pair begins anew. Not always: only a register's database is made anew, a store's is where its sales are.
@@ -142,9 +143,13 @@ def _distribute(order: Order, check_mode: bool, report: Report, connect: _Connec
         force=order.force,
     )
     with pairs.planned(request, check_mode, order.lock_timeout) as pair:
+        if pair.begins and below.db is not None:
+            tier.check_channel(below.engine.tables.read(below.db, [tier.HQ_TABLE]), below.db.target.where)
         work = distribution.Distribution(order.name, request.open_database, order.timeout, pair)
         report.plan = Plan([*pair.plan.steps, *work.plan(chosen, below.db, above.db).steps])
         report.jobs = work.runs
+        if report.plan.changed:
+            state.check_writable(above.db, below.db)
         report.peer_guid = None if check_mode and pair.begins else pair.guid
         with _history(above.db, order, report):
             if not check_mode:

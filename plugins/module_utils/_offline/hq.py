@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from .. import _engine
 from .._plan import Plan
 from .locking import take
-from .state import Place
+from .state import Place, check_writable
 
 _LOCK = "axops.retail:hq"
 
@@ -52,9 +52,11 @@ def planned(there: Place, make: Callable[[], Made], check_mode: bool, timeout: f
     """What ``make`` plans; where that changes something, it plans again under HQ's lock, which is held to the end.
 
     :param timeout: seconds to wait for the lock.
-    :raises RetailError: another run held it all the time.
+    :raises RetailError: another run held it all the time, or the database is read-only.
     """
     made = make()
+    if made.plan.changed:
+        check_writable(there.db)
     with contextlib.ExitStack() as held:
         if there.db is not None and made.plan.changed and not check_mode:
             take(held, there.db, _LOCK, "Another run is changing %s" % there.title, timeout)

@@ -16,7 +16,7 @@ from .._access import plan as access
 from .._engine._errors import RetailError
 from .._engine._model import TableName
 from .._plan import Plan, Step
-from .._schema import channel, settings, versions
+from .._schema import channel, settings, tier, versions
 from .._schema.package import Package
 from .._sync import metadata
 from .._sync.metadata import PEER
@@ -173,6 +173,7 @@ def _profile(request: Request) -> Profile:
 def _converged(request: Request, profile: Profile, check_mode: bool, timeout: float) -> Iterator[OfflinePlan]:
     """From what there is to what is wanted."""
     actual = channel.read(request.offline) if request.offline else channel.Actual()
+    _check_vacant(request, actual)
     base = _database_plan(request, actual)
     with pairs.planned(_pair_request(request, profile), check_mode, timeout) as pair:
         plan = Plan([*base.steps, *pair.plan.steps, *_access_plan(request, actual, pair).steps])
@@ -261,8 +262,25 @@ def _alone(request: Request, step: Step) -> Step:
     return replace(step, action=apply)
 
 
+def _check_vacant(request: Request, actual: channel.Actual) -> None:
+    """See that a database which is no register's yet may become one's.
+
+    :raises RetailError: it is a channel database or headquarters', or others synchronise with it.
+    """
+    peers = metadata.read_peers(request.offline) if request.offline is not None and PEER in actual.tables else []
+    if any(peer.peer_id == metadata.PARENT for peer in peers):
+        return
+    tier.check_no_registers(actual.versions, actual.tables, request.name)
+    if peers:
+        raise RetailError(
+            "The database %s is no offline database: %s synchronises with it." % (request.name, peers[0].name),
+            "Correct the option offline_database.",
+        )
+
+
 def _release(request: Request) -> Package:
-    source = request.channel.engine.tables.read(request.channel, _VERSION_TABLES)
+    source = dict(request.channel.engine.tables.read(request.channel, [*_VERSION_TABLES, tier.HQ_TABLE]))
+    tier.check_channel(source, request.channel.target.where)
     release = versions.read_all(request.channel, source).release
     missing = [str(name) for name in _VERSION_TABLES if name not in source]
     if release is None or missing:

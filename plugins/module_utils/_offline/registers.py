@@ -21,7 +21,7 @@ from .._schema import settings
 from . import offline_db, removal, taking_over
 from .offline_db import Identity
 from .shared import Shared
-from .state import Place
+from .state import Place, check_writable
 
 #: What ``state: absent`` clears.
 SIDES = (BOTH, OFFLINE, CHANNEL) = ("both", "offline", "channel")
@@ -233,6 +233,8 @@ def _present(
             shared.note(result.pair.tables.values(), result.pair.gone)
         elif result.pair.taken_over:
             report.warnings += _others(connections("channel"), [register])
+        if report.plan.changed:
+            check_writable(request.channel, offline or server)
         yield
 
 
@@ -293,6 +295,7 @@ def _absent(
     with removal.planned(request, check_mode, register.lock_timeout) as plan:
         report.plan = plan
         if plan.changed:
+            check_writable(channel, server)
             report.warnings += _left_behind(register, channel is not None)
         yield
 

@@ -19,7 +19,7 @@ from typing import Any
 from .._engine._errors import RetailError, StatementFailed
 from .._engine._model import TableName
 from .._plan import Plan, Statement, Step
-from .._schema import versions
+from .._schema import tier, versions
 from .._sync.metadata import PARENT, PEER, PEER_TABLE, QUARANTINE, SCOPE, STAGING, WINDOW, Peer, count_kept
 from . import rows
 from .locking import LOCK_TIMEOUT, scopes_of, take_provisioning, take_sessions
@@ -161,6 +161,7 @@ def _check_is_a_registers(child: Side, identity: Identity) -> None:
         refuse_somebody_else(child, child.parent, identity)
         return
     tables = child.place.db.engine.tables.read(child.place.db)
+    tier.check_no_registers(versions.read_all(child.place.db, tables), tables, where)
     data = [name for name in tables if name not in _VERSION_TABLES]
     ours = not tables or versions.POSISINFO in tables
     if not ours or any(child.place.db.engine.changes.count(child.place.db, data)):

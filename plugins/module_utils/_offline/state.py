@@ -115,6 +115,13 @@ class Side:
         return complete and table not in self.outdated
 
 
+def check_writable(*databases: Any) -> None:
+    """:raises RetailError: nothing can be changed in one of those that are there."""
+    for db in databases:
+        if db is not None:
+            db.engine.databases.check_writable(db)
+
+
 def read_side(place: Place, wanted: Sequence[TableName]) -> Side:
     """Read one side.
 

@@ -15,8 +15,9 @@ from .versions import Versions
 
 CHANNEL, HQ = "channel", "hq"
 
-#: The packaged schema that only the HQ database is made from, and a table of it, which is made before that is recorded.
-HQ_SCHEMA = "ax2012r3_hq"
+#: The packaged schemas: the one that channel databases are made from, HQ's, too; and what only that has besides, with a table of
+#: it, which is made before the schema is recorded.
+SCHEMA, HQ_SCHEMA = "ax2012r3", "ax2012r3_hq"
 HQ_TABLE = TableName("ax", "RETAILCDXDATAGROUP")
 
 _WHOSE = {CHANNEL: "a channel database", HQ: "headquarters'"}
@@ -35,6 +36,36 @@ def check(recorded: Versions, tables: Collection[TableName], asked: str, name: s
     raise RetailError(
         "The database %s is %s: %s. Asked for is tier: %s." % (name, _WHOSE[tier], shown, asked),
         "Set tier: %s, or name another database. " % tier + _MISTAKEN[tier],
+    )
+
+
+def check_channel(tables: Collection[TableName], name: str) -> None:
+    """Refuse headquarters' database where a store's channel database is meant: its groups have no rights for that there.
+
+    :param tables: the tables there are, as far as :data:`HQ_TABLE` would be among them.
+    :raises RetailError: it is headquarters'.
+    """
+    if HQ_TABLE in tables:
+        raise RetailError(
+            "The database %s is headquarters', and no channel database: it has the table %s." % (name, HQ_TABLE),
+            "Correct the option channel_database: it names the database of a store.",
+        )
+
+
+def check_no_registers(recorded: Versions, tables: Collection[TableName], name: str) -> None:
+    """Refuse to take a channel database, or headquarters', for the offline database of a register, which records no schema.
+
+    :param tables: the tables there are.
+    :raises RetailError: it is one of them.
+    """
+    found = _found(recorded, tables)
+    if found is None or (found[0] == CHANNEL and SCHEMA not in recorded.history):
+        return
+    tier, shown = found
+    shown = shown if tier == HQ else "%s records the schema %s" % (versions.HISTORY, SCHEMA)
+    raise RetailError(
+        "The database %s is %s, and no register's: %s." % (name, _WHOSE[tier], shown),
+        "Correct the option offline_database: a register has a database of its own.",
     )
 
 

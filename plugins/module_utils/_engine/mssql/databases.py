@@ -131,6 +131,18 @@ def _check_triggers(db: Any) -> None:
         )
 
 
+def check_writable(db: Any) -> None:
+    """Refuse a database in which nothing can be changed.
+
+    :raises RetailError: it is read-only, as on a secondary replica.
+    """
+    if db.value("SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), N'Updateability') AS nvarchar(20))") == "READ_ONLY":
+        raise RetailError(
+            "The database %s is read-only: nothing can be changed there." % db.target.where,
+            "Name the primary replica, or the listener of the availability group, in the option server; or set the database READ_WRITE.",
+        )
+
+
 def highest_level(db: Any) -> int | None:
     """The highest compatibility level that a database of this server can have; None where that cannot be told.
 

@@ -59,6 +59,26 @@ def check_server(db: Any) -> None:
         )
 
 
+def check_writable(db: Any) -> None:
+    """Refuse a database in which nothing can be changed.
+
+    :raises RetailError: its server is a standby, or transactions are read-only there.
+    """
+    standby, read_only = db.row(
+        "SELECT CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END, CAST(current_setting('transaction_read_only') AS text)"
+    )
+    if standby:
+        raise RetailError(
+            "The server %s is a standby, or is still recovering: nothing can be changed there." % db.target.where,
+            "Name the primary server in the option server; or run again when the server has recovered.",
+        )
+    if read_only == "on":
+        raise RetailError(
+            "Transactions at %s are read-only: nothing can be changed there." % db.target.where,
+            "See where default_transaction_read_only is set: for the server, the database or the login.",
+        )
+
+
 def highest_level(db: Any) -> int | None:
     """None: a database here behaves as its server does."""
     return None
