@@ -25,7 +25,7 @@ options:
           - The name of the group, or of a database role.
           - Groups are V(RetailOfflineSyncUsers), V(POSUsers) and V(RetailDataSyncUsers); an offline database has no
             V(RetailDataSyncUsers), the HQ database has nothing else. Any other name is a group of your own and needs
-            O(groups[].permissions).
+            O(groups[].permissions). The name of a login is none of a group.
         type: str
         required: true
       members:

@@ -226,11 +226,7 @@ class RetailModule:
         groups, logins = self.params["groups"], self.params["logins"]
         present = [login for login in logins if login["state"] == "present"]
         for login in present:
-            if login["password"] == "":
-                raise RetailError(
-                    "The password of the login %s is empty." % login["name"],
-                    "Give it one; or leave the option password out for a login without one, such as a Windows account on SQL Server.",
-                )
+            _check_password(login)
         return Wanted(
             tier,
             {group["name"]: group["members"] for group in groups},
@@ -348,6 +344,16 @@ class RetailModule:
         if plan is not None:
             result = {**plan.begun, **result}
         self.ansible.fail_json(msg=str(error), **result)
+
+
+def _check_password(login: Mapping[str, Any]) -> None:
+    """:raises RetailError: nobody could log in with it."""
+    password = login["password"]
+    if password is not None and (not password or "\0" in password):
+        raise RetailError(
+            "The password of the login %s is empty, or has a NUL character." % login["name"],
+            "Give it another one; or leave the option password out for a login without one, such as a Windows account on SQL Server.",
+        )
 
 
 def _texts(values: dict[Any, Any] | None) -> dict[str, str]:

@@ -455,6 +455,8 @@ class Work:
             )  # a database may behave like one of an older server, unless told otherwise
         actual = channel.read(db) if db else channel.Actual()
         tier.check(actual.versions, actual.tables, params["tier"], self.name)
+        if db is not None and actual.versions.release is None:
+            engine.databases.check_holds(db)
         if scripts is not None:
             schema = upgrade_plan.base(actual, schema, scripts)
         coming = channel.coming_tables(actual, schema)

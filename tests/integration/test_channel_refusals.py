@@ -97,9 +97,22 @@ def databases(server: pgserver.PgServer) -> list[str]:
         ({"database": ""}, "A name is empty.", "a name."),
         (
             {"logins": [{"name": "sync", "password": ""}]},
-            "The password of the login sync is empty.",
+            "The password of the login sync is empty",
             "leave the option",
         ),
+        ({"logins": [{"name": "sync", "password": "a\0b"}]}, "or has a NUL character.", "Give it another one"),
+        ({"logins": [{"name": "a\0b", "password": "x"}]}, "is no name that PostgreSQL can hold", "NUL"),
+        (
+            {"logins": [{"name": "axops_admin", "state": "absent"}]},
+            "axops_admin, which is declared absent, is",
+            "Connect",
+        ),
+        (
+            {"groups": [{"name": "axops_admin", "permissions": ["read"]}]},
+            "and is a login on this server",
+            "another name",
+        ),
+        ({"groups": [{"name": "POSUsers", "members": ["POSUsers"]}]}, "would be a member of itself", "Take out one"),
         ({"server": ""}, "The name of the database server is empty.", "localhost"),
         ({"port": 0}, "0 is no TCP port of the database server 127.0.0.1.", "from 1 to 65535"),
         ({"port": 65536}, "65536 is no TCP port", "from 1 to 65535"),
@@ -272,3 +285,21 @@ def test_what_the_login_may_not_give_away_is_seen_before_the_database_is_made(pg
         admin.execute(f"DROP ROLE {maker}")
         admin.execute(f"DROP ROLE {owner}")
         admin.close()
+
+
+@pytest.mark.parametrize(
+    ("definition", "message", "advice"),
+    [
+        ("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "has the encoding LATIN1", "encoding UTF8"),
+        ("ALLOW_CONNECTIONS false", "is not currently accepting connections", "ALLOW_CONNECTIONS true"),
+    ],
+    ids=["encoding", "closed"],
+)
+def test_a_database_that_cannot_be_used_says_why(pg_server, options, playbook, definition, message, advice):
+    admin = pg_server.connect(autocommit=True)
+    admin.execute('CREATE DATABASE "%s" TEMPLATE template0 %s' % (options["database"], definition))
+    admin.close()
+    for flags in (("--check",), ()):
+        failed = playbook.fail(MODULE, *flags, **options)
+        assert message in failed["error"]
+        assert advice in failed["advice"]

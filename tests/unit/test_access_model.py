@@ -40,6 +40,37 @@ def test_which_tables_hold_transactions(name, expected):
     assert model.is_transaction(TableName("ax", name)) is expected
 
 
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"members": {"POSUsers": ["POSUsers"]}}, "The group POSUsers would be a member of itself"),
+        ({"members": {"POSUsers": ["db_datareader"]}}, "would be a member of itself"),
+        (
+            {"members": {"A": ["B"], "B": ["C"], "C": ["A"]}, "permissions": {"A": (), "B": (), "C": ()}},
+            "would be a member of itself",
+        ),
+        ({"permissions": {"Own": ["read"]}, "logins": {"Own": "x"}}, "Own is declared a group, and a login"),
+        ({"logins": {"POSUsers": "x"}}, "POSUsers is declared a group, and a login"),
+        ({"gone": ["POSUsers"]}, "POSUsers is declared a group, and a login"),
+    ],
+)
+def test_what_cannot_be_together_is_refused(declared, message):
+    with pytest.raises(RetailError, match=message):
+        plan.Wanted("channel", **declared)
+
+
+def test_groups_within_groups_are_no_circle():
+    members = {"A": ["B", "sync"], "B": ["sync"], "POSUsers": ["A", "B"]}
+    assert plan.Wanted("channel", members, {"sync": "x"}, {"A": ["read"], "B": ["read"]}).members == members
+
+
+def test_a_login_that_is_there_is_no_group():
+    """What is not declared as its right would be taken from it."""
+    wanted = plan.Wanted("channel", permissions={"admin": ["read"]})
+    with pytest.raises(RetailError, match="admin is declared a group, and is a login on this server"):
+        grants(AccessState(principals={"admin"}, accounts={"admin"}), wanted, [SALES])
+
+
 def grants(state: AccessState, wanted: plan.Wanted, there=(), coming=()) -> list[str]:
     result = plan.access_plan(ENGINE, state, wanted, "shop", there, coming, "db")
     return [title for title in result.titles if title.startswith(("Grant", "Revoke"))]

@@ -133,7 +133,7 @@ _READERS = (
 #: It connects with the password.
 _CONNECTS = ("access.password_works",)
 #: Other engines have something to say, or another answer.
-_NOTHING_TO_SAY = ("databases.check_options", "marks.check_seen", "tracking.number_elsewhere")
+_NOTHING_TO_SAY = ("databases.check_holds", "databases.check_options", "marks.check_seen", "tracking.number_elsewhere")
 #: What is said to Babelfish alone.
 _SUBSTITUTES = ("digests._swapped",)
 

@@ -54,9 +54,31 @@ class Wanted:
                 "%s is no group of the %s database." % (unknown[0], self.tier),
                 "Say in permissions what it may do, or choose one of: %s." % ", ".join(self.managed),
             )
+        both = sorted(set(self.managed).intersection({*self.logins, *self.gone}))
+        if both:
+            raise RetailError("%s is declared a group, and a login." % both[0], "Give one of them another name.")
+        self._check_circles()
         needed = sorted(set(self.gone).intersection(set().union(*self.members.values())))
         if needed:
             raise RetailError("The login %s is declared absent, and a member." % needed[0], "Take one of them out.")
+
+    def _check_circles(self) -> None:
+        """:raises RetailError: a group would be a member of itself, be it by way of others."""
+        within = {name: set(members) for name, members in self.members.items()}
+        for name, group in self.groups.items():
+            for role in group.roles:
+                within.setdefault(role, set()).add(name)
+        for name, members in within.items():
+            below, seen = set(members), set()
+            while below:
+                member = below.pop()
+                if member == name:
+                    raise RetailError(
+                        "The group %s would be a member of itself." % name, "Take out one of the members."
+                    )
+                if member not in seen:
+                    seen.add(member)
+                    below |= within.get(member, set())
 
     @property
     def groups(self) -> dict[str, model.Group]:
@@ -79,9 +101,16 @@ def read(server: Any, db: Any | None, wanted: Wanted) -> AccessState:
 
     :param server: a connection to the maintenance database.
     :param db: a connection to the database, None where it does not exist yet.
-    :raises RetailError: whether a login's password is right cannot be told.
+    :raises RetailError: whether a login's password is right cannot be told; a name cannot be; or the login that connects is to go.
     """
     principals = set(wanted.managed).union(*wanted.members.values(), wanted.logins, wanted.gone)
+    for name in sorted(principals):
+        server.engine.names.check(name)
+    if server.target.user in wanted.gone:
+        raise RetailError(
+            "The login %s, which is declared absent, is the one that connects." % server.target.user,
+            "Connect with another one, or leave it out.",
+        )
     access = server.engine.access
     checked = {name: None if name in wanted.keep_passwords else word for name, word in wanted.logins.items()}
     state = access.read(server, db, principals, {**checked, **dict.fromkeys(wanted.gone)})
@@ -116,8 +145,13 @@ def access_plan(
     :param coming: the tables that earlier steps of the same run make.
     :param database: the key of the database that the steps run on.
     :param server: the key of the maintenance database, for what belongs to the whole server; None: ``database``.
-    :raises RetailError: a member is declared that exists nowhere.
+    :raises RetailError: a member is declared that exists nowhere, or a group that is somebody's login.
     """
+    for name in sorted(set(wanted.permissions).intersection(state.accounts)):
+        raise RetailError(
+            "%s is declared a group, and is a login on this server: it would lose all other rights that it has." % name,
+            "Give the group another name, and make the login a member of it.",
+        )
     plan = Plan()
     tables = sorted({*there, *coming})
     place = {what: server or database if what in state.shared else database for what in ("role", "login", "member")}

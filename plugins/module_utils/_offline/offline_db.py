@@ -270,6 +270,8 @@ def _check_vacant(request: Request, actual: channel.Actual) -> None:
     peers = metadata.read_peers(request.offline) if request.offline is not None and PEER in actual.tables else []
     if any(peer.peer_id == metadata.PARENT for peer in peers):
         return
+    if request.offline is not None:
+        request.offline.engine.databases.check_holds(request.offline)
     tier.check_no_registers(actual.versions, actual.tables, request.name)
     if peers:
         raise RetailError(

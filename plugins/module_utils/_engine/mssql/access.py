@@ -48,6 +48,7 @@ SELECT 'principal', p.name, N'' FROM sys.database_principals p
 UNION ALL SELECT 'orphan', p.name, N'' FROM sys.database_principals p
  WHERE p.type IN ('S', 'U', 'G') AND p.authentication_type IN (1, 3) AND p.principal_id > 4 AND p.sid IS NOT NULL
  AND NOT EXISTS (SELECT 1 FROM sys.server_principals l WHERE l.sid = p.sid)
+UNION ALL SELECT 'account', p.name, N'' FROM sys.database_principals p WHERE p.type IN ('S', 'U', 'G') AND p.principal_id > 4
 UNION ALL SELECT 'member', r.name, m.name FROM sys.database_role_members a
  JOIN sys.database_principals r ON r.principal_id = a.role_principal_id
  JOIN sys.database_principals m ON m.principal_id = a.member_principal_id"""
@@ -240,6 +241,8 @@ def _add_principals(db: Any, asked: set[str], state: AccessState) -> None:
             state.members.setdefault(name, set()).add(declared.find(member) or member)
         elif kind == "orphan":
             state.orphans.add(name)
+        elif kind == "account":
+            state.accounts.add(name)
         else:
             state.principals.add(name)
 

@@ -131,6 +131,10 @@ def _check_triggers(db: Any) -> None:
         )
 
 
+def check_holds(db: Any) -> None:
+    """Refuse a database that is there and that cannot hold every text: here each one does, in columns of Unicode."""
+
+
 def check_writable(db: Any) -> None:
     """Refuse a database in which nothing can be changed.
 

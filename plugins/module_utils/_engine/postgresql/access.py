@@ -215,8 +215,10 @@ def _principals(db: Any, asked: set[str], passwords: Mapping[str, str | None]) -
             state.members.setdefault(name, set()).add(member)
         elif kind == "role":
             state.principals.add(name)
-        elif name in passwords:
-            state.logins[name] = True
+        else:
+            state.accounts.add(name)
+            if name in passwords:
+                state.logins[name] = True
     return state
 
 

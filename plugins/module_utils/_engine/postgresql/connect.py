@@ -124,6 +124,14 @@ _HINTS = (
     ),
     ("certificate", "Name the authority that signed the server's certificate in the option ca_file."),
     ("starting up", "The server is starting or recovering; try again in a moment."),
+    (
+        "not currently accepting connections",
+        "Let connections in again: ALTER DATABASE … ALLOW_CONNECTIONS true; or name another database.",
+    ),
+    (
+        "too many connections for",
+        "Raise the limit of connections of the database or the role (connection_limit), or lower the number of parallel hosts.",
+    ),
     ("too many clients", "Raise max_connections at the server, or lower the number of parallel hosts."),
     (
         "Can't open lib",

@@ -59,6 +59,19 @@ def check_server(db: Any) -> None:
         )
 
 
+def check_holds(db: Any) -> None:
+    """Refuse a database that is there and that cannot hold every text.
+
+    :raises RetailError: its encoding is another one than UTF-8.
+    """
+    encoding = db.value("SELECT CAST(getdatabaseencoding() AS text)")
+    if encoding != "UTF8":
+        raise RetailError(
+            "The database %s has the encoding %s, which does not hold every text." % (db.target.where, encoding),
+            "Name another database, or make this one anew with the encoding UTF8.",
+        )
+
+
 def check_writable(db: Any) -> None:
     """Refuse a database in which nothing can be changed.
 
