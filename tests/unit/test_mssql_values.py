@@ -162,6 +162,7 @@ def test_a_name_with_a_dot_makes_no_object_in_the_image_that_is_kept() -> None:
     assert made.startswith("REPLACE((SELECT ") and made.endswith(
         " COLLATE Latin1_General_BIN2, N'\"%s\":', N'\"A.B\":')" % alias
     )
+    assert "N'\"X\\/Y\ue000Z\":', N'\"X\\/Y.Z\":')" in mssql.images.json_object([("X/Y.Z", "1")])
     kept = json.dumps({alias: '"%s":' % alias}, ensure_ascii=False, separators=(",", ":"))
     assert json.loads(kept.replace('"%s":' % alias, '"A.B":')) == {"A.B": '"%s":' % alias}
     dotted = Table(TableName("ax", "T"), (Column("ID", "int", False), Column("A.B", "int")), ("ID",))

@@ -81,7 +81,7 @@ def open_connection(target: Target) -> Any:
         connection = _connect(odbc, target, driver)
         if not _is_freetds(driver):
             texts.read_halves(odbc, connection)
-        connection.execute(_SETTINGS).close()
+        _settle(connection)
     except odbc.Error as error:
         raise _explained(odbc, target, driver, error) from None
     return connection
@@ -93,6 +93,14 @@ def check(target: Target) -> None:
     :raises DriverMissing, RetailError: it cannot.
     """
     _string(target, _driver(target))
+
+
+def _settle(connection: Any) -> None:
+    """Each statement has its turn; what goes wrong in one shows then."""
+    cursor = connection.execute(_SETTINGS)
+    while cursor.nextset():
+        pass
+    cursor.close()
 
 
 def _connect(odbc: Any, target: Target, driver: str) -> Any:

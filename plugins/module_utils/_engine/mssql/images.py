@@ -106,7 +106,9 @@ def json_object(pairs: Iterable[tuple[str, str]]) -> str:
     made = "(SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER)" % items
     for name, alias, _expression in named:
         if alias != name:
-            written = [names.literal(json.dumps(one, ensure_ascii=False) + ":") for one in (alias, name)]
+            # As the server spells it, a slash with a backslash before it, too.
+            spelled = [json.dumps(one, ensure_ascii=False).replace("/", "\\/") for one in (alias, name)]
+            written = [names.literal(one + ":") for one in spelled]
             made = "REPLACE(%s COLLATE Latin1_General_BIN2, %s)" % (made, ", ".join(written))
     return made
 
