@@ -304,9 +304,20 @@ def test_another_letter_case_of_a_key_on_postgresql_comes_over(side: str, reques
     assert world.rows(here, "select count(*) from {dbo.sync_quarantine}") == [(0,)]
 
 
-def test_of_two_keys_that_are_one_on_sql_server_one_goes_aside(below: Pair) -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_of_two_keys_that_are_one_on_sql_server_one_goes_aside(below: Pair, together: bool) -> None:
     world.run(below.parent, "insert into {ax.ITEM} ({ID}, {PART}, {NAME}) values ('abc', 1, 'a')")
+    if not together:
+        world.synchronise(below)
     world.run(below.parent, "insert into {ax.ITEM} ({ID}, {PART}, {NAME}) values ('ABC', 1, 'b')")
     world.synchronise(below)
     assert len(kept(below.child, "ITEM")) == 1
     assert world.rows(below.child, "select count(*) from {dbo.sync_quarantine}") == [(1,)]
+    if together:
+        return
+    assert kept(below.child, "ITEM") == [("abc", "a")]
+    # What becomes of the one leaves the other alone.
+    world.run(below.parent, "update {ax.ITEM} set {NAME} = 'c' where {ID} = 'abc'")
+    world.run(below.parent, "delete from {ax.ITEM} where {ID} = 'ABC'")
+    world.synchronise(below)
+    assert kept(below.child, "ITEM") == [("abc", "c")]

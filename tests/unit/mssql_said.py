@@ -112,7 +112,7 @@ class Recorder:
         if sql.startswith("SELECT CASE WHEN EXISTS (SELECT 1 FROM sys.triggers"):
             return 4711
         if sql.startswith("SELECT COUNT(*) FROM"):
-            return 0 if "i.act = 'write'" in sql else 2
+            return 0 if "i.act = 'write'" in sql or "i.beside = 0" in sql else 2
         return None
 
 

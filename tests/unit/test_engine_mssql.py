@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mssql_said import NAME, TABLE, WIDE, Provisioned, Recorder, SmallFunctions, applied, extract, work
+from mssql_said import FILTER, NAME, TABLE, WIDE, Provisioned, Recorder, SmallFunctions, applied, extract, work
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
 from ansible_collections.axops.retail.plugins.module_utils._engine._database import Target
@@ -23,7 +24,8 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._errors impor
     UnsupportedName,
     UnsupportedType,
 )
-from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, TableName
+from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Moves
+from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
 from ansible_collections.axops.retail.plugins.module_utils._engine._rights import (
     EXECUTE,
     READ,
@@ -31,6 +33,7 @@ from ansible_collections.axops.retail.plugins.module_utils._engine._rights impor
     WRITE,
     Securable,
 )
+from ansible_collections.axops.retail.plugins.module_utils._engine._wire import Merge
 from ansible_collections.axops.retail.plugins.module_utils._schema import channel, package
 from ansible_collections.axops.retail.plugins.module_utils._sync import verify
 
@@ -648,3 +651,79 @@ def test_what_sync_framework_has_left() -> None:
         "DROP TYPE IF EXISTS [ax].[INVENT]]TABLE_BulkType]",
         "DROP TABLE IF EXISTS [ax].[INVENT]]TABLE_tracking]",
     ]
+
+
+# ---- collations
+
+_EXACT = Table(
+    TableName("ax", "CUST"),
+    (Column("ID", "nvarchar(20)", False, collation="Latin1_General_BIN2"), Column("NAME", "nvarchar(20)")),
+    ("ID",),
+)
+
+
+def test_every_copy_of_a_key_has_its_collation() -> None:
+    own = "nvarchar(20) COLLATE Latin1_General_BIN2"
+    assert "[ID] %s NOT NULL" % own in mssql.tracking.create(_EXACT)[0]
+    log = Moves(_EXACT.name, ("ID", "NAME"), False)
+    assert "([ID] %s NOT NULL, [NAME] nvarchar(20) NOT NULL, " % own in mssql.moves.create(log, _EXACT)[0]
+    landed = applied(work(_EXACT))[0]
+    assert "c0 %s NOT NULL, c1 nvarchar(20) COLLATE DATABASE_DEFAULT NULL" % own in landed
+    assert "CONVERT(nvarchar(20), j.k0) COLLATE Latin1_General_BIN2 AS [ID]" in mssql.digests.keys_from_json(_EXACT)
+    db = Recorder()
+    mssql.merging.missing(db, Merge(_EXACT, (), None))
+    assert "CREATE TABLE #merging (k0 %s NOT NULL)" % own in db.said
+    assert "[ID] %s NOT NULL, [NAME] nvarchar(20) NULL" % own in mssql.tables.create(_EXACT)[0]
+
+
+def test_tracking_that_a_script_has_left_behind_is_fitted_around_its_key() -> None:
+    [fits] = [
+        said for said in mssql.tracking.create(_EXACT) if said.startswith("IF EXISTS (SELECT 1 FROM INFORMATION_SCHEMA")
+    ]
+    steps = re.findall(r"EXEC \(N'(.*?)'\)", fits)
+    tracking = "[ax].[CUST_tracking]"
+    assert steps == [
+        "DROP INDEX [CUST_tracking_version] ON %s" % tracking,
+        "ALTER TABLE %s DROP CONSTRAINT [PK_CUST_tracking]" % tracking,
+        "ALTER TABLE %s ALTER COLUMN [ID] nvarchar(20) COLLATE Latin1_General_BIN2 NOT NULL" % tracking,
+        "ALTER TABLE %s ADD CONSTRAINT [PK_CUST_tracking] PRIMARY KEY ([ID])" % tracking,
+        "CREATE INDEX [CUST_tracking_version] ON %s (version, [ID])" % tracking,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("collation", "overlooks"),
+    [
+        ("Latin1_General_BIN2", False),
+        ("Latin1_General_CS_AS", False),
+        ("SQL_Latin1_General_CP1_CI_AS", True),
+        ("X_CI", True),
+    ],
+)
+def test_who_overlooks_letter_case(collation: str, overlooks: bool) -> None:
+    table = replace(_EXACT, columns=(replace(_EXACT.columns[0], collation=collation), _EXACT.columns[1]))
+    db = Recorder()
+    assert mssql.tracking.overlooks_case(db, table) is overlooks
+    assert db.said == []
+
+
+def test_the_collation_of_a_database_is_asked_for_once() -> None:
+    class Careless(Recorder):
+        def value(self, sql: str, *parameters: Any) -> Any:
+            super().value(sql, *parameters)
+            return 1
+
+    db = Careless()
+    assert mssql.tracking.overlooks_case(db, TABLE)
+    assert mssql.tracking.overlooks_case(db, TABLE)
+    assert db.said == ["SELECT CASE WHEN N'a' = N'A' THEN 1 ELSE 0 END"]
+    numbers = Table(NAME, (Column("A", "bigint", False),), ("A",))
+    assert not mssql.tracking.overlooks_case(db, numbers)
+
+
+def test_a_spelling_travels_to_those_alone_who_find_the_row_by_it() -> None:
+    for facts in ({}, {"low": None}, {"unchanged": True}, {"filter": FILTER}):
+        here, elsewhere = (mssql.changes.query(extract(spelled=spelled, **facts)) for spelled in (True, False))
+        assert "COALESCE(t.[ITEMID], " not in here
+        assert "COALESCE(r.[ITEMID], " not in elsewhere
+        assert here != elsewhere

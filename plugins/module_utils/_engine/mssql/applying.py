@@ -39,6 +39,7 @@ def apply_batch(db: Any, work: Work) -> Outcome:
     _lock(db, sql)
     if work.exact and sql.spellings:
         _forget_former(db, sql)
+        _check_spelling(db, work, sql)
     _decide(db, work, sql)
     outcome = count(db, sql)
     if outcome.conflicts:
@@ -142,7 +143,7 @@ def _give_way(db: Any, sql: _Phrases) -> None:
     of the one before, and derives from what that derives from."""
     same = " AND ".join("o.%s = i.%s" % (wire, wire) for wire in sql.wire_keys)
     db.execute(
-        "UPDATE i SET b = o.b, n = o.n, e = o.e FROM {incoming} AS i JOIN {incoming} AS o ON {same} "
+        "UPDATE i SET b = o.b, n = o.n, e = o.e, beside = -1 FROM {incoming} AS i JOIN {incoming} AS o ON {same} "
         "WHERE i.d = 0 AND o.d = 1; DELETE i FROM {incoming} AS i JOIN {incoming} AS o ON {same} "
         "WHERE i.d = 1 AND (o.d = 0 OR o.beside < i.beside)".format(incoming=sql.incoming, same=same)
     )
@@ -161,6 +162,31 @@ def _forget_former(db: Any, sql: _Phrases) -> None:
             other=sql.spelled_otherwise("COALESCE(t.{0}, r.{0}, i.{1})"),
         )
     )
+
+
+def _check_spelling(db: Any, work: Work, sql: _Phrases) -> None:
+    """A row that comes without the deletion of the one that it looks like is another one, for which there is no room here.
+
+    :raises StatementFailed: ``data``; it is then put aside like any that cannot be stored.
+    """
+    taken = db.value(
+        "SELECT COUNT(*) FROM {incoming} AS i JOIN {base} AS r ON {present} LEFT JOIN {tracking} AS t ON {tracked} "
+        "WHERE i.d = 0 AND i.beside = 0 AND ({other})".format(
+            incoming=sql.incoming,
+            base=sql.base,
+            present=sql.match("r"),
+            tracking=sql.tracking,
+            tracked=sql.match("t"),
+            other=sql.spelled_otherwise("COALESCE(t.{0}, r.{0})"),
+        )
+    )
+    if taken:
+        raise StatementFailed(
+            "%d rows of %s have keys that differ from those of other rows in letter case alone."
+            % (taken, work.table.name),
+            "data",
+            advice="The collation here takes both for one key: give one of the two rows another key.",
+        )
 
 
 def _landed(key: str, column: Column, is_key: bool, collations: dict[str, str]) -> str:
