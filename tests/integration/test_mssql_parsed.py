@@ -23,6 +23,7 @@ KINDS = {
     "BACKUP": "BACKUP DATABASE [a] TO DISK = N'b' WITH NAME = N'c'",
     "RESTORE": "RESTORE HEADERONLY FROM DISK = N'b'",
     "DBCC": "DBCC CHECKDB",
+    "CREATE STATISTICS": "CREATE STATISTICS [a] ON [b] ([c]) WHERE [c] > 0",
 }
 #: How a server says that it has understood a statement, and lacks what it asks for.
 UNSUPPORTED = re.compile(r"is not (currently|yet) supported")

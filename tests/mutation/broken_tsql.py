@@ -11,6 +11,7 @@ from mutant import Mutant
 DIGESTS = "tests/integration/test_digests.py::"
 ENGINE = "tests/integration/test_mssql_engine.py::"
 RIGHTS = "tests/integration/test_mssql_rights.py::"
+TSQL_KEYS = "tests/integration/test_mssql_keys.py::"
 TSQL_SESSIONS = "tests/integration/test_mssql_sessions.py::"
 
 MUTANTS = (
@@ -85,6 +86,30 @@ MUTANTS = (
             TSQL_SESSIONS
             + "test_a_change_that_a_trigger_keeps_from_a_row_is_put_aside[child-parent:mssql-mssql-update]",
         ),
+    ),
+    Mutant(
+        "mssql-spelling-stays",
+        "7 Nothing is silently overwritten",
+        "A key that changes in letter case alone keeps the old one on the other side.",
+        "_engine.mssql.changes",
+        (("    better = (row if extract.spelled else tracked) or key\n", "    better = key\n"),),
+        (TSQL_KEYS + "test_another_letter_case_of_a_key_travels",),
+    ),
+    Mutant(
+        "mssql-spelled-for-all",
+        "7 Nothing is silently overwritten",
+        "A key travels as it is spelled now to those, too, who take that for another key.",
+        "_engine.mssql.changes",
+        (("    better = (row if extract.spelled else tracked) or key\n", "    better = row or tracked or key\n"),),
+        (TSQL_KEYS + "test_a_spelling_of_sql_server_stays_there[below]",),
+    ),
+    Mutant(
+        "mssql-copies-by-the-database",
+        "7 Nothing is silently overwritten",
+        "The copies of a key have the database's collation, which takes two of its keys for one.",
+        "_engine.mssql.texts",
+        (("    collation = column.collation or otherwise\n", "    collation = otherwise\n"),),
+        (TSQL_KEYS + "test_keys_that_differ_in_letter_case_alone_are_rows_of_their_own",),
     ),
     Mutant(
         "mssql-half-is-an-error",
