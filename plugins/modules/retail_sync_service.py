@@ -349,6 +349,7 @@ advice:
 """
 
 import dataclasses
+import os
 import sys
 from typing import Any
 
@@ -404,6 +405,22 @@ SPEC: dict[str, dict[str, Any]] = {
 }
 
 
+def check_options(params: dict[str, Any]) -> None:
+    """:raises RetailError: an option cannot be, whatever there is on the host."""
+    for option in ("install_dir", "config_dir", "log_dir", "state_dir", "package"):
+        if params[option] and not os.path.isabs(params[option]):
+            raise RetailError(
+                "%r, the option %s, is no full path." % (params[option], option),
+                "Begin it with a slash: the service does not run in the folder where the module does.",
+            )
+    if params["check_timeout"] < 0:
+        raise RetailError("%d is no time to wait." % params["check_timeout"], "Set check_timeout to 0 or more.")
+    scopes = [rule["scope"] for rule in params["retention"]]
+    twice = sorted({scope for scope in scopes if scopes.count(scope) > 1})
+    if twice:
+        raise RetailError("The retention of the scope %r is declared twice." % twice[0], "Declare it once.")
+
+
 def places_of(params: dict[str, Any], kind: str) -> managers.Places:
     """Where everything of the instance lies, and whom it belongs to."""
     user = params["user"] or (DEFAULT_USER if kind == managers.SYSTEMD else "")
@@ -438,7 +455,11 @@ def config_of(module: RetailModule, manager: Any) -> config.ServiceConfig:
         log_level=params["log_level"],
         state_file=manager.places.state,
     )
-    return config.parse(config.dumps(wanted))
+    try:
+        return config.parse(config.dumps(wanted))
+    except config.ConfigError as error:
+        advice = "Correct the option of that name." if error.advice == config.ADVICE else error.advice
+        raise config.ConfigError(error.message, advice) from None
 
 
 def apply(module: RetailModule, plan: Plan, manager: Any, wanted: config.ServiceConfig | None) -> dict[str, Any]:
@@ -458,6 +479,7 @@ def run(module: RetailModule) -> None:
     """Plan, apply, check, report."""
     params = module.params
     config.check_name(params["name"])
+    check_options(params)
     kind = managers.choose(params["service_manager"])
     manager = managers.manager(kind, places_of(params, kind))
     wanted = None if params["state"] == "absent" else config_of(module, manager)

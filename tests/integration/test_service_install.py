@@ -191,3 +191,29 @@ def test_a_name_that_is_no_name_is_refused_before_anything_is_done(host: Host, n
 
 def test_a_service_without_a_name_is_asked_for_one(host: Host) -> None:
     assert "missing required arguments: name" in host.playbook.task("retail_sync_service", state="absent")["msg"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message", "advice"),
+    [
+        ({"install_dir": "opt/sync"}, "'opt/sync', the option install_dir, is no full path", "Begin it with a slash"),
+        ({"check_timeout": -1}, "-1 is no time to wait", "0 or more"),
+        ({"interval": 1e300}, "'interval' must be a number of seconds from 1 to 1000000000", "option of that name"),
+        ({"heartbeat": 0}, "'heartbeat' must be a number of seconds", "Correct the option of that name."),
+        (
+            {"retention": [{"scope": "Sales", "days": days, "unit": ["STORE"]} for days in (30, 60)]},
+            "The retention of the scope 'Sales' is declared twice",
+            "Declare it once",
+        ),
+        ({"child_port": 0}, "0 is no TCP port", "from 1 to 65535"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(
+    host: Host, declared: dict[str, Any], message: str, advice: str
+) -> None:
+    for flags in (("--check",), ()):
+        refused = host.service(*flags, **declared)
+        assert refused["failed"] and message in refused["error"], refused["msg"]
+        assert advice in refused["advice"]
+    assert not [path for path in host.folder.iterdir() if path.is_dir()]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import re
 import stat
@@ -32,11 +31,13 @@ HIDDEN = "********"
 
 LEVELS = ("debug", "info", "warning", "error")
 SMALLEST_INTERVAL = 1
+#: Thirty years: what waits for longer than a clock of the operating system counts ends at once.
+MOST_SECONDS = 10**9
 #: The profile is made once for all stores, and 620 registers that came every second would be all that a server does.
 FREQUENCY_FLOOR = 5
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_ADVICE = "Correct the file, or run the module retail_sync_service, which writes it."
+ADVICE = "Correct the file, or run the module retail_sync_service, which writes it."
 _NOT_OURS = ("application_name",)
 _TYPES = {"port": (int, type(None)), "trust_server_certificate": (bool,), "login_timeout": (int,), "options": (dict,)}
 
@@ -81,7 +82,7 @@ def load(path: str) -> ServiceConfig:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise ConfigError("The configuration %s cannot be read: %s." % (path, error.strerror), _ADVICE) from None
+        raise ConfigError("The configuration %s cannot be read: %s." % (path, error.strerror), ADVICE) from None
     with os.fdopen(descriptor, encoding="utf-8") as stream:
         mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
         if mode & 0o077:
@@ -92,7 +93,7 @@ def load(path: str) -> ServiceConfig:
         try:
             return parse(stream.read())
         except UnicodeDecodeError:
-            raise ConfigError("The configuration %s is not UTF-8." % path, _ADVICE) from None
+            raise ConfigError("The configuration %s is not UTF-8." % path, ADVICE) from None
         except ConfigError as error:
             raise ConfigError("%s: %s" % (path, error.message), error.advice) from None
 
@@ -107,9 +108,9 @@ def parse(text: str) -> ServiceConfig:
     except ValueError as error:
         # The parser's own message would quote the text, and the text holds passwords.
         where = "line %d" % error.lineno if isinstance(error, json.JSONDecodeError) else "an unknown place"
-        raise ConfigError("This is not JSON (%s)." % where, _ADVICE) from None
+        raise ConfigError("This is not JSON (%s)." % where, ADVICE) from None
     if not isinstance(document, dict):
-        raise ConfigError("This is not a JSON object.", _ADVICE)
+        raise ConfigError("This is not a JSON object.", ADVICE)
     _no_more_than(document, [field.name for field in dataclasses.fields(ServiceConfig)], "the configuration")
     return ServiceConfig(
         name=check_name(document.get("name", "")),
@@ -167,18 +168,16 @@ def redacted(fields: dict[str, Any]) -> dict[str, Any]:
 def _target(document: dict[str, Any], side: str) -> Target:
     fields = document.get(side)
     if not isinstance(fields, dict):
-        raise ConfigError("The connection %r is missing." % side, _ADVICE)
+        raise ConfigError("The connection %r is missing." % side, ADVICE)
     known = [field.name for field in dataclasses.fields(Target) if field.name not in _NOT_OURS]
     _no_more_than(fields, known, "the connection %r" % side)
     for name, value in fields.items():
         if not isinstance(value, _TYPES.get(name, (str,))) or (name == "port" and isinstance(value, bool)):
-            raise ConfigError(
-                "The field %r of the connection %r has a value of the wrong type." % (name, side), _ADVICE
-            )
+            raise ConfigError("The field %r of the connection %r has a value of the wrong type." % (name, side), ADVICE)
     if fields.get("engine") not in ENGINES:
         raise ConfigError("The connection %r names no engine." % side, "Use one of: %s." % ", ".join(sorted(ENGINES)))
     if not fields.get("database"):
-        raise ConfigError("The connection %r names no database." % side, _ADVICE)
+        raise ConfigError("The connection %r names no database." % side, ADVICE)
     try:
         return Target(**{**fields, "application_name": APPLICATION_NAME})
     except RetailError as error:
@@ -188,55 +187,55 @@ def _target(document: dict[str, Any], side: str) -> Target:
 def _no_more_than(fields: dict[str, Any], known: Any, what: str) -> None:
     unknown = sorted(set(fields) - set(known))
     if unknown:
-        raise ConfigError("There are unknown fields in %s: %s." % (what, ", ".join(unknown)), _ADVICE)
+        raise ConfigError("There are unknown fields in %s: %s." % (what, ", ".join(unknown)), ADVICE)
 
 
 def _seconds(document: dict[str, Any], name: str, default: float, least: float) -> int | float:
     value = document.get(name, default)
     if not _is_number(value, least):
-        raise ConfigError("%r must be a number of seconds, %d or more." % (name, least), _ADVICE)
+        raise ConfigError("%r must be a number of seconds from %d to %d." % (name, least, MOST_SECONDS), ADVICE)
     return value
 
 
 def _is_number(value: Any, least: float) -> bool:
-    """JSON has true and false, and Python's has infinity and what is no number, besides."""
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and value >= least and math.isfinite(value)
+    """JSON has true and false, and Python's has infinity and what is no number, besides. A number of days is a smaller one."""
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and least <= value <= MOST_SECONDS
 
 
 def _text(document: dict[str, Any], name: str, default: str) -> str:
     value = document.get(name, default)
     if not isinstance(value, str):
-        raise ConfigError("%r must be a text." % name, _ADVICE)
+        raise ConfigError("%r must be a text." % name, ADVICE)
     return value
 
 
 def _retention(document: dict[str, Any]) -> dict[str, Rule]:
     declared = document.get("retention", {})
     if not isinstance(declared, dict):
-        raise ConfigError("'retention' must be an object, with a rule for each scope.", _ADVICE)
+        raise ConfigError("'retention' must be an object, with a rule for each scope.", ADVICE)
     return {name: _rule(name, fields) for name, fields in declared.items()}
 
 
 def _rule(name: str, fields: Any) -> Rule:
     if not isinstance(fields, dict):
-        raise ConfigError("The retention of %r must be an object." % name, _ADVICE)
+        raise ConfigError("The retention of %r must be an object." % name, ADVICE)
     _no_more_than(fields, ("days", "unit"), "the retention of %r" % name)
     days, unit = fields.get("days"), fields.get("unit")
     if not _is_number(days, 1):
-        raise ConfigError("The retention of %r needs 'days', 1 or more." % name, _ADVICE)
+        raise ConfigError("The retention of %r needs 'days', 1 or more." % name, ADVICE)
     if not isinstance(unit, list) or not unit or not all(isinstance(column, str) and column for column in unit):
-        raise ConfigError("The retention of %r needs 'unit', the columns that make one sale." % name, _ADVICE)
+        raise ConfigError("The retention of %r needs 'unit', the columns that make one sale." % name, ADVICE)
     return Rule(days, tuple(unit))
 
 
 def _keep(document: dict[str, Any]) -> Keep:
     fields = document.get("keep", {})
     if not isinstance(fields, dict):
-        raise ConfigError("'keep' must be an object.", _ADVICE)
+        raise ConfigError("'keep' must be an object.", ADVICE)
     _no_more_than(fields, [field.name for field in dataclasses.fields(Keep)], "'keep'")
     for name, value in fields.items():
         if not _is_number(value, 1):
-            raise ConfigError("%r in 'keep' must be a number of days, 1 or more." % name, _ADVICE)
+            raise ConfigError("%r in 'keep' must be a number of days, 1 or more." % name, ADVICE)
     return Keep(**fields)
 
 
