@@ -96,8 +96,8 @@ class _Phrases(Phrases):
 def _land(db: Any, work: Work, sql: _Phrases) -> None:
     """The batch as a temporary table with the key first, typed as the receiver's columns are; made once per
     connection and table. Its texts have the collations of the columns, or the database's, which need not be the one of tempdb."""
-    collations = images.collations(db, work.table.name, work.columns)
-    columns = ", ".join(_landed(key, column, key in sql.wire_keys, collations) for key, column in sql.columns)
+    columns = ", ".join(_landed(key, column, key in sql.wire_keys) for key, column in sql.columns)
+    lost = images.lost(("q." + key, column) for key, column in sql.columns)
     # Deletions of keys that are the same here land beside each other, and beside the row; two rows of one key are refused.
     beside = "CASE WHEN q.d = 1 THEN ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) ELSE 0 END" if sql.spellings else "0"
     db.execute(
@@ -118,12 +118,12 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
     values = ", ".join(images.to_land(column, "q." + key) for key, column in sql.columns)
     db.execute(
         "INSERT INTO {incoming} (v, b, n, e, d, x, k, m, act, row_key, lost, beside, {names}) SELECT q.v, COALESCE(q.b, -1), "
-        "COALESCE(q.n, 0), COALESCE(q.e, 0), "
-        "COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {lost}, {beside}, {values} FROM {rows} AS q{only}".format(
+        "COALESCE(q.n, 0), COALESCE(q.e, 0), COALESCE(q.d, 0), q.x, COALESCE(q.k * q.d, 0), q.m, NULL, {row_key}, {lost}, {beside}, "
+        "{values} FROM {rows} AS q{only}".format(
             incoming=sql.incoming,
             names=", ".join(key for key, _column in sql.columns),
             row_key=_row_key(sql),
-            lost=images.lost([("q." + key, column) for key, column in sql.columns], collations),
+            lost=lost or "NULL",
             beside=beside,
             values=values,
             rows=_rows(db, work, sql),
@@ -131,9 +131,9 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
         ),
         *work.body_parameters,
     )
-    if collations:
-        lost = db.value("SELECT TOP (1) lost FROM %s WHERE lost IS NOT NULL" % sql.incoming)
-        images.refuse(work.table.name, lost, collations)
+    if lost:
+        found = db.value("SELECT TOP (1) lost FROM %s WHERE lost IS NOT NULL" % sql.incoming)
+        images.refuse(work.table, found)
     if sql.spellings:
         _give_way(db, sql)
 
@@ -189,15 +189,13 @@ def _check_spelling(db: Any, work: Work, sql: _Phrases) -> None:
         )
 
 
-def _landed(key: str, column: Column, is_key: bool, collations: dict[str, str]) -> str:
+def _landed(key: str, column: Column, is_key: bool) -> str:
     native = types.native(column.type)
     # The old large types can neither be compared nor converted where the new ones can.
     native = {"text": "varchar(max)", "ntext": "nvarchar(max)", "image": "varbinary(max)", "xml": "nvarchar(max)"}.get(
         native, native
     )
-    # A code page is the column's own, or a text that it can hold would be lost on its way there.
-    own = collations.get(column.name)
-    collation = " COLLATE %s" % own if own else texts.collated(column, "DATABASE_DEFAULT")
+    collation = texts.collated(column, "DATABASE_DEFAULT")
     return "%s %s%s %s" % (key, native, collation, "NOT NULL" if is_key else "NULL")
 
 

@@ -7,21 +7,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .._canonical import numbered
 from .._errors import StatementFailed
-from .._model import Column, Table, TableName
-from . import names, types
+from .._model import Column, Table
+from . import names, texts, types
 
 #: For private use: no name has it.
 _NO_DOT = "\ue000"
-_COLLATIONS = (
-    "SELECT COLUMN_NAME, COLLATION_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s "
-    "AND COLLATION_NAME IS NOT NULL"
-)
 _DEFAULT = "DATABASE_DEFAULT"
 
 
@@ -42,31 +37,21 @@ def is_narrow(column: Column) -> bool:
     return types.native(column.type).startswith(("varchar", "char", "text"))
 
 
-def collations(db: Any, table: TableName, columns: Iterable[Column]) -> dict[str, str]:
-    """The collation, and so the code page, of each column whose texts are in one, by the column's name."""
-    narrow = [column.name for column in columns if is_narrow(column)]
-    if not narrow:
-        return {}
-    found = dict(tuple(row) for row in db.query(_COLLATIONS % (names.literal(table.schema), names.literal(table.name))))
-    # It is written as it is, as no name may be quoted there.
-    return {name: found[name] if re.fullmatch(r"\w+", found.get(name, "")) else _DEFAULT for name in narrow}
-
-
-def lost(columns: Iterable[tuple[str, Column]], collations: dict[str, str]) -> str:
-    """SQL: the name of the first column that cannot hold its text, NULL where all can. Stored, what the code page lacks would be
-    question marks, without an error.
+def lost(columns: Iterable[tuple[str, Column]]) -> str:
+    """SQL: the name of the first column that cannot hold its text, NULL where all can; "" where all can hold any. Stored, what the
+    code page lacks would be question marks, without an error.
 
     :param columns: the SQL of each text as it came, and its column.
     """
     whens = [
-        "WHEN CONVERT(varbinary(max), CONVERT(nvarchar(max), CONVERT(varchar(max), {text} COLLATE {collation}))) <> "
+        "WHEN CONVERT(varbinary(max), CONVERT(nvarchar(max), CONVERT(varchar(max), {text}{collation}))) <> "
         "CONVERT(varbinary(max), {text}) THEN {name}".format(
-            text=text, collation=collations[column.name], name=names.literal(column.name)
+            text=text, collation=texts.collated(column, _DEFAULT), name=names.literal(column.name)
         )
         for text, column in columns
-        if column.name in collations
+        if is_narrow(column)
     ]
-    return "CASE %s END" % " ".join(whens) if whens else "NULL"
+    return "CASE %s END" % " ".join(whens) if whens else ""
 
 
 def check(db: Any, table: Table, columns: Sequence[Column], row: str) -> None:
@@ -75,21 +60,21 @@ def check(db: Any, table: Table, columns: Sequence[Column], row: str) -> None:
     :param row: a wire object, ``k0``, ``k1`` … in the order of ``columns``.
     :raises StatementFailed: ``data``; one cannot.
     """
-    found = collations(db, table.name, columns)
-    narrow = [("k%d" % place, column) for place, column in enumerate(columns) if column.name in found]
+    narrow = [("k%d" % place, column) for place, column in enumerate(columns) if is_narrow(column)]
     if narrow:
-        texts = ", ".join("%s nvarchar(max) '$.%s'" % (key, key) for key, _column in narrow)
-        sql = "SELECT %s FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (%s) AS j"
-        sql %= (lost([("j." + key, column) for key, column in narrow], found), texts)
-        refuse(table.name, db.value(sql, numbered([row])), found)
+        read = ", ".join("%s nvarchar(max) '$.%s'" % (key, key) for key, _column in narrow)
+        found = lost(("j." + key, column) for key, column in narrow)
+        sql = "SELECT %s FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (%s) AS j" % (found, read)
+        refuse(table, db.value(sql, numbered([row])))
 
 
-def refuse(table: TableName, column: str | None, collations: dict[str, str]) -> None:
-    """:raises StatementFailed: ``data``; a text has characters that the column, if one is named, cannot hold."""
+def refuse(table: Table, name: str | None) -> None:
+    """:raises StatementFailed: ``data``; a text has characters that the column of that name, if there is one, cannot hold."""
+    column = table.column(name) if name else None
     if column is not None:
         raise StatementFailed(
-            "The column %s of %s cannot hold a character of the text: the code page of its collation, %s, lacks it."
-            % (column, table, collations.get(column, _DEFAULT)),
+            "The column %s of %s cannot hold a character of the text: the code page of %s lacks it."
+            % (column.name, table.name, column.collation or "the database's collation"),
             "data",
             advice="Make it an nvarchar, or give it a collation that has that character; or correct the text where it was written.",
         )
