@@ -179,10 +179,13 @@ class PgServer:
             return
         if not self.exists and not self.record.exists() and any(self.directory.iterdir()):
             raise PgServerError(f"{self.directory} holds no server of this kind; it is left alone")
-        self._stop_whatever_it_takes()
+        self.stop_whatever_it_takes()
+        # What says that it is ours goes last: whoever is killed here leaves what can still be removed.
+        shutil.rmtree(self.data, ignore_errors=True)
         shutil.rmtree(self.directory)
 
-    def _stop_whatever_it_takes(self) -> None:
+    def stop_whatever_it_takes(self) -> None:
+        """Stop the server as a crash would, if need be."""
         try:
             self.stop("immediate")
         except PgServerError:
@@ -407,7 +410,8 @@ def _sweep(home: Path) -> bool:
     except BlockingIOError:
         return False
     try:
-        PgServer(home / "pg").destroy()
+        # The lock says whose it is; its owner may have been killed while it was removing the server.
+        PgServer(home / "pg").stop_whatever_it_takes()
         shutil.rmtree(home)
         return True
     finally:

@@ -82,3 +82,14 @@ def test_the_server_of_a_killed_owner_is_swept(repository):
         time.sleep(0.05)
     assert not Path(home).exists()
     assert pgserver.process_state(int(pid)) in (None, "Z")
+
+
+def test_a_server_whose_owner_was_killed_while_removing_it_is_swept(tmp_path, monkeypatch):
+    """What is left of it says no more what it was."""
+    home = tmp_path / (pgserver.THROWAWAY_PREFIX + "a-half")
+    (home / "pg" / "data" / "pg_wal").mkdir(parents=True)
+    (home / "owner.lock").touch()
+    monkeypatch.setattr(pgserver, "MEMORY", str(tmp_path))
+    monkeypatch.setattr(pgserver, "DISK", str(tmp_path / "nowhere"))
+    assert pgserver.sweep_throwaways() == [str(home)]
+    assert not home.exists()
