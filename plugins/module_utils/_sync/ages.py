@@ -183,13 +183,10 @@ def _count(db: Any) -> float:
             put(db, _NOTE % math.ceil(seconds), asdict(note))
         written = time.monotonic()
         put(db, _COUNT, {"seconds": seconds, "incarnation": here, "mark": mark, "since": since})
-    _looked[db.target.where] = _Look(written, _seen(db), written)
+    count = read(db)
+    if count is not None:
+        _looked[db.target.where] = _Look(written, count.seen, written)
     return seconds
-
-
-def _seen(db: Any) -> datetime:
-    """The database's clock when the count was written."""
-    return db.value("SELECT done FROM %s WHERE task = ?" % db.engine.names.quote(*UPKEEP), _COUNT)
 
 
 def _last_note(db: Any) -> float:

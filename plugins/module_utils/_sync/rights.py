@@ -16,7 +16,6 @@ from . import metadata
 from .metadata import Scope
 from .pair import Pair
 
-_TRACKING_SUFFIX = "_tracking"
 #: More names than this are counted, not listed.
 _LISTED = 5
 #: Without these nothing else can be looked at.
@@ -37,8 +36,12 @@ def books(db: Any) -> Rights:
 def tables(pair: Pair) -> dict[str, Rights]:
     """What it lacks on the tables of the pair's scopes, and on those beside them, on each side."""
     return {
-        "child": _lack(pair.child, _needs(pair.scopes, [scope for scope in pair.scopes if scope.downloads], False)),
-        "parent": _lack(pair.parent, _needs(pair.scopes, [scope for scope in pair.scopes if scope.uploads], True)),
+        "child": _lack(
+            pair.child, _needs(pair.child, pair.scopes, [scope for scope in pair.scopes if scope.downloads], False)
+        ),
+        "parent": _lack(
+            pair.parent, _needs(pair.parent, pair.scopes, [scope for scope in pair.scopes if scope.uploads], True)
+        ),
     }
 
 
@@ -60,9 +63,9 @@ def sentences(side: str, db: Any, lack: Rights) -> list[str]:
     ]
 
 
-def _needs(scopes: Sequence[Scope], received: Sequence[Scope], sends_down: bool) -> dict[str, list[TableName]]:
+def _needs(db: Any, scopes: Sequence[Scope], received: Sequence[Scope], sends_down: bool) -> dict[str, list[TableName]]:
     """Tables by what is needed on them: a sender only reads its rows, so an account at HQ need not write a store's sales."""
-    beside = [name.with_suffix(_TRACKING_SUFFIX) for name in _names(scopes)]
+    beside = [db.engine.tracking.tracking_name(name) for name in _names(scopes)]
     deciding = list(_deciding(scopes)) if sends_down else []
     return {READ: [*_names(scopes), *deciding, *beside], WRITE: [*_names(received), *beside]}
 
