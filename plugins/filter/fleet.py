@@ -85,11 +85,21 @@ class _Fleet:
                 served = [host for names in self.registers.get(store, {}).values() for host in names]
                 text = "The store servers %s have the same retail_store_id, %s: a store has one of them."
                 self._refuse([*hosts, *served], text % (" and ".join(hosts), store))
+        together: dict[str, list[str]] = {}
         for names in self.registers.values():
             for name, hosts in names.items():
+                together.setdefault(name, []).extend(hosts)
                 if len(hosts) > 1:
                     text = "The registers %s have the same retail_store_id and retail_register_id, %s: give each a number of its own."
                     self._refuse(hosts, text % (" and ".join(hosts), name))
+        self._compare_names(together)
+
+    def _compare_names(self, together: Mapping[str, list[str]]) -> None:
+        """A-B and C, and A and B-C, are registers of two stores that the channel databases and their services call the same."""
+        for name, hosts in together.items():
+            if sum(name in names for names in self.registers.values()) > 1:
+                text = "The registers %s of different stores would both be called %s: give one of them another retail_register_id."
+                self._refuse(hosts, text % (" and ".join(hosts), name))
 
     def _refuse(self, hosts: Sequence[str], reason: str) -> None:
         for host in hosts:

@@ -88,6 +88,15 @@ def test_one_task_serves_a_store_and_each_register_hears_of_its_own(channel, sto
     assert again == {"1": (0, 0), "2": (0, 0)}, text
 
 
+def test_a_name_that_no_service_can_have_is_refused_before_anything_is_made(channel, store):
+    named = json.dumps({"pos_register_service_name": "HOUSTON 1/a", "retail_sync_managed": True})
+    text, refused = store.play("play.yml", "--limit", "till-1", "-e", named)
+    assert refused["1"] == (0, 1), text
+    assert "The service would be called HOUSTON 1/a." in text
+    assert "set pos_register_service_name" in text
+    assert channel.value("SELECT to_regclass('dbo.sync_peer')") is None
+
+
 def test_scopes_that_fail_for_one_reason_are_named_together(channel, store):
     store.play("play.yml", "--limit", "till-2")
     with world.connect(store.server.facts(store.names["2"])) as db:

@@ -72,3 +72,15 @@ def test_numbers_are_told() -> None:
     found = read({"db": 10}, {"till": ("10", 1, {})})
     assert found["numbers"] == ["retail_store_id of db is 10", "retail_register_id of till is 1"]
     assert (found["servers"], found["registers"], found["mistakes"]) == ({"10": "db"}, {"10": ["10-1"]}, {})
+
+
+def test_registers_of_different_stores_that_would_be_called_the_same_are_refused() -> None:
+    found = read(
+        {"a-db": "A", "ab-db": "A-B"},
+        {"first": ("A-B", "C", {}), "second": ("A", "B-C", {}), "third": ("A", "C", {})},
+    )
+    said = (
+        "The registers first and second of different stores would both be called A-B-C: give one of them another "
+        "retail_register_id."
+    )
+    assert found["mistakes"] == {"first": said, "second": said}
