@@ -90,6 +90,7 @@ LESS = [
     ("parent", 'REVOKE INSERT ON ax."SALE" FROM {who}', "insert on ax.SALE at the parent"),
     ("parent", 'REVOKE SELECT, DELETE ON ax."SALE_tracking" FROM {who}', "delete, select on ax.SALE_tracking at the parent"),
     ("parent", 'REVOKE SELECT ON ax."ASSORTED" FROM {who}', "select on ax.ASSORTED at the parent"),
+    ("parent", "REVOKE SELECT, DELETE ON ax.{log} FROM {who}", "delete, select on ax.ASSORTED_moves_"),
     ("parent", "REVOKE INSERT ON dbo.sync_staging FROM {who}", "insert on dbo.sync_staging at the parent"),
     ("parent", 'REVOKE INSERT ON dbo."RETAILOFFLINESYNCLOG" FROM {who}', "insert on dbo.RETAILOFFLINESYNCLOG at the parent"),
     ("child", 'REVOKE SELECT ON ax."SALE" FROM {who}', "select on ax.SALE at the child"),
@@ -104,7 +105,8 @@ LESS = [
 def test_a_right_that_is_lacking_is_named_with_its_side(pair, accounts, problems, side, statement, said):
     db: Database = getattr(pair, side)
     quote = db.engine.names.quote
-    db.execute(statement.format(who=quote(accounts[side].user), database=quote(db.target.database)))
+    logs = [quote(log.name) for log in pair.parent.engine.moves.read(pair.parent) if log.name.startswith("ASSORTED")]
+    db.execute(statement.format(who=quote(accounts[side].user), database=quote(db.target.database), log=logs[0]))
     (problem,) = problems()
     assert "The account %s lacks the right to " % accounts[side].user in problem
     assert said in problem

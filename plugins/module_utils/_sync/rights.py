@@ -67,11 +67,25 @@ def _needs(db: Any, scopes: Sequence[Scope], received: Sequence[Scope], sends_do
     """Tables by what is needed on them: a sender only reads its rows, so an account at HQ need not write a store's sales."""
     beside = [db.engine.tracking.tracking_name(name) for name in _names(scopes)]
     deciding = list(_deciding(scopes)) if sends_down else []
+    if sends_down:
+        beside += _logs(db, scopes)
     return {READ: [*_names(scopes), *deciding, *beside], WRITE: [*_names(received), *beside]}
 
 
 def _names(scopes: Iterable[Scope]) -> list[TableName]:
     return [table.name for scope in scopes for table in scope.tables]
+
+
+def _logs(db: Any, scopes: Iterable[Scope]) -> list[TableName]:
+    """The logs of moves that their filters go by; what is old in them is forgotten, as in tracking tables."""
+    filtered = [table for scope in scopes for table in scope.tables if table.filter]
+    known = db.engine.tables.read(db, sorted({table.name for table in filtered})) if filtered else {}
+    return [
+        moves.name
+        for table in filtered
+        if table.name in known
+        for moves in _filter.all_moves(known[table.name], table.filter)
+    ]
 
 
 def _deciding(scopes: Iterable[Scope]) -> Iterable[TableName]:
