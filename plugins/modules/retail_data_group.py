@@ -61,7 +61,7 @@ options:
         default: download
       tables:
         description:
-          - The tables of the job, in order. A name without a schema means the schema C(ax).
+          - The tables of the job, in order. A name without a schema means the schema C(ax). HQ must have them.
           - A table stands in one job of a data group only.
         type: list
         elements: str
@@ -267,6 +267,7 @@ from typing import Any
 
 from ..module_utils._module import RetailModule
 from ..module_utils._offline import data_group_rows, hq
+from ..module_utils._offline.state import Place
 
 SPEC: dict[str, Any] = {
     "database": {"type": "str", "required": True},
@@ -338,6 +339,8 @@ def converge(module: RetailModule) -> None:
             params["keep_undeclared"],
         )
     place = hq.place(module.target(), module.connect, module.check_mode)
+    if declared is not None and place.db is not None:
+        _check_jobs(module, place, declared)
 
     def plan() -> data_group_rows.GroupPlan:
         if declared is None:
@@ -349,6 +352,14 @@ def converge(module: RetailModule) -> None:
     with hq.planned(place, plan, module.check_mode, params["lock_timeout"]) as result:
         missing = result.missing_stores
         module.finish(result.plan, lambda _key: place.db, data_group=params["name"], missing_stores=missing)
+
+
+def _check_jobs(module: RetailModule, place: Place, declared: data_group_rows.Declared) -> None:
+    """A slip of the pen is refused here, and not by each store; a dry run cannot know what an upgrade before it would bring."""
+    missing = data_group_rows.check_jobs(place.engine, place.db, declared, module.check_mode)
+    if missing:
+        listed = ", ".join(str(name) for name in missing)
+        module.ansible.warn("HQ has no table %s now. If nothing before this makes it, the run fails here." % listed)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,18 @@ def test_filters(playbook: Playbook, facts: dict[str, Any]) -> None:
     assert rows(facts) == 0
 
 
+def test_jobs_with_tables_that_headquarters_does_not_have(playbook: Playbook, facts: dict[str, Any]) -> None:
+    wanted = {"name": "D", "jobs": [{**JOBS[0], "tables": ["PRICEDISCTABLE", "PRICEDISKTABLE"]}], **world.connection(facts)}
+    failed = playbook.fail("retail_data_group", **wanted)
+    assert "'1020' names the table ax.PRICEDISKTABLE, which the database" in failed["msg"]
+    assert rows(facts) == 0
+    foretold = playbook.succeed("retail_data_group", "--check", **wanted)
+    assert foretold["changed"]
+    assert foretold["warnings"] == [
+        "HQ has no table ax.PRICEDISKTABLE now. If nothing before this makes it, the run fails here."
+    ]
+
+
 def test_schedules_and_channel_databases_without_stores(playbook: Playbook, pg_server: Any, new_database: Any) -> None:
     hq, channel = new_database(pg_server), new_database(pg_server)
     for made, extensions in ((hq, ["ax2012r3_hq"]), (channel, [])):

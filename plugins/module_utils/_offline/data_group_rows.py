@@ -16,7 +16,7 @@ from .._engine._model import TableName
 from .._plan import Plan, Step
 from .._sync.metadata import DIRECTIONS
 from . import row_filters
-from .checks import check_scopes
+from .checks import check_scopes, check_tables
 from .draft import Draft
 from .filters import check_filter
 from .profiles import STORE, make_scope
@@ -112,6 +112,20 @@ def declare(
     if len(set(names)) < len(names):
         raise RetailError("A channel database is declared twice in the data group %r." % name, "Declare it once.")
     return Declared(name, description, made, found, change_shared, keep_undeclared)
+
+
+def check_jobs(engine: Any, db: Any, declared: Declared, may_come: bool) -> list[TableName]:
+    """See that HQ has the tables of all jobs, and that they can be synchronised; returns those that it does not have.
+
+    :param may_come: an earlier step would bring missing ones, as one that upgrades the database.
+    :raises RetailError: a table cannot be synchronised, or is missing and does not come.
+    """
+    names = [name for job in declared.jobs for name in job.tables]
+    known = engine.tables.read(db, names)
+    missing = [name for name in names if name not in known] if may_come else []
+    jobs = [make_scope(job.id, job.direction, [name for name in job.tables if name not in missing]) for job in declared.jobs]
+    check_tables(jobs, known, db.target.where)
+    return missing
 
 
 def plan_data_group(engine: Any, db: Any, declared: Declared, key: str) -> GroupPlan:
