@@ -437,7 +437,7 @@ class Work:
         params = self.module.params
         plan = removal.plan(self.name, db, params["tier"], "server", params["force"]) if db else Plan()
         before = plan.steps[0].before["release"] if plan.steps else None
-        plan.extend(access.removal_plan(self.engine, access.read(server, None, wanted), wanted, "server"))
+        plan.extend(access.removal_plan(self.engine, access.read(server, None, wanted), wanted, "server", self.name))
         if plan.changed:
             self.engine.databases.check_writable(server)
         self.module.disconnect(self.target)

@@ -183,6 +183,22 @@ def test_any_name_that_the_engine_holds_works_from_end_to_end(pg_server, named, 
     assert not playbook.succeed(MODULE, **gone)["changed"]
 
 
+def test_a_login_that_has_something_elsewhere_is_not_foretold_to_go(pg_server, options, playbook):
+    login = f"axops_{secrets.token_hex(4)}"
+    playbook.succeed(MODULE, **options, logins=[{"name": login, "password": "geheim"}])
+    absent = {**options, "logins": [{"name": login, "state": "absent"}]}
+    with _engine.connect(target(pg_server.facts(options["database"]))) as database:
+        database.execute(f"GRANT SELECT ON ax.\"CUSTTABLE\" TO {login}")
+        for flags in (("--check",), ()):
+            failed = playbook.fail(MODULE, *flags, **absent)
+            assert f"The login {login}, which is declared absent, owns something" in failed["error"]
+            assert f"in {options['database']}: " in failed["error"]
+        foretold = playbook.succeed(MODULE, "--check", **{**absent, "state": "absent"})
+        assert foretold["steps"][-1] == f"Drop login {login}", "its rights go with the database"
+        database.execute(f"DROP OWNED BY {login}")
+    assert playbook.succeed(MODULE, **absent)["steps"] == [f"Drop login {login}"]
+
+
 def test_what_would_be_lost_is_named_before_a_database_is_removed(pg_server, options, playbook, tmp_path):
     pg_server.create_database(options["database"])
     gone = {**options, "state": "absent"}

@@ -165,6 +165,7 @@ def read_statements() -> list[str]:
     mssql.databases.knows_collation(db, "Latin1_General_CI_AS")
     mssql.access.read(db, db, ["POSUsers"], {"pos": "secret"})
     mssql.access._compare(db, {"pos": "secret"})
+    mssql.access.bound(db, db, ["pos"])
     mssql.access.lacking(db, {Securable.table(NAME): frozenset({"select"})})
     mssql.tracking.outdated(db)
     assert not mssql.tracking.overlooks_case(db, TABLE)

@@ -117,12 +117,26 @@ def read(server: Any, db: Any | None, wanted: Wanted) -> AccessState:
     for name, same in list(state.logins.items()):
         if same is None:
             state.logins[name] = access.password_works((db or server).target, name, wanted.logins[name])
+    leaving = set(wanted.gone).intersection(state.logins)
+    state.bound = access.bound(server, db, sorted(leaving)) if leaving else {}
     return state
 
 
-def removal_plan(engine: Any, state: AccessState, wanted: Wanted, server: str) -> Plan:
-    """The steps that remove the logins that must not be there, once their database is gone."""
+def removal_plan(engine: Any, state: AccessState, wanted: Wanted, server: str, database_name: str = "") -> Plan:
+    """The steps that remove the logins that must not be there, once their database is gone.
+
+    :param database_name: the database that goes before them, with all that they have there.
+    :raises RetailError: one owns something elsewhere, or has rights there that keep it.
+    """
     plan = Plan()
+    for name in sorted(state.bound):
+        places = sorted(state.bound[name] - {database_name})
+        if places:
+            raise RetailError(
+                "The login %s, which is declared absent, owns something, or has rights of its own, in %s: the server would not drop it."
+                % (name, ", ".join(places)),
+                "Give there what it owns to another one, and revoke its rights (on PostgreSQL with REASSIGN OWNED and DROP OWNED).",
+            )
     for name in sorted(set(wanted.gone).intersection(state.logins)):
         path = ("access", "logins", name)
         plan.add(Step("Drop login %s" % name, path, "present", None, server, engine.access.drop_login(name)))

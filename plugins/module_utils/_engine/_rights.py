@@ -61,6 +61,7 @@ class AccessState:
     ``principals``: the roles and users that exist. ``logins``: those that exist, and whether their password is the one
     asked for (None: that cannot be read). ``members``: direct members by role. ``orphans``: users whose login
     is none of this server's. ``accounts``: those of ``principals`` that can log in. ``fixed``: the engine's own roles.
+    ``bound``: the databases in which those that are to go own something or, where that keeps them, have rights of their own.
     ``shared``: what belongs to the whole server (``role``, ``login``, ``member``); it is changed on the maintenance
     database, where the speaker lets one run at a time do so.
     """
@@ -70,6 +71,7 @@ class AccessState:
     members: dict[str, set[str]] = field(default_factory=dict)
     grants: Grants = field(default_factory=dict)
     orphans: set[str] = field(default_factory=set)
+    bound: dict[str, set[str]] = field(default_factory=dict)
     accounts: set[str] = field(default_factory=set)
     fixed: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()

@@ -67,6 +67,11 @@ _COMPARE = (
     "ON q.name = l.name"
 )
 
+_OWNED = "SELECT l.name, d.name FROM sys.databases d JOIN sys.server_principals l ON l.sid = d.owner_sid"
+_OWNED_HERE = """
+SELECT p.name, DB_NAME() FROM sys.schemas s JOIN sys.database_principals p ON p.principal_id = s.principal_id
+UNION SELECT p.name, DB_NAME() FROM sys.database_principals r JOIN sys.database_principals p ON p.principal_id = r.owning_principal_id"""
+
 # A table that the account may do nothing with is one that it does not see: NULL. What does not exist is not asked for.
 _LACKING = (
     "SELECT q.kind, q.[schema], q.name, q.privilege FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (kind nvarchar(20) '$.kind', "
@@ -133,6 +138,17 @@ def needs(
 def lacking(db: Any, wanted: Rights) -> Rights:
     """What the connected account has not of the rights that are wanted, by none of the roles that it is in."""
     return gather(db.query(_LACKING, dump(wanted)))
+
+
+def bound(server: Any, db: Any | None, logins: Collection[str]) -> dict[str, set[str]]:
+    """Which databases these logins own, and whether their users own a schema or a role here: before that ends, none is dropped."""
+    declared = _Declared(server, logins)
+    found: dict[str, set[str]] = {}
+    for owner, database in [*server.query(_OWNED), *(db.query(_OWNED_HERE) if db is not None else ())]:
+        name = declared.find(owner)
+        if name is not None:
+            found.setdefault(name, set()).add(database)
+    return found
 
 
 def create_role(name: str) -> list[str]:

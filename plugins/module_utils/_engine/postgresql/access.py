@@ -84,6 +84,12 @@ UNION ALL SELECT a.kind, a.schema, a.name, a.privilege FROM asked a
 UNION ALL SELECT a.kind, a.schema, a.name, a.privilege FROM asked a
  WHERE a.kind = 'function' AND NOT has_function_privilege(a.schema || '.' || a.name, a.privilege)"""
 
+# Owner, rights, and the roles of a policy; what is of no database is said to be of the whole server.
+_BOUND = """
+SELECT DISTINCT r.rolname, COALESCE(d.datname, 'the whole server') FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+ LEFT JOIN pg_database d ON d.oid = CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid ELSE s.dbid END
+ WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype IN ('o', 'a', 'r') AND r.rolname IN {asked}""".format(asked=_ASKED)
+
 
 def read(server: Any, db: Any | None, principals: Collection[str], passwords: Mapping[str, str | None]) -> AccessState:
     """What there is of these principals and logins, in at most three statements and none for each of them.
@@ -142,6 +148,14 @@ def needs(
 def lacking(db: Any, wanted: Rights) -> Rights:
     """What the connected account has not of the rights that are wanted, by none of the roles that it is in."""
     return gather(db.query(_LACKING, dump(wanted)))
+
+
+def bound(server: Any, db: Any | None, logins: Collection[str]) -> dict[str, set[str]]:
+    """In which databases these logins own something or have rights: the server drops none of them before."""
+    found: dict[str, set[str]] = {}
+    for name, database in server.query(_BOUND, _json(logins)):
+        found.setdefault(name, set()).add(database)
+    return found
 
 
 def create_role(name: str) -> list[str]:
