@@ -112,7 +112,7 @@ def test_another_store_than_the_one_it_was_provisioned_for(provisioned, refused)
 
 def test_a_second_register_with_the_same_id(provisioned, refused, new_database, pg_server):
     other = world.connection(new_database(pg_server), "offline_")
-    refused("knows HOUSTON-000001 already (as number 1)", "with reprovision: if_needed", **other)
+    refused("knows HOUSTON-000001 already (as number 1)", "give one of the two its own", **other)
 
 
 def test_a_register_that_is_a_clone_of_another_ones_image(channel, provisioned, refused, pg_other_server):

@@ -76,7 +76,8 @@ def relate(child: Side, parent: Side, identity: Identity, reprovision: bool) -> 
     if reason and not reprovision:
         raise RetailError(
             reason,
-            "If one of the two was restored or moved, let the sync service run, which brings back what it has lost, or run again with "
+            ("If another register has this store and register ID, give one of the two its own. " if namesakes else "")
+            + "If one of the two was restored or moved, let the sync service run, which brings back what it has lost, or run again with "
             "reprovision: if_needed, which has that done at once. If one of them is a new database, it takes reprovision: if_needed.",
         )
     if reason and known is not None and known.incarnation != VACANT and not (namesakes or vacant):
