@@ -188,7 +188,7 @@ def test_a_login_that_has_something_elsewhere_is_not_foretold_to_go(pg_server, o
     playbook.succeed(MODULE, **options, logins=[{"name": login, "password": "geheim"}])
     absent = {**options, "logins": [{"name": login, "state": "absent"}]}
     with _engine.connect(target(pg_server.facts(options["database"]))) as database:
-        database.execute(f"GRANT SELECT ON ax.\"CUSTTABLE\" TO {login}")
+        database.execute(f'GRANT SELECT ON ax."CUSTTABLE" TO {login}')
         for flags in (("--check",), ()):
             failed = playbook.fail(MODULE, *flags, **absent)
             assert f"The login {login}, which is declared absent, owns something" in failed["error"]

@@ -72,7 +72,11 @@ def test_filters(playbook: Playbook, facts: dict[str, Any]) -> None:
 
 
 def test_jobs_with_tables_that_headquarters_does_not_have(playbook: Playbook, facts: dict[str, Any]) -> None:
-    wanted = {"name": "D", "jobs": [{**JOBS[0], "tables": ["PRICEDISCTABLE", "PRICEDISKTABLE"]}], **world.connection(facts)}
+    wanted = {
+        "name": "D",
+        "jobs": [{**JOBS[0], "tables": ["PRICEDISCTABLE", "PRICEDISKTABLE"]}],
+        **world.connection(facts),
+    }
     failed = playbook.fail("retail_data_group", **wanted)
     assert "'1020' names the table ax.PRICEDISKTABLE, which the database" in failed["msg"]
     assert rows(facts) == 0

@@ -123,7 +123,9 @@ def check_jobs(engine: Any, db: Any, declared: Declared, may_come: bool) -> list
     names = [name for job in declared.jobs for name in job.tables]
     known = engine.tables.read(db, names)
     missing = [name for name in names if name not in known] if may_come else []
-    jobs = [make_scope(job.id, job.direction, [name for name in job.tables if name not in missing]) for job in declared.jobs]
+    jobs = [
+        make_scope(job.id, job.direction, [name for name in job.tables if name not in missing]) for job in declared.jobs
+    ]
     check_tables(jobs, known, db.target.where)
     return missing
 

@@ -88,7 +88,9 @@ UNION ALL SELECT a.kind, a.schema, a.name, a.privilege FROM asked a
 _BOUND = """
 SELECT DISTINCT r.rolname, COALESCE(d.datname, 'the whole server') FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
  LEFT JOIN pg_database d ON d.oid = CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid ELSE s.dbid END
- WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype IN ('o', 'a', 'r') AND r.rolname IN {asked}""".format(asked=_ASKED)
+ WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype IN ('o', 'a', 'r') AND r.rolname IN {asked}""".format(
+    asked=_ASKED
+)
 
 
 def read(server: Any, db: Any | None, principals: Collection[str], passwords: Mapping[str, str | None]) -> AccessState:
