@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import errors
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, Target
+from ansible_collections.axops.retail.plugins.module_utils._engine.postgresql import connect, errors
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,10 @@ def test_locks_for_which_there_is_no_room_just_now_are_tried_again() -> None:
     said = "ERROR: out of shared memory;\nError while executing the query (1) (SQLExecDirectW)"
     assert errors.classify("53200", "('53200', '[53200] %s')" % said) == "transient"
     assert errors.classify("53200", "('53200', '[53200] ERROR: out of memory')") == "other"
+
+
+@pytest.mark.parametrize("option", ["CommLog", "commlog", "Debug", "B2", "b3"])
+def test_a_log_of_the_driver_that_everybody_could_read_is_refused(option: str) -> None:
+    with pytest.raises(RetailError, match="write the password into a file that everybody can read"):
+        connect._string(Target("postgresql", password="geheim", options={option: "1"}), "PostgreSQL Unicode")
+    assert "%s=0" % option in connect._string(Target("postgresql", options={option: 0}), "PostgreSQL Unicode")

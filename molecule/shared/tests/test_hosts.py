@@ -51,6 +51,12 @@ def test_the_unit_runs_now_and_after_a_reboot(host: Any, unit: str) -> None:
     assert service.is_running
 
 
+def test_the_driver_leaves_no_log_of_each_process(host: Any) -> None:
+    drivers = host.file("/etc/odbcinst.ini").content_string
+    assert "[PostgreSQL Unicode]" in drivers
+    assert not re.search(r"^CommLog\s*=\s*1", drivers, re.MULTILINE)
+
+
 def test_the_service_runs_as_its_own_account_that_nobody_logs_in_as(host: Any, unit: str) -> None:
     pid = host.check_output("systemctl show --property=MainPID --value %s", unit)
     assert host.check_output("ps -o user:32= -p %s", pid).strip() == ACCOUNT

@@ -30,6 +30,8 @@ _ADVICE = "Install it where the module runs: 'apt install odbc-postgresql' or 'd
 _BRACED = ("Driver", "Password", "PWD", "pqopt", "ConnSettings")
 #: Keywords that have a word in libpq, by which a name reaches it that the driver cannot be given.
 _WORDS = {"Database": "dbname", "Username": "user"}
+#: psqlodbc's logs, by their names and abbreviations: files in /tmp that everybody may read, with the password and all statements.
+_LOGS = {"commlog": "CommLog", "b3": "B3", "debug": "Debug", "b2": "B2"}
 #: A network that is cut in the middle of a session is noticed after a minute, on both sides, not when the kernel gives up: until
 #: the server notices it keeps the session's locks, and nobody else gets on with the scope.
 _PATIENCE = {
@@ -106,8 +108,20 @@ def _string(target: Target, driver: str) -> str:
         ("UnknownsAsLongVarchar", "1"),
         ("ByteaAsLongVarBinary", "1"),
     ]
+    _refuse_logs(target)
     parts.extend(target.options.items())
     return connection_string(parts, _BRACED)
+
+
+def _refuse_logs(target: Target) -> None:
+    asked = {_LOGS.get(key.lower(), ""): str(value) for key, value in target.options.items()}
+    for name in sorted(filter(None, asked)):
+        if asked[name] != "0":
+            raise RetailError(
+                "The connection option %s has the driver write the password into a file that everybody can read."
+                % name,
+                "Leave it out. The server's own log shows statements: log_statement.",
+            )
 
 
 _HINTS = (
