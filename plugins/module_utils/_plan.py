@@ -181,7 +181,9 @@ def _document(steps: Sequence[Step], side: str) -> dict[str, Any]:
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
                 raise RetailError("The plan's paths contradict each other at %s." % "/".join(step.path))
-        value = getattr(step, side)
-        if value is not None:
-            place[step.path[-1]] = value
+        value, last = getattr(step, side), step.path[-1]
+        if isinstance(value, dict) and isinstance(place.get(last), dict):
+            place[last] = {**place[last], **value}
+        elif value is not None:
+            place[last] = value
     return document

@@ -125,7 +125,7 @@ def test_a_text_that_gets_longer_keeps_a_collation_of_its_own(db: Database) -> N
     if len(set(before)) == 1:
         world.lacks("sys.columns does not tell collations apart: that a column keeps its own was not checked")
     for column in (Column.parse("B", "nvarchar(30)"), Column.parse("A", "nvarchar(30)")):
-        for statement in ENGINE.tables.alter_column(TableName("ax", "WORD"), column):
+        for statement in ENGINE.tables.alter_columns(TableName("ax", "WORD"), [column]):
             try:
                 db.execute(statement)
             except StatementFailed as error:

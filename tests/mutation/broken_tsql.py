@@ -151,7 +151,12 @@ MUTANTS = (
         "Rights",
         "Who may read a table may write its tracking.",
         "_engine.mssql.companions",
-        (("N'GRANT ' + g.permission_name + N' ON '", "N'GRANT SELECT, INSERT, UPDATE, DELETE ON '"),),
+        (
+            (
+                "N'GRANT ' + g.permission_name COLLATE DATABASE_DEFAULT + N' ON '",
+                "N'GRANT SELECT, INSERT, UPDATE, DELETE ON '",
+            ),
+        ),
         (RIGHTS + "test_what_comes_to_stand_beside_a_table_is_written_by_those_who_write_it",),
     ),
 )

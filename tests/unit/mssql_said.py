@@ -360,7 +360,7 @@ def dependent_statements() -> list[str]:
     found = dependents(server)
     columns = ("ITEMID nvarchar(40) not null", "DATAAREAID nvarchar(9) not null default 'DAT'", "PRICE numeric(38,16)")
     wanted = [Column.parse(*text.split(" ", 1)) for text in (*columns, "COUNTED bigint", "DAY datetime2")]
-    return [*server.said, *(said for one in wanted for said in mssql.tables.alter_column(NAME, one, found))]
+    return [*server.said, *(said for one in wanted for said in mssql.tables.alter_columns(NAME, [one], found))]
 
 
 def table_statements() -> list[str]:
@@ -372,8 +372,8 @@ def table_statements() -> list[str]:
         *tables.create_schema("o'x"),
         *(statement for table in metadata.TABLES for statement in tables.create(table)),
         *tables.add_columns(NAME, [column, wide, Column.parse("D", "int default 0")]),
-        *tables.alter_column(NAME, column),
-        *tables.alter_column(NAME, wide),
+        *tables.alter_columns(NAME, [column]),
+        *tables.alter_columns(NAME, [wide]),
         *dependent_statements(),
         *tables.add_unique(NAME, ["PRICE"]),
         *tables.add_index(NAME, ["PRICE", "DAY"]),

@@ -306,7 +306,7 @@ def test_the_schema_dbo_is_never_made() -> None:
 
 
 def test_a_default_is_put_back_after_a_change_of_type() -> None:
-    drop, alter, back = mssql.tables.alter_column(NAME, Column.parse("NAME", "nvarchar(60) not null default ''"))
+    drop, alter, back = mssql.tables.alter_columns(NAME, [Column.parse("NAME", "nvarchar(60) not null default ''")])
     assert "sys.default_constraints" in drop
     assert alter.startswith(
         "DECLARE @statement nvarchar(max) = N'ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [NAME] nvarchar(60)' + "
@@ -316,10 +316,10 @@ def test_a_default_is_put_back_after_a_change_of_type() -> None:
 
 
 def test_a_text_keeps_a_collation_of_its_own_when_it_gets_longer() -> None:
-    [said] = mssql.tables.alter_column(NAME, Column.parse("NAME", "nvarchar(60)"))
+    [said] = mssql.tables.alter_columns(NAME, [Column.parse("NAME", "nvarchar(60)")])
     assert "COALESCE((SELECT N' COLLATE ' + c.collation_name FROM sys.columns c WHERE" in said
     assert "c.object_id = OBJECT_ID(N'[ax].[INVENT]]TABLE]') AND c.name = N'NAME'" in said
-    [said] = mssql.tables.alter_column(NAME, Column.parse("COUNTED", "bigint"))
+    [said] = mssql.tables.alter_columns(NAME, [Column.parse("COUNTED", "bigint")])
     assert said == "ALTER TABLE [ax].[INVENT]]TABLE] ALTER COLUMN [COUNTED] bigint NULL"
 
 
@@ -489,7 +489,10 @@ def test_needs_are_rights_on_tables_and_on_the_books() -> None:
 
 def test_who_has_rights_on_one_book_has_them_on_one_that_is_made() -> None:
     [said] = mssql.access.hand_on(TableName("dbo", "LOG"), TableName("dbo", "sync_peer"))
-    assert "N'GRANT ' + g.permission_name + N' ON ' + N'[dbo].[sync_peer]' + N' TO ' + QUOTENAME(g.name)" in said
+    assert (
+        "g.permission_name COLLATE DATABASE_DEFAULT + N' ON ' + N'[dbo].[sync_peer]' + N' TO ' + QUOTENAME(g.name)"
+        in said
+    )
     assert "(d.major_id = OBJECT_ID(N'[dbo].[LOG]') OR" in said
 
 
@@ -542,6 +545,7 @@ def test_many_grants_make_few_round_trips() -> None:
         ("40001", "deadlock victim. (1205) (SQLExecDirectW)", "transient"),
         ("42000", "Lock request time out (1222) (SQLExecDirectW)", "transient"),
         ("42000", "Snapshot isolation transaction aborted (3960) (SQLExecDirectW)", "transient"),
+        ("42000", "Requested versioned row was not found (3958) (SQLExecDirectW)", "transient"),
         ("HYT00", "Query timeout expired (0) (SQLExecDirectW)", "transient"),
         ("08S01", "Communication link failure (0) (SQLExecDirectW)", "lost"),
         ("23000", "Violation of PRIMARY KEY constraint (2627) (SQLExecDirectW)", "data"),

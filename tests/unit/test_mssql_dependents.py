@@ -21,9 +21,9 @@ TRACKING = "[ax].[INVENT]]TABLE_tracking]"
 LOG = "[ax].[%s]" % Indexed.LOG.replace("]", "]]")
 
 
-def said(text: str, server: type[Indexed] = Indexed) -> list[str]:
-    """What is said to give a column a type."""
-    return mssql.tables.alter_column(NAME, Column.parse(*text.split(" ", 1)), dependents(server()))
+def said(*texts: str, server: type[Indexed] = Indexed) -> list[str]:
+    """What is said to give columns their types."""
+    return mssql.tables.alter_columns(NAME, [Column.parse(*text.split(" ", 1)) for text in texts], dependents(server()))
 
 
 def with_rows(**rows: Any) -> type[Indexed]:
@@ -58,6 +58,42 @@ def test_a_key_that_gets_longer_goes_and_comes_again_with_those_of_its_copies() 
         "([ITEMID] ASC, [DATAAREAID] DESC) WITH (PAD_INDEX = ON, FILLFACTOR = 90, DATA_COMPRESSION = PAGE) ON [PRIMARY]"
     )
     assert all("nvarchar(40)" in statements[place] and "NOT NULL" in statements[place] for place in (2, 6, 9))
+
+
+def test_two_columns_of_one_key_make_it_anew_once() -> None:
+    statements = starts(said("ITEMID nvarchar(40) not null", "DATAAREAID nvarchar(9) not null"))
+    for place, key in ((PLACE, "[PK]]INVENT]"), (TRACKING, "[PK_INVENT]]TABLE_tracking]")):
+        own = [text for text in statements if text.startswith("ALTER TABLE %s " % place)]
+        assert own == [
+            "ALTER TABLE %s DROP CONSTRAINT %s" % (place, key),
+            *("ALTER TABLE %s ALTER COLUMN [%s] nvarchar" % (place, name) for name in ("ITEMID", "DATAAREAID")),
+            "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY CLUSTERED" % (place, key),
+        ]
+
+
+def test_a_key_too_long_for_a_clustered_index_is_none_in_its_copies() -> None:
+    """Of the table itself everything comes again as it was."""
+    statements = said("ITEMID nvarchar(447) not null")
+    assert any("%s ADD CONSTRAINT [PK]]INVENT] PRIMARY KEY CLUSTERED (" % PLACE in one for one in statements)
+    assert any(
+        "[PK_INVENT]]TABLE_tracking] PRIMARY KEY NONCLUSTERED ([ITEMID] ASC, [DATAAREAID] ASC)" in one
+        for one in statements
+    )
+    assert not any("INDEX [INVENT]]TABLE_tracking_version]" in one for one in statements)
+
+
+def test_a_key_that_has_no_room_behind_a_version_goes_from_there() -> None:
+    statements = [one for one in said("ITEMID nvarchar(846) not null") if TRACKING in one]
+    version = "INDEX [INVENT]]TABLE_tracking_version] ON %s" % TRACKING
+    assert starts(statements)[0] == "DROP " + version
+    assert statements[-1] == "CREATE NONCLUSTERED %s ([version] ASC) ON [PRIMARY]" % version
+
+
+def test_a_text_gets_longer_under_no_condition_of_an_index() -> None:
+    filtered = index_row("FX", "COUNTED", where="([ITEMID]>N'a')")
+    statements = starts(said("ITEMID nvarchar(40) not null", server=with_rows(INDEXES=(filtered,), COPIES=())))
+    assert statements[1] == "DROP INDEX [FX] ON %s" % PLACE
+    assert statements[3] == "CREATE NONCLUSTERED INDEX [FX] ON %s" % PLACE
 
 
 def test_under_another_type_no_index_stays_and_what_is_clustered_comes_first() -> None:
@@ -105,7 +141,7 @@ def test_an_index_that_nobody_may_use_is_not_usable_afterwards() -> None:
 
 
 def test_where_nothing_depends_on_a_column_one_plain_change_is_enough() -> None:
-    assert len(said("OWNER nvarchar(40)", with_rows(INDEXES=(), STATISTICS=()))) == 1
+    assert len(said("OWNER nvarchar(40)", server=with_rows(INDEXES=(), STATISTICS=()))) == 1
 
 
 def test_a_copy_that_holds_the_type_already_is_left_alone() -> None:
@@ -142,18 +178,18 @@ def test_a_copy_that_holds_the_type_already_is_left_alone() -> None:
 )
 def test_what_is_not_made_again_is_said_before_anything_is_done(row: tuple[Any, ...], column: str, why: str) -> None:
     with pytest.raises(RetailError) as failure:
-        said(column, with_rows(OBSTACLES=(("ax", NAME.name, *row),)))
+        said(column, server=with_rows(OBSTACLES=(("ax", NAME.name, *row),)))
     assert why in failure.value.message
     assert failure.value.message.startswith(
         "Column %s of table ax.INVENT]TABLE cannot get the type " % column.split(maxsplit=1)[0]
     )
     # Another column is none of its business.
-    assert said("OWNER uniqueidentifier", with_rows(OBSTACLES=(("ax", NAME.name, *row),)))
+    assert said("OWNER uniqueidentifier", server=with_rows(OBSTACLES=(("ax", NAME.name, *row),)))
 
 
 def test_a_text_gets_longer_under_a_check() -> None:
     check = ("ax", NAME.name, "check constraint", "CK", None, "(len([ITEMID])>(0))")
-    assert said("ITEMID nvarchar(40) not null", with_rows(OBSTACLES=(check,)))
+    assert said("ITEMID nvarchar(40) not null", server=with_rows(OBSTACLES=(check,)))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +206,7 @@ def test_a_text_gets_longer_under_a_check() -> None:
 )
 def test_an_index_of_another_kind_is_not_made_again(rows: tuple[tuple[Any, ...], ...], why: str) -> None:
     with pytest.raises(RetailError) as failure:
-        said("COUNTED bigint", with_rows(INDEXES=rows))
+        said("COUNTED bigint", server=with_rows(INDEXES=rows))
     assert why in failure.value.message
 
 

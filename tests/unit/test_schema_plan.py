@@ -57,7 +57,14 @@ def test_a_missing_column_that_cannot_be_filled_is_an_error():
 def test_a_column_is_widened_and_keeps_its_default():
     result = planned(card(A="nvarchar(10) not null default 'x'"), card(A="nvarchar(20) not null default 'x'"))
     assert result.titles == ["Widen column A of table ax.CARD to nvarchar(20)"]
-    assert result.steps[0].after == "nvarchar(20) not null default 'x'"
+    assert result.steps[0].after == {"A": "nvarchar(20) not null default 'x'"}
+
+
+def test_columns_of_one_table_are_widened_in_one_step():
+    result = planned(card(A="int", B="int not null"), card(A="bigint", B="int"))
+    assert result.titles == ["Widen column A of table ax.CARD to bigint; allow NULL in column B of table ax.CARD"]
+    assert result.diff()["before"] == {"tables": {"ax.CARD": {"columns": {"A": "int", "B": "int not null"}}}}
+    assert result.diff()["after"] == {"tables": {"ax.CARD": {"columns": {"A": "bigint", "B": "int"}}}}
 
 
 def test_a_wider_column_is_left_alone():

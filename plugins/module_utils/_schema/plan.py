@@ -99,9 +99,7 @@ def _changes(engine: Any, actual: Table, desired: Table, database: str, dependen
     there = {column.name: column for column in actual.columns}
     missing = [column for column in desired.columns if column.name not in there]
     plan.add(_added_columns(engine, desired, missing, database))
-    for column in desired.columns:
-        if column.name in there:
-            plan.add(_altered_column(engine, desired, there[column.name], column, database, dependents))
+    plan.add(_altered_columns(engine, actual, desired, database, dependents))
     _check_primary_key(actual, desired)
     plan.extend(_keys(engine, actual, desired, database))
     return plan
@@ -127,22 +125,27 @@ def _added_columns(engine: Any, table: Table, missing: list[Column], database: s
     )
 
 
-def _altered_column(
-    engine: Any, table: Table, actual: Column, desired: Column, database: str, dependents: Any
-) -> Step | None:
-    after = _should_be(engine, table, actual, desired)
-    if after is None:
+def _altered_columns(engine: Any, actual: Table, desired: Table, database: str, dependents: Any) -> Step | None:
+    """All columns of a table in one step: what depends on several of them is made again once."""
+    pairs = [(actual.column(column.name), column) for column in desired.columns]
+    changes = [(there, _should_be(engine, desired, there, column)) for there, column in pairs if there is not None]
+    wanted = [(before, after) for before, after in changes if after is not None]
+    if not wanted:
         return None
-    place = "column %s of table %s" % (desired.name, table.name)
-    verb = "Allow NULL in %s" % place if after.type == actual.type else "Widen %s to %s" % (place, after.type)
+    said = [_altered(before, after, desired) for before, after in wanted]
     return Step(
-        verb,
-        ("tables", str(table.name), "columns", desired.name),
-        str(actual),
-        str(after),
+        "; ".join([said[0], *(one[:1].lower() + one[1:] for one in said[1:])]),
+        ("tables", str(desired.name), "columns"),
+        {before.name: str(before) for before, _after in wanted},
+        {after.name: str(after) for _before, after in wanted},
         database,
-        engine.tables.alter_column(table.name, after, dependents),
+        engine.tables.alter_columns(desired.name, [after for _before, after in wanted], dependents),
     )
+
+
+def _altered(before: Column, after: Column, table: Table) -> str:
+    place = "column %s of table %s" % (after.name, table.name)
+    return "Allow NULL in %s" % place if after.type == before.type else "Widen %s to %s" % (place, after.type)
 
 
 def _should_be(engine: Any, table: Table, actual: Column, desired: Column) -> Column | None:

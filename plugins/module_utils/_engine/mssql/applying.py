@@ -18,7 +18,7 @@ from .._errors import StatementFailed
 from .._model import Column, TableName
 from .._phrases import CONFLICT, LINK, WINDOW, Phrases, check_written, count, count_settled, left_out, received
 from .._wire import ONLY, Outcome, Work
-from . import images, marks, names, texts, tracking, types
+from . import images, marks, names, sizes, texts, tracking, types
 
 #: What a row brings along beside its columns.
 _OF_THE_ROW = (
@@ -106,11 +106,12 @@ def _land(db: Any, work: Work, sql: _Phrases) -> None:
         "x bigint NULL, k smallint NOT NULL, m bigint NULL, act varchar(8) COLLATE DATABASE_DEFAULT NULL, "
         "row_key nvarchar(max) COLLATE DATABASE_DEFAULT NULL, lost nvarchar(128) COLLATE DATABASE_DEFAULT NULL, "
         "beside bigint NOT NULL, %s, "
-        "PRIMARY KEY (%s))"
+        "%s (%s))"
         % (
             names.literal("tempdb.." + sql.incoming),
             sql.incoming,
             columns,
+            sizes.primary_key(sql.key_columns, sizes.EIGHT if sql.spellings else 0),
             ", ".join([*sql.wire_keys, *(["beside"] if sql.spellings else [])]),
         )
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from .._model import Column, TableName
 from .._rights import BOOKS, LOG
-from . import names, texts, types
+from . import names, sizes, texts, types
 
 #: Copies (c) that a column (b) does not fit into, or that tell other texts apart than the column does. A longer one does no harm.
 MISFITS = (
@@ -31,9 +31,10 @@ def hand_on_rights(table: TableName, companion: TableName) -> str:
     tables that it may only read, too, as those of a store's transactions.
     """
     place = names.quote(*companion)
+    # The catalog has names of rights in a collation of its own, whatever the database's is, and two of them make no one text.
     return (
         "DECLARE @statement nvarchar(max); DECLARE granted CURSOR LOCAL FAST_FORWARD FOR "
-        "SELECT N'GRANT ' + g.permission_name + N' ON ' + {place} + N' TO ' + QUOTENAME(g.name) "
+        "SELECT N'GRANT ' + g.permission_name COLLATE DATABASE_DEFAULT + N' ON ' + {place} + N' TO ' + QUOTENAME(g.name) "
         "FROM (SELECT DISTINCT p.name, d.permission_name FROM sys.database_permissions AS d "
         "JOIN sys.database_principals AS p ON p.principal_id = d.grantee_principal_id "
         "JOIN sys.tables AS o ON o.object_id = d.major_id "
@@ -65,13 +66,13 @@ def fit(table: TableName, companion: TableName, columns: Sequence[Column], index
     :param index: the companion's other index, and ``index_on`` its columns: nothing changes under an index.
     """
     place, wanted = names.quote(*companion), _listed(column.name for column in columns)
-    key = names.quote("PK_" + companion.name)
+    key, made = names.quote("PK_" + companion.name), sizes.primary_key(columns)
     steps = [
         "DROP INDEX %s ON %s" % (names.quote(index), place),
         "ALTER TABLE %s DROP CONSTRAINT %s" % (place, key),
         *("ALTER TABLE %s ALTER COLUMN %s NOT NULL" % (place, copied(column)) for column in columns),
-        "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)"
-        % (place, key, ", ".join(names.quote(column.name) for column in columns)),
+        "ALTER TABLE %s ADD CONSTRAINT %s %s (%s)"
+        % (place, key, made, ", ".join(names.quote(column.name) for column in columns)),
         "CREATE INDEX %s ON %s (%s)" % (names.quote(index), place, index_on),
     ]
     return (

@@ -6,7 +6,7 @@
 away and made again around the change, and for the rest the change is refused before anything is done.
 
 By the page of ALTER TABLE, a text or a binary value may get longer under an index or a UNIQUE or CHECK constraint, but not under a
-primary key.
+primary key; and no column changes that the condition of an index or of statistics names.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 from .._errors import RetailError
 from .._filter import MOVES, before_digest
 from .._model import Column, Table, TableName
-from . import names, probes, tracking, types
+from . import names, probes, sizes, tracking, types
 
 _VARYING = re.compile(r"^(n?varchar|varbinary)\((\d+|max)\)$")
-_UNLIMITED = "max"
+_UNLIMITED, _KEY = "max", "PRIMARY KEY"
+#: What ``sys.indexes.type`` says of the two usual forms.
+_CLUSTERED, _OTHER = 1, 2
 #: What finds rows by the primary key, and what is content with a text that gets longer.
 _BY_KEY, _CHECK = ("full-text search", "change tracking"), "check constraint"
 
@@ -51,9 +53,11 @@ ORDER BY 1, 2, t.stats_id, k.stats_column_id"""
 #: Not every server lets its users make statistics (Babelfish).
 _HAS_STATISTICS = "SELECT COUNT(*) FROM sys.stats_columns WHERE 1 = 0"
 
-# What is not made again: (schema, table, kind, its name, the column or NULL, an expression in which columns are named).
+# What is not made again: (schema, table, kind, its name, the column or NULL, an expression in which columns are named). Two NULLs
+# without a type are a number, and so would be what comes behind them.
 _OBSTACLES = """
-SELECT s.name, o.name, N'foreign key', OBJECT_NAME(f.constraint_object_id), COL_NAME(f.parent_object_id, f.parent_column_id), NULL
+SELECT s.name, o.name, N'foreign key', OBJECT_NAME(f.constraint_object_id), COL_NAME(f.parent_object_id, f.parent_column_id),
+ CAST(NULL AS nvarchar(max))
 FROM sys.foreign_key_columns f JOIN sys.tables o ON o.object_id = f.parent_object_id
 JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE 1 = 1{named}
 UNION ALL
@@ -89,9 +93,10 @@ JOIN sys.schemas s ON s.schema_id = o.schema_id JOIN sys.objects b ON b.object_i
 WHERE e.is_schema_bound_reference = 1 AND e.referenced_minor_id > 0 AND b.type NOT IN ('C', 'D', 'U'){named}"""
 _KNOWS_BOUND = "SELECT COUNT(*) FROM sys.sql_expression_dependencies WHERE 1 = 0"
 
+#: A contained database has names in another collation than texts.
 _NAMED = """ AND EXISTS (SELECT 1 FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (s nvarchar(128) '$.s', t nvarchar(128)
 '$.t') q
- WHERE q.s = s.name AND q.t = o.name)"""
+ WHERE q.s COLLATE DATABASE_DEFAULT = s.name AND q.t COLLATE DATABASE_DEFAULT = o.name)"""
 
 #: Tables that may be tracking, or a log of moves: which keep copies of columns.
 _COMPANIONS = (
@@ -135,7 +140,7 @@ class Index:
 
     def make(self, place: str) -> list[str]:
         keys = ", ".join("%s %s" % (names.quote(name), direction) for name, direction in self.keys)
-        shape = "CLUSTERED" if self.form == 1 else "NONCLUSTERED"
+        shape = "CLUSTERED" if self.form == _CLUSTERED else "NONCLUSTERED"
         options = " WITH (%s)" % ", ".join(self.options) if self.options else ""
         end = options + (" ON %s" % names.quote(self.space) if self.space else "")
         name = names.quote(self.name)
@@ -196,36 +201,58 @@ class Dependents:
     obstacles: tuple[Obstacle, ...] = ()
     copies: tuple[Dependents, ...] = ()
 
-    def around(self, column: Column) -> tuple[list[str], list[str]]:
-        """The statements before a column gets this type and nullability, and those after it.
+    def around(self, columns: Sequence[Column]) -> tuple[list[str], list[str]]:
+        """The statements before columns get these types and nullabilities, and those after it.
 
-        :raises RetailError: something depends on it that is not made again.
+        :raises RetailError: something depends on one of them that is not made again.
         """
         place = names.quote(*self.table.name)
-        gone = self._in_the_way(column)
+        gone = self._gone(columns)
         before = [one.drop(place) for one in reversed(gone)]
         return before, [statement for one in gone for statement in one.make(place)]
 
-    def narrower(self, column: Column) -> Iterator[tuple[Dependents, Column]]:
-        """The copies of a column that do not hold all that this type holds, each with the column that it should be."""
+    def narrower(self, columns: Iterable[Column]) -> Iterator[tuple[Dependents, list[Column]]]:
+        """The copies of columns that do not hold all that these types hold, each with the columns that it should have."""
         for copy in self.copies:
-            kept = copy.table.column(column.name)
-            if kept is not None and not _grows(column.type, kept.type):
-                yield copy, replace(kept, type=column.type)
+            kept = [(copy.table.column(column.name), column.type) for column in columns]
+            wider = [
+                replace(one, type=wanted) for one, wanted in kept if one is not None and not _grows(wanted, one.type)
+            ]
+            if wider:
+                yield copy, wider
 
-    def _in_the_way(self, column: Column) -> list[Index | Statistics]:
+    def around_copies(self, columns: Sequence[Column]) -> tuple[list[str], list[str]]:
+        """As :func:`around`, in a table of copies: its indexes are made so that they hold the keys as they will be."""
+        place, key = names.quote(*self.table.name), self._key(columns)
+        gone = self._gone(columns)
+        gone += [one for one in self.indexes if one not in gone and _fitting(one, key) != one]
+        before = [one.drop(place) for one in reversed(gone)]
+        return before, [statement for one in gone for statement in _fitting(one, key).make(place)]
+
+    def _key(self, columns: Iterable[Column]) -> list[Column]:
+        """The primary key as it is with these columns."""
+        later = {column.name: column for column in columns}
+        own = (name for one in self.indexes if one.kind == _KEY for name, _direction in one.keys)
+        found = (later.get(name) or self.table.column(name) for name in own)
+        return [column for column in found if column is not None]
+
+    def _gone(self, columns: Sequence[Column]) -> list[Index | Statistics]:
         """What has to go, in the order in which it is made again: what is clustered first, for all other indexes lean on it."""
+        indexes = dict.fromkeys(one for column in columns for one in self._in_the_way(column))
+        named = [one for one in self.statistics if any(one.names(column.name) for column in columns)]
+        return [*sorted(indexes, key=lambda one: one.form != _CLUSTERED), *named]
+
+    def _in_the_way(self, column: Column) -> list[Index]:
         kept = self.table.column(column.name)
         grows = kept is not None and kept.nullable == column.nullable and _grows(kept.type, column.type)
         indexes = [one for one in self.indexes if one.names(column.name)]
         for one in indexes:
             self._check_length(column, one)
-        # Each may get longer where it is, but for a key.
+        # Each may get longer where it is, but for a key, and for what a condition names.
         lasting = grows and not column.type.endswith("(%s)" % _UNLIMITED)
-        indexes = [one for one in indexes if one.kind == "PRIMARY KEY" or not lasting]
-        indexes.sort(key=lambda one: one.form != 1)
+        indexes = [one for one in indexes if not lasting or one.kind == _KEY or _is_named(column.name, one.where)]
         self._check(column, indexes, lasting)
-        return [*indexes, *(one for one in self.statistics if one.names(column.name))]
+        return indexes
 
     def _check_length(self, column: Column, index: Index) -> None:
         if column.type.endswith("(%s)" % _UNLIMITED) and column.name in [name for name, _direction in index.keys]:
@@ -236,10 +263,10 @@ class Dependents:
             if one.names(column.name) and not (lasting and one.kind == _CHECK):
                 self._refuse(column, "%s depends on it" % one)
         for index in gone:
-            if index.form not in (1, 2) or index.is_partitioned or index.is_hypothetical:
+            if index.form not in (_CLUSTERED, _OTHER) or index.is_partitioned or index.is_hypothetical:
                 self._refuse(column, "the index %s depends on it, of a kind that is not made again here" % index.name)
-            leaning = [one for one in self.indexes if one.form in (3, 4) and index.form == 1]
-            by_key = [one for one in self.obstacles if one.kind in _BY_KEY and index.kind == "PRIMARY KEY"]
+            leaning = [one for one in self.indexes if one.form in (3, 4) and index.form == _CLUSTERED]
+            by_key = [one for one in self.obstacles if one.kind in _BY_KEY and index.kind == _KEY]
             for other in [*(one.name for one in leaning), *map(str, by_key)]:
                 self._refuse(column, "the index %s depends on it, and %s depends on that one" % (index.name, other))
 
@@ -343,7 +370,7 @@ def _indexes(rows: Sequence[_IndexRow], spell: Any) -> Iterator[Index]:
         ]
         yield Index(
             name,
-            "PRIMARY KEY" if first.is_primary else "UNIQUE" if first.is_constraint else "",
+            _KEY if first.is_primary else "UNIQUE" if first.is_constraint else "",
             first.form,
             bool(first.is_unique),
             bool(first.is_disabled),
@@ -382,6 +409,17 @@ def _spelling(table: Table) -> Any:
     exact = {column.name for column in table.columns}
     spelled = {column.name.lower(): column.name for column in table.columns}
     return lambda name: name if name in exact else spelled.get(name.lower(), name)
+
+
+def _fitting(one: Any, key: Sequence[Column]) -> Any:
+    """An index of a table of copies as it has to be for this key."""
+    if not isinstance(one, Index):
+        return one
+    if one.kind == _KEY:
+        return one if sizes.is_clustered(key) else replace(one, form=_OTHER)
+    own = {column.name for column in key}
+    keys = tuple(pair for pair in one.keys if pair[0] not in own)
+    return one if sizes.has_room_behind_a_version(key) or not keys else replace(one, keys=keys)
 
 
 def _is_named(column: str, expression: str) -> bool:

@@ -10,8 +10,8 @@ import re
 
 from .refusals import native_numbers
 
-#: Deadlock, no memory or none for locks, lock timeout, snapshot conflicts, resources, in-memory conflicts; -2 is the client's
-#: timeout.
+#: Deadlock, no memory or none for locks, lock timeout, row versions that are gone, snapshot conflicts, resources, in-memory
+#: conflicts; -2 is the client's timeout.
 _TRANSIENT = {
     -2,
     701,
@@ -19,6 +19,7 @@ _TRANSIENT = {
     1204,
     1205,
     1222,
+    3958,
     3960,
     3961,
     3966,

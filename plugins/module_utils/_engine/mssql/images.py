@@ -89,12 +89,14 @@ def json_object(pairs: Iterable[tuple[str, str]]) -> str:
     named = [(name, name.replace(".", _NO_DOT), expression) for name, expression in pairs]
     items = ", ".join("%s AS %s" % (expression, names.quote(alias)) for _name, alias, expression in named)
     made = "(SELECT %s FOR JSON PATH, INCLUDE_NULL_VALUES, WITHOUT_ARRAY_WRAPPER)" % items
+    # Said once: an expression that has been told its collation takes no other word of it.
+    collation = " COLLATE Latin1_General_BIN2"
     for name, alias, _expression in named:
         if alias != name:
             # As the server spells it, a slash with a backslash before it, too.
             spelled = [json.dumps(one, ensure_ascii=False).replace("/", "\\/") for one in (alias, name)]
             written = [names.literal(one + ":") for one in spelled]
-            made = "REPLACE(%s COLLATE Latin1_General_BIN2, %s)" % (made, ", ".join(written))
+            made, collation = "REPLACE(%s%s, %s)" % (made, collation, ", ".join(written)), ""
     return made
 
 

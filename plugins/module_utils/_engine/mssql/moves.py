@@ -14,7 +14,7 @@ from typing import Any
 
 from .._filter import MOVES, Moves, before_digest
 from .._model import Column, Table, TableName
-from . import companions, names, tracking
+from . import companions, names, sizes, tracking
 
 EVENTS = ("insert", "update", "delete")
 
@@ -90,12 +90,13 @@ def _kept(moves: Moves, table: Table) -> list[Column]:
 
 
 def _create_table(moves: Moves, table: Table) -> str:
-    kept = ["%s NOT NULL" % companions.copied(column) for column in _kept(moves, table)]
+    columns = _kept(moves, table)
+    kept = ["%s NOT NULL" % companions.copied(column) for column in columns]
     place = names.quote(*moves.name)
     # The column's name says which kind of log this is.
     return (
         "IF OBJECT_ID({literal}, N'U') IS NULL BEGIN CREATE TABLE {place} ({kept}, version rowversion NOT NULL, "
-        "{kind} datetime NOT NULL DEFAULT {now}, CONSTRAINT {primary} PRIMARY KEY ({columns})); "
+        "{kind} datetime NOT NULL DEFAULT {now}, CONSTRAINT {primary} {key} ({columns})); "
         "CREATE INDEX {index} ON {place} (version); END"
     ).format(
         literal=names.literal(place),
@@ -104,6 +105,7 @@ def _create_table(moves: Moves, table: Table) -> str:
         kind="entering" if moves.entering else "leaving",
         now=tracking.NOW,
         primary=names.quote("PK_" + moves.name.name),
+        key=sizes.primary_key(columns),
         columns=_columns(moves),
         index=names.quote(moves.name.name + "_v"),
     )
@@ -113,9 +115,9 @@ def _create_trigger(moves: Moves, event: str) -> list[str]:
     name = names.quote(moves.name.schema, _trigger_name(moves.name, event))
     match = " AND ".join("l.{0} = s.{0}".format(names.quote(column)) for column in moves.columns)
     known = " AND ".join("q.%s IS NOT NULL" % names.quote(column) for column in moves.columns)
-    # Two writers of one image wait for each other: the one that comes last has to give it its version.
+    # Two writers of one image wait for each other: the one that comes last has to give it its version. SET ROWCOUNT: as in tracking.
     body = (
-        "SET NOCOUNT ON; UPDATE l SET {kind} = {now} FROM {log} AS l WITH (UPDLOCK, HOLDLOCK) JOIN {images} ON {match}; "
+        "SET NOCOUNT ON; SET ROWCOUNT 0; UPDATE l SET {kind} = {now} FROM {log} AS l WITH (UPDLOCK, HOLDLOCK) JOIN {images} ON {match}; "
         "INSERT INTO {log} ({columns}) SELECT {picked} FROM {images} "
         "WHERE NOT EXISTS (SELECT 1 FROM {log} AS l WITH (UPDLOCK, HOLDLOCK) WHERE {match});"
     ).format(

@@ -14,7 +14,7 @@ from typing import Any
 
 from .._model import Column, Table, TableName
 from . import dependents as _dependents
-from . import names, texts, types
+from . import names, sizes, texts, types
 
 # Names are taken from INFORMATION_SCHEMA, which spells them as they were written on every server; it has views, too.
 _COLUMNS = """
@@ -22,9 +22,10 @@ SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAX
  c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.IS_NULLABLE, c.COLUMN_DEFAULT,
  NULLIF(c.COLLATION_NAME, CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)))
 FROM INFORMATION_SCHEMA.COLUMNS c WHERE 1 = 1{named} ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION"""
+# A contained database has names in another collation than texts.
 _NAMED = """ AND EXISTS (SELECT 1 FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (s nvarchar(128) '$.s', t nvarchar(128)
 '$.t') q
- WHERE q.s = {schema} AND q.t = {table})"""
+ WHERE q.s COLLATE DATABASE_DEFAULT = {schema} AND q.t COLLATE DATABASE_DEFAULT = {table})"""
 
 # What it does not tell: which are tables, the key columns of indexes, and which columns the server fills.
 _FACTS = """
@@ -60,7 +61,7 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
 
 
 def read_dependents(db: Any, tables: Iterable[TableName]) -> dict[TableName, Any]:
-    """What depends on the columns of these tables, for :func:`alter_column`."""
+    """What depends on the columns of these tables, for :func:`alter_columns`."""
     copies = _dependents.companions(db, tables)
     found = _dependents.read(db, read(db, [*copies, *(one for own in copies.values() for one in own)]).values())
     return {
@@ -96,7 +97,7 @@ def create(table: Table) -> list[str]:
     """The table with its keys and indexes, all of them or nothing."""
     parts = [_definition(table.name, column) for column in table.columns]
     if table.primary_key:
-        parts.append(_constraint(table.name, "PRIMARY KEY", "PK", table.primary_key))
+        parts.append(_constraint(table.name, sizes.primary_key(table.key_columns), "PK", table.primary_key))
     parts += [_constraint(table.name, "UNIQUE", "UQ", columns) for columns in table.unique]
     made = ["CREATE TABLE %s (%s)" % (names.quote(*table.name), ", ".join(parts))]
     made += [_index("CREATE INDEX", "IX", table.name, columns) for columns in table.indexes]
@@ -115,21 +116,22 @@ def add_columns(name: TableName, columns: Sequence[Column]) -> list[str]:
     return statements
 
 
-def alter_column(name: TableName, column: Column, dependents: Any = None) -> list[str]:
-    """Give the column this type and nullability; values that do not fit make a statement fail. They belong into one transaction.
+def alter_columns(name: TableName, columns: Sequence[Column], dependents: Any = None) -> list[str]:
+    """Give columns these types and nullabilities; values that do not fit make a statement fail. They belong into one transaction.
 
     :param dependents: what :func:`read_dependents` has found of the table. Keys and indexes under which SQL Server changes no type are
-        taken away and made again; and the copies of the column, in tracking and in logs of moves, get the type, too.
-    :raises RetailError: something depends on the column that is not made again.
+        taken away and made again, once for all columns; and the copies of the columns, in tracking and in logs of moves, get the
+        types, too.
+    :raises RetailError: something depends on a column that is not made again.
     """
-    statements = _altered(name, column)
+    statements = [statement for column in columns for statement in _altered(name, column)]
     if dependents is None:
         return statements
-    before, after = dependents.around(column)
+    before, after = dependents.around(columns)
     statements = [*before, *statements, *after]
-    for copy, kept in dependents.narrower(column):
-        before, after = copy.around(kept)
-        statements += [*before, _altering(copy.table.name, kept), *after]
+    for copy, kept in dependents.narrower(columns):
+        before, after = copy.around_copies(kept)
+        statements += [*before, *(_altering(copy.table.name, one) for one in kept), *after]
     return statements
 
 

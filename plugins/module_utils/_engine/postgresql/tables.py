@@ -49,7 +49,7 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
 
 
 def read_dependents(db: Any, tables: Iterable[TableName]) -> dict[TableName, Any]:
-    """What :func:`alter_column` has to know of what depends on columns: nothing, the server looks after it."""
+    """What :func:`alter_columns` has to know of what depends on columns: nothing, the server looks after it."""
     return {}
 
 
@@ -84,18 +84,23 @@ def add_columns(name: TableName, columns: Sequence[Column]) -> list[str]:
     return ["ALTER TABLE %s %s" % (names.quote(*name), ", ".join(parts))] if parts else []
 
 
-def alter_column(name: TableName, column: Column, dependents: Any = None) -> list[str]:
-    """Give the column this type and nullability; values that do not fit make the statement fail. Keys and indexes follow by themselves.
+def alter_columns(name: TableName, columns: Sequence[Column], dependents: Any = None) -> list[str]:
+    """Give columns these types and nullabilities; values that do not fit make the statement fail. Keys and indexes follow by themselves.
 
-    Where the table is tracked the copies of its keys get the type, too: in the same transaction, or whoever writes a longer key
-    meanwhile would be refused.
+    One statement for all columns: a table that has to be written anew for it is so once. Where the table is tracked the copies of its
+    keys get the types, too: in the same transaction, or whoever writes a longer key meanwhile would be refused.
     """
-    if not types.is_held(column):
+    held = [column for column in columns if types.is_held(column)]
+    if not held:
         return []
+    changes = ", ".join(change for column in held for change in _alterations(column))
+    return ["ALTER TABLE %s %s" % (names.quote(*name), changes), *(_alter_copies(name, column) for column in held)]
+
+
+def _alterations(column: Column) -> tuple[str, str]:
     place = "ALTER COLUMN %s" % names.quote(column.name)
     null = "%s DROP NOT NULL" if column.nullable else "%s SET NOT NULL"
-    alter = "ALTER TABLE %s %s TYPE %s, %s" % (names.quote(*name), place, types.native(column.type), null % place)
-    return [alter, _alter_copies(name, column)]
+    return "%s TYPE %s" % (place, types.native(column.type)), null % place
 
 
 def _alter_copies(table: TableName, column: Column) -> str:
