@@ -229,5 +229,8 @@ def test_no_connection_of_ours_is_in_the_way_of_a_database_option(monkeypatch: p
 def test_a_key_that_each_database_assigns_cannot_synchronise():
     name = TableName("ax", "LOG")
     table = Table(name, (Column.parse("N", "int identity not null"),), ("N",))
-    with pytest.raises(RetailError, match=r"table ax\.LOG of the scope 'X' has the column N"):
-        checks.check_tables([make_scope("X", "download", [name])], {name: table}, "here")
+    # Of one that is computed nothing is read but that it is in the key.
+    computed = Table(name, (Column.parse("M", "int not null"),), ("M", "N"))
+    for one in (table, computed):
+        with pytest.raises(RetailError, match=r"table ax\.LOG of the scope 'X' has the column N"):
+            checks.check_tables([make_scope("X", "download", [name])], {name: one}, "here")

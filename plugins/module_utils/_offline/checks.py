@@ -79,11 +79,13 @@ def _check_table(scope: str, name: TableName, table: Table | None, where: str) -
             "The table %s of the scope %r has no primary key, so it cannot synchronise." % (name, scope),
             "Take it out of the scope, or give it a primary key.",
         )
-    identity = [column.name for column in table.key_columns if not column.synchronises]
-    if identity:
+    # What the server computes is none of the columns that are read, but in the key all the same.
+    written = {column.name for column in table.travelling_columns}
+    assigned = [column for column in table.primary_key if column not in written]
+    if assigned:
         raise RetailError(
             "The primary key of the table %s of the scope %r has the column %s, whose values each database assigns."
-            % (name, scope, identity[0]),
+            % (name, scope, assigned[0]),
             "Such a table cannot synchronise; take it out of the scope.",
         )
 

@@ -22,7 +22,7 @@ SELECT n.nspname, c.relname,
  CAST((SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
     a.attidentity <> '', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS text),
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS text),
  CAST((SELECT json_agg(json_build_array(
     CASE WHEN x.indisprimary THEN 'primary' WHEN x.indisunique THEN 'unique' ELSE 'index' END,
     (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(CAST(x.indkey AS int2[])) WITH ORDINALITY k(attnum, n)
@@ -38,7 +38,10 @@ AND (n.nspname, c.relname) IN
 
 
 def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, Table]:
-    """The tables of all schemas but the system's, or only the named ones; those that are not there are left out."""
+    """The tables of all schemas but the system's, or only the named ones; those that are not there are left out.
+
+    Generated columns are left out as well: nobody can write them.
+    """
     if names is None:
         rows = db.query(_READ)
     else:
