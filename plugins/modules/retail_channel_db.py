@@ -114,7 +114,10 @@ options:
         description: Transactions may read a snapshot, which synchronising needs. SQL Server only.
         type: bool
       read_committed_snapshot:
-        description: Readers do not wait for writers. SQL Server only.
+        description:
+          - Readers do not wait for writers. SQL Server only.
+          - Where it is off, a till that changes a row which has been changed before waits for as long as a session applies what came
+            from above, for its change tracking reads how far the sessions have come.
         type: bool
       recovery:
         description: The recovery model. SQL Server only.

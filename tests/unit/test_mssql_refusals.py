@@ -75,6 +75,26 @@ def test_a_union_begins_with_values_that_have_types() -> None:
         assert bare == [], first.sql(dialect="tsql")
 
 
+# ---- columns that no statement may name beside others (the pages "Use column sets" and "Temporal table considerations and limitations")
+
+
+class Filled:
+    """A catalog with a table that has a column of each kind that the server fills."""
+
+    def query(self, sql: str, *_parameters: str) -> list[tuple[object, ...]]:
+        if "INFORMATION_SCHEMA.COLUMNS c WHERE" in sql:
+            names = ("ID", "SUM", "SET", "SINCE")
+            return [("ax", "FILLED", name, "int", None, 10, 0, None, "NO", None, None) for name in names]
+        filled = {"is_computed = 1": "SUM", "is_column_set = 1": "SET", "generated_always_type <> 0": "SINCE"}
+        found = [("ax", "FILLED", name, "computed", 0, 0) for words, name in filled.items() if words in sql]
+        return [("ax", "FILLED", "", "table", 0, 0), ("ax", "FILLED", "ID", "primary", 1, 1), *found]
+
+
+def test_what_the_server_fills_is_none_of_the_columns() -> None:
+    [table] = mssql.tables.read(Filled()).values()
+    assert [column.name for column in table.columns] == ["ID"]
+
+
 # ---- SET ROWCOUNT (its page: it bounds the statements of triggers, too)
 
 

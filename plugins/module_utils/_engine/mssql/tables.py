@@ -27,7 +27,8 @@ _NAMED = """ AND EXISTS (SELECT 1 FROM OPENJSON(CAST(? AS nvarchar(max))) WITH (
 '$.t') q
  WHERE q.s COLLATE DATABASE_DEFAULT = {schema} AND q.t COLLATE DATABASE_DEFAULT = {table})"""
 
-# What it does not tell: which are tables, the key columns of indexes, and which columns the server fills.
+# What it does not tell: which are tables, the key columns of indexes, and which columns the server fills: it computes them, puts
+# sparse columns together, or notes from when to when a row was as it is.
 _FACTS = """
 SELECT s.name, o.name, N'', 'table', 0, 0 FROM sys.tables o JOIN sys.schemas s ON s.schema_id = o.schema_id
 WHERE o.is_ms_shipped = 0{named}
@@ -41,14 +42,15 @@ WHERE i.has_filter = 0 AND i.is_disabled = 0 AND i.is_hypothetical = 0 AND i.typ
 UNION ALL
 SELECT s.name, o.name, c.name, CASE WHEN c.is_identity = 1 THEN 'identity' ELSE 'computed' END, 0, 0
 FROM sys.columns c JOIN sys.tables o ON o.object_id = c.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id
-WHERE (c.is_identity = 1 OR c.is_computed = 1){named}
+WHERE (c.is_identity = 1 OR c.is_computed = 1 OR c.is_column_set = 1 OR c.generated_always_type <> 0){named}
 ORDER BY 1, 2, 5, 6"""
 
 
 def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, Table]:
     """The tables of all schemas but the system's, or only the named ones; those that are not there are left out.
 
-    Computed columns are left out as well: nobody can write them.
+    Computed columns are left out as well, and others that the server fills by itself: nobody can write them, or not beside those that
+    they are made of.
     """
     if names is None:
         columns, facts = db.query(_COLUMNS.format(named="")), db.query(_FACTS.format(named=""))
