@@ -154,6 +154,7 @@ def read_statements() -> list[str]:
     mssql.tables.read(db)
     mssql.tables.read(db, [NAME])
     mssql.tables.schemas(db)
+    assert mssql.tables.masked(db) == {}
     mssql.tracking.read(db)
     mssql.databases.exists(db, "x")
     mssql.databases.list(db)

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 import sqlglot
-from mssql_said import NAME, TABLE, applied, everything, unparsed_statements, work
+from mssql_said import NAME, TABLE, Recorder, applied, everything, unparsed_statements, work
 
-from ansible_collections.axops.retail.plugins.module_utils._engine import mssql
+from ansible_collections.axops.retail.plugins.module_utils._engine import RetailError, mssql
 from ansible_collections.axops.retail.plugins.module_utils._engine._filter import Moves
 from ansible_collections.axops.retail.plugins.module_utils._engine._model import Column, Table, TableName
+from ansible_collections.axops.retail.plugins.module_utils._sync import pair
 
 
 def said() -> list[str]:
@@ -93,6 +94,27 @@ class Filled:
 def test_what_the_server_fills_is_none_of_the_columns() -> None:
     [table] = mssql.tables.read(Filled()).values()
     assert [column.name for column in table.columns] == ["ID"]
+
+
+# ---- masks (the page "Dynamic data masking": who copies without UNMASK copies masks)
+
+
+def test_a_mask_does_not_travel_as_a_value() -> None:
+    class Masked(Recorder):
+        def query(self, sql: str, *parameters: str) -> list[tuple[str, ...]]:
+            self.execute(sql, *parameters)
+            return [("ax", "CARD", "OWNER"), ("ax", "CARD", "PIN"), ("dbo", "OTHER", "X")]
+
+    db = Masked()
+    masked = mssql.tables.masked(db)
+    assert masked == {TableName("ax", "CARD"): "OWNER", TableName("dbo", "OTHER"): "X"}
+    assert "sys.masked_columns" in db.said[0]
+    pair.check_masks(db, masked, [NAME])
+    with pytest.raises(
+        RetailError, match=r"^The column OWNER of ax\.CARD in localhost/RetailChannel is masked, and the account"
+    ) as failure:
+        pair.check_masks(db, masked, [NAME, TableName("ax", "CARD")])
+    assert "GRANT UNMASK TO" in failure.value.advice
 
 
 # ---- SET ROWCOUNT (its page: it bounds the statements of triggers, too)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +92,12 @@ class Pair:
     def shared_tables(self, scope: Scope) -> list[SharedTable]:
         """The tables of a scope as both sides have them; read once per connection.
 
-        :raises RetailError: a side lacks a table, or the keys differ.
+        :raises RetailError: a side lacks a table, or shows masks of it, or the keys differ.
         """
         if scope.name not in self._shared:
             wanted = [table.name for table in scope.tables]
+            for db in (self.child, self.parent):
+                check_masks(db, db.engine.tables.masked(db), wanted)
             child, parent = _tables(self.child, wanted), _tables(self.parent, wanted)
             self._shared[scope.name] = [shared_table(item, child, parent) for item in scope.tables]
         return self._shared[scope.name]
@@ -106,9 +108,12 @@ class Pair:
         A scope whose tables do not fit each other is left out: :meth:`shared_tables` says what is wrong with it.
         """
         wanted = [table.name for scope in scopes for table in scope.tables]
+        masked = {**self.child.engine.tables.masked(self.child), **self.parent.engine.tables.masked(self.parent)}
         child, parent = _tables(self.child, wanted), _tables(self.parent, wanted)
         for scope in scopes:
             self._shared.pop(scope.name, None)
+            if not masked.keys().isdisjoint(table.name for table in scope.tables):
+                continue
             with contextlib.suppress(RetailError):
                 self._shared[scope.name] = [shared_table(item, child, parent) for item in scope.tables]
 
@@ -166,6 +171,22 @@ def _check_incarnations(child: Any, parent: Any, upwards: Peer, downwards: Peer)
 
 def _tables(db: Any, wanted: Sequence[TableName]) -> dict[TableName, Table]:
     return db.engine.tables.read(db, wanted) if wanted else {}
+
+
+def check_masks(db: Any, masked: Mapping[TableName, str], wanted: Iterable[TableName]) -> None:
+    """See that the account reads the values of these tables: a mask would travel as if it were one.
+
+    :param masked: what ``engine.tables.masked`` says.
+    :raises RetailError: it reads masks.
+    """
+    for name in wanted:
+        if name in masked:
+            raise RetailError(
+                "The column %s of %s in %s is masked, and the account %s reads masks instead of its values."
+                % (masked[name], name, db.target.where, db.target.user or "that runs this"),
+                "Let it read the values: GRANT UNMASK TO [RetailOfflineSyncUsers], or to whatever role or user it has there; or take the "
+                "table out of the scope.",
+            )
 
 
 def shared_table(item: Any, child: Mapping[TableName, Table], parent: Mapping[TableName, Table]) -> SharedTable:

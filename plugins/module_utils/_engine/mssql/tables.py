@@ -45,6 +45,16 @@ FROM sys.columns c JOIN sys.tables o ON o.object_id = c.object_id JOIN sys.schem
 WHERE (c.is_identity = 1 OR c.is_computed = 1 OR c.is_column_set = 1 OR c.generated_always_type <> 0){named}
 ORDER BY 1, 2, 5, 6"""
 
+#: As a text: not every server has such a view (Babelfish). Before SQL Server 2022 there is the right for a whole database alone.
+_MASKED = (
+    "DECLARE @statement nvarchar(max) = N'SELECT s.name, o.name, c.name FROM sys.masked_columns c JOIN sys.tables o "
+    "ON o.object_id = c.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id "
+    "WHERE COALESCE(HAS_PERMS_BY_NAME(DB_NAME(), N''DATABASE'', N''UNMASK''), 0) = 0 AND COALESCE(HAS_PERMS_BY_NAME(QUOTENAME(s.name) "
+    "+ N''.'' + QUOTENAME(o.name), N''OBJECT'', N''UNMASK'', c.name, N''COLUMN''), 0) = 0 ORDER BY s.name, o.name, c.column_id'; "
+    "IF OBJECT_ID(N'sys.masked_columns') IS NULL SET @statement = N'SELECT name, name, name FROM sys.tables WHERE 1 = 0'; "
+    "EXEC (@statement)"
+)
+
 
 def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, Table]:
     """The tables of all schemas but the system's, or only the named ones; those that are not there are left out.
@@ -60,6 +70,17 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
         columns = db.query(_COLUMNS.format(named=here), wanted)
         facts = db.query(_FACTS.format(named=_NAMED.format(schema="s.name", table="o.name")), wanted, wanted, wanted)
     return _assembled(columns, _Facts(facts))
+
+
+def masked(db: Any) -> dict[TableName, str]:
+    """The tables of which the connected account reads masks instead of values, with the first such column of each.
+
+    What is copied by such an account is the mask.
+    """
+    found: dict[TableName, str] = {}
+    for schema, table, column in db.query(_MASKED):
+        found.setdefault(TableName(schema, table), column)
+    return found
 
 
 def read_dependents(db: Any, tables: Iterable[TableName]) -> dict[TableName, Any]:

@@ -51,6 +51,11 @@ def read(db: Any, names: Iterable[TableName] | None = None) -> dict[TableName, T
     return {table.name: table for table in tables}
 
 
+def masked(db: Any) -> dict[TableName, str]:
+    """The tables of which the connected account reads masks instead of values: none, the server has no such thing."""
+    return {}
+
+
 def read_dependents(db: Any, tables: Iterable[TableName]) -> dict[TableName, Any]:
     """What :func:`alter_columns` has to know of what depends on columns: nothing, the server looks after it."""
     return {}
