@@ -138,12 +138,14 @@ class Store:
         assert self.sync() == 0
 
 
-@pytest.fixture
-def store(pg_pair: tuple[pgserver.PgServer, pgserver.PgServer], scratch_pair: tuple[Facts, Facts]) -> Iterator[Store]:
-    """Provisioned and loaded, with an item, a sale and a customer on both sides."""
+@contextlib.contextmanager
+def provisioned(
+    servers: tuple[pgserver.PgServer, pgserver.PgServer], scratch_pair: tuple[Facts, Facts]
+) -> Iterator[Store]:
+    """With an item, a sale and a customer on both sides."""
     backups = Backups()
     names = ("child", "parent")
-    made = Store(dict(zip(names, pg_pair)), dict(zip(names, scratch_pair)), backups)
+    made = Store(dict(zip(names, servers)), dict(zip(names, scratch_pair)), backups)
     make_tables(made["parent"], TABLES)
     Couple(made["child"], made["parent"]).provision(SCOPES)
     made.item(1, "first")
@@ -153,6 +155,13 @@ def store(pg_pair: tuple[pgserver.PgServer, pgserver.PgServer], scratch_pair: tu
     yield made
     made.close()
     backups.drop()
+
+
+@pytest.fixture
+def store(pg_pair: tuple[pgserver.PgServer, pgserver.PgServer], scratch_pair: tuple[Facts, Facts]) -> Iterator[Store]:
+    """Provisioned and loaded."""
+    with provisioned(pg_pair, scratch_pair) as made:
+        yield made
 
 
 def test_a_child_restored_from_an_older_backup_loses_and_doubles_nothing(store: Store) -> None:

@@ -48,7 +48,7 @@ MUTANTS = (
         MOVED,
         "What was put aside of a database keeps the numbers of its transactions when that comes to another server.",
         "_sync.anew",
-        (("        quarantine.renumber(db, peer_id, peer.engine.tracking.number_elsewhere)\n", "        pass\n"),),
+        (("        quarantine.renumber(db, peer_id, stranger.engine.tracking.number_elsewhere)\n", "        pass\n"),),
         (RESTORED + "test_what_a_moved_sender_begins_is_not_taken_for_what_was_put_aside",),
     ),
     Mutant(

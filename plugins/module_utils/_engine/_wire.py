@@ -54,11 +54,19 @@ def renumbered(row: str, number_now: Callable[[int], int]) -> str:
 
     :param number_now: the number that a transaction has from now on, by the one that it had.
     """
-    for name in ("x", "m"):
-        match = re.search(_MEMBER % name, row)
-        if match and match.group(1) != "null":
-            row = "%s%d%s" % (row[: match.start(1)], number_now(int(match.group(1))), row[match.end(1) :])
-    return row
+    return _with(_with(row, "x", number_now), "m", number_now)
+
+
+def rebased(row: str, newest: int) -> str:
+    """The row, derived from no later version of the receiver's than ``newest``; all else stays as it is spelled."""
+    return _with(row, "b", lambda base: min(base, newest))
+
+
+def _with(row: str, name: str, number_now: Callable[[int], int]) -> str:
+    match = re.search(_MEMBER % name, row)
+    if not match or match.group(1) == "null":
+        return row
+    return "%s%d%s" % (row[: match.start(1)], number_now(int(match.group(1))), row[match.end(1) :])
 
 
 def spelled(text: str) -> str:

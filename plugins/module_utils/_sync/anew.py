@@ -7,7 +7,8 @@
 What shows it: another incarnation, tokens that do not chain, or an anchor beyond what the other side has come to. Which side
 has lost something follows from the anchors, since each side knows how far it had come and how far the other said it had.
 Where they do not say, either may have. Where the tokens chain and all anchors are as the last session left them, nothing was
-lost: the scope goes on, unless versions mean nothing any more on a new server.
+lost: the scope goes on, unless versions mean nothing any more on a new server. Whether they do is known by the servers on which
+the database has been (:mod:`homes`), too: it may have been elsewhere in between, or be a backup from before a move.
 
 Beginning anew is three commits, each of which may be run again. The parent marks its rows of ``scope_info`` and gives them a
 new token (:func:`mark`). The next session of the scope finds that the tokens do not chain and why, and the child marks its
@@ -27,7 +28,7 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._engine._model import TableName
-from . import identity, metadata, quarantine
+from . import homes, identity, metadata, quarantine
 from .identity import Instance
 from .messages import LOGGER
 from .metadata import PARENT, PEER, SCOPE, STAGING, WINDOW, Peer, Scope, ScopeState
@@ -61,6 +62,8 @@ def open_pair(child: Any, parent: Any, silence: float = identity.SILENCE) -> Pai
     :raises Cloned: the child is, or may be, another one than the one that the parent knows.
     :raises NotProvisioned: a side does not know the other.
     """
+    for db in (child, parent):
+        homes.note(db)
     try:
         pair = Pair(child, parent)
     except Restored as found:
@@ -105,33 +108,41 @@ def _mark_all(
     child: Any, parent: Any, upwards: Peer, downwards: Peer, lost: Collection[str], forced: bool = False
 ) -> None:
     """All scopes at the parent, and on both sides which database the other one is now."""
+    for db in (child, parent):
+        homes.note(db)
     here, there = child.engine.marks.incarnation(child), parent.engine.marks.incarnation(parent)
-    foreign = {
-        side
-        for side, db, old, new in (
-            ("child", child, downwards.incarnation, here),
-            ("parent", parent, upwards.incarnation, there),
-        )
-        if not db.engine.marks.continues(old, new)
-    }
-    ours = metadata.read_states(child, PARENT)
+    number, ours, below = downwards.peer_id, metadata.read_states(child, PARENT), homes.read(child)
+    sides = (
+        ("child", child, downwards.incarnation, here, below, PARENT),
+        ("parent", parent, upwards.incarnation, there, homes.read(parent), number),
+    )
+    strange: set[str] = set()
     with parent.transaction():
-        for scope in metadata.read_scopes(parent, downwards.peer_id):
-            mark(parent, downwards.peer_id, scope, ours.get(scope.name), lost, foreign, forced)
-        _know(parent, downwards.peer_id, child, here)
+        homes.hold(parent)
+        for scope in metadata.read_scopes(parent, number):
+            foreign = {
+                side
+                for side, db, old, new, been, peer in sides
+                if not db.engine.marks.continues(old, new) or been.came(peer, scope.name)
+            }
+            strange |= foreign
+            mark(parent, number, scope, ours.get(scope.name), lost, foreign, forced, upwards.incarnation)
+        _know(parent, number, here, child if "child" in strange else None)
     with child.transaction():
-        _know(child, PARENT, parent, there)
+        _know(child, PARENT, there, parent if "parent" in strange else None)
 
 
-def _know(db: Any, peer_id: int, peer: Any, incarnation: str) -> None:
-    """Which database the peer is now; in the caller's transaction. What was put aside of the one that it was keeps apart from what
-    comes, which may have the same numbers."""
+def _know(db: Any, peer_id: int, incarnation: str, stranger: Any | None) -> None:
+    """Which database the peer is now; in the caller's transaction.
+
+    :param stranger: the peer, where it came to another server. What was put aside of it keeps apart from what comes, which may have
+        the same numbers.
+    """
     quote, mine = db.engine.names.quote, "WHERE peer_id = ? AND incarnation <> ?"
-    before = db.query("SELECT incarnation FROM %s %s" % (quote(*PEER), mine), peer_id, incarnation)
-    if not before:
+    if not db.query("SELECT incarnation FROM %s %s" % (quote(*PEER), mine), peer_id, incarnation):
         return
-    if not peer.engine.marks.continues(before[0][0], incarnation):
-        quarantine.renumber(db, peer_id, peer.engine.tracking.number_elsewhere)
+    if stranger is not None:
+        quarantine.renumber(db, peer_id, stranger.engine.tracking.number_elsewhere)
     db.execute("UPDATE %s SET incarnation = ? %s" % (quote(*PEER), mine), incarnation, peer_id, incarnation)
 
 
@@ -143,6 +154,7 @@ def mark(
     lost: Collection[str],
     foreign: Collection[str] = (),
     forced: bool = False,
+    known: str = "",
 ) -> None:
     """The parent's part, in the caller's transaction. What was said before and has not been done yet is kept.
 
@@ -150,6 +162,7 @@ def mark(
     :param lost: the sides of which it is known that they may have lost something; where it is empty, the anchors are asked.
     :param foreign: the sides that came to a server whose versions have nothing to do with the earlier ones.
     :param forced: begin anew in any case.
+    :param known: the parent as the child knows it.
     """
     state = metadata.read_state(parent, peer_id, scope.name)
     if state is None or ours is None:
@@ -167,16 +180,24 @@ def mark(
     said["foreign"] = sorted({*said["foreign"], *foreign})
     said["reload"] = bool(said["reload"] or lost or "parent" in foreign)
     if "parent" in foreign:
-        for table in _tracked(parent, scope):
-            below = _taken_by_all(parent, table, peer_id, said["base"])
-            for statement in parent.engine.tracking.renumber(table, below):
-                parent.execute(statement)
-        for log in parent.engine.moves.read(parent):
-            for statement in parent.engine.moves.renumber(log):
-                parent.execute(statement)
-        said.setdefault("given", said["base"])
+        been = homes.read(parent)
+        _fit_parent(parent, peer_id, scope, 0 if been.strayed(peer_id, scope.name) else said["base"])
+        # A backup from before a move does not say what was given since.
+        said.setdefault("given", said["base"] if been.speaks_of(peer_id, scope.name, known) else 0)
         said["base"] = _TAKEN
     _begin_row(parent, peer_id, scope, said)
+
+
+def _fit_parent(parent: Any, peer_id: int, scope: Scope, taken: int) -> None:
+    """The versions of a parent that came to another server, so that they say what the child has taken."""
+    for table in _tracked(parent, scope):
+        for statement in parent.engine.tracking.renumber(table, _taken_by_all(parent, table, peer_id, taken)):
+            parent.execute(statement)
+    for log in parent.engine.moves.read(parent):
+        for statement in parent.engine.moves.renumber(log):
+            parent.execute(statement)
+    quarantine.rebase(parent, peer_id, scope.name, _TAKEN - 1)
+    homes.fit(parent, peer_id, scope.name)
 
 
 def is_whole(ours: ScopeState, theirs: ScopeState) -> bool:
@@ -208,23 +229,27 @@ def _tracked(db: Any, scope: Scope) -> list[TableName]:
 
 
 def _taken_by_all(db: Any, table: TableName, peer_id: int, taken: int) -> int:
-    """Below which version of the server that it came from all peers have taken a table's changes, of those who began anew later.
+    """Below which version of the server that it came from all peers have taken a table's changes.
 
     Renumbered for one of them, what another lacks must not look as if everybody had it.
 
     :param taken: up to where the peer ``peer_id`` has.
     """
-    marks = [taken]
+    marks, been = [taken], homes.read(db)
     rows = db.query(
-        "SELECT peer_id, direction, config_data, acked_out FROM %s WHERE peer_id <> %d AND anew IS NULL"
+        "SELECT peer_id, sync_scope_name, direction, config_data, acked_out, anew FROM %s WHERE peer_id <> %d"
         % (db.engine.names.quote(*SCOPE), peer_id)
     )
-    for number, direction, config, acked in rows:
+    for number, scope, direction, config, acked, anew in rows:
         sends = direction != ("download" if number == PARENT else "upload")
+        mark = acked
+        if acked is None and anew is not None:
+            # It has yet to begin anew, and had come so far before.
+            mark = json.loads(anew)["below" if number == PARENT else "base"]
         # A child that has taken nothing yet begins with a load.
-        counts = acked is not None or number == PARENT
+        counts = mark is not None or number == PARENT
         if sends and counts and any(item["table"] == str(table) for item in json.loads(config)["tables"]):
-            marks.append(int(acked or 0))
+            marks.append(0 if been.strayed(number, scope) else int(mark or 0))
     return min(marks)
 
 
@@ -274,10 +299,12 @@ def follow(pair: Pair, scope: Scope) -> None:
     landing = None if said["reload"] or not ours.landing else json.dumps(_landing_anew(child, scope, ours))
     with child.transaction():
         if "child" in theirs.anew["foreign"]:
+            taken = 0 if homes.hold(child).strayed(PARENT, scope.name) else said["below"]
             for table in _tracked(child, scope):
-                below = _taken_by_all(child, table, PARENT, said["below"])
+                below = _taken_by_all(child, table, PARENT, taken)
                 for statement in child.engine.tracking.renumber(table, below):
                     child.execute(statement)
+            homes.fit(child, PARENT, scope.name)
             said["below"] = _TAKEN
         child.execute("DELETE FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % quote(*STAGING), PARENT, scope.name)
         child.execute(

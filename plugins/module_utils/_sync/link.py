@@ -12,7 +12,7 @@ from typing import Any, Callable
 from .. import _engine
 from .._engine._database import Database, Target
 from .._engine._errors import ConnectFailed, RetailError, StatementFailed
-from . import anew
+from . import anew, homes
 from .config import ServiceConfig
 from .pair import Pair
 
@@ -90,6 +90,9 @@ class Link:
         """
         if self._pair is None:
             child = self.connect("child")
+            if self._heals:
+                # Whatever becomes of the parent: this may be a machine on which the child is for a while only.
+                homes.note(child)
             parent = self.connect("parent")
             self._pair = anew.open_pair(child, parent, self._silence) if self._heals else Pair(child, parent)
             self._pair.package = self._package

@@ -183,6 +183,18 @@ def renumber(db: Any, peer_id: int, number_now: Callable[[int], int]) -> None:
         )  # fmt: skip
 
 
+def rebase(db: Any, peer_id: int, scope: str, newest: int) -> None:
+    """What a peer has put up here derives from no later version than ``newest`` of this database's, which came to another server: a
+    number of the one that it came from would look as if the peer had seen all that is done here; in the caller's transaction."""
+    quarantined = db.engine.names.quote(*QUARANTINE)
+    sql = "SELECT quarantine_id FROM %s WHERE peer_id = ? AND sync_scope_name = ?" % quarantined
+    for (place,) in db.query(sql, peer_id, scope):
+        row = db.value("SELECT row_image FROM %s WHERE quarantine_id = ?" % quarantined, place)
+        rebased = _wire.rebased(row, newest)
+        if rebased != row:
+            db.execute("UPDATE %s SET row_image = ? WHERE quarantine_id = ?" % quarantined, rebased, place)
+
+
 class _Kept:
     """What of a scope is in quarantine already. A row with a version is known by it; one of a baseline by what it says, since each
     load brings it again."""

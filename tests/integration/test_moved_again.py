@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the axops.retail contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases that were moved more than once, or restored from before a move, while somebody was away, or something was put aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pgserver
+import pytest
+from offline_world import Couple, Identity, target
+from session_world import rows, untracked
+from test_restored import (
+    SCOPES,
+    Store,
+    _ahead,
+    _get_ahead,
+    _mend_and_retry,
+    _put_aside,
+    _refuse,
+    provisioned,
+)
+
+from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
+from ansible_collections.axops.retail.plugins.module_utils._engine._errors import ConnectFailed
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, session
+from ansible_collections.axops.retail.plugins.module_utils._sync.config import ServiceConfig
+from ansible_collections.axops.retail.plugins.module_utils._sync.link import Link
+
+Facts = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def third_server() -> Iterator[pgserver.PgServer]:
+    with pgserver.throwaway("c") as server:
+        yield server
+
+
+@pytest.fixture
+def store(
+    pg_pair: tuple[pgserver.PgServer, pgserver.PgServer],
+    scratch_pair: tuple[Facts, Facts],
+    third_server: pgserver.PgServer,
+) -> Iterator[Store]:
+    """As where databases are restored, with a third server to go to."""
+    with provisioned(pg_pair, scratch_pair) as made:
+        made.servers["third"] = third_server
+        yield made
+
+
+@pytest.fixture
+def second(store: Store, pg_server: pgserver.PgServer, new_database: Callable[[Any], Facts]) -> Iterator[Database]:
+    """Another register of the store."""
+    with connect(target(new_database(pg_server))) as db:
+        Couple(db, store["parent"], Identity("HOUSTON-000002", "HOUSTON", "000002")).provision(SCOPES)
+        _synchronise(store, db)
+        store.sync()
+        yield db
+
+
+def _synchronise(store: Store, register: Database) -> None:
+    for _round in range(6):
+        pair = anew.open_pair(register, store["parent"], 0)
+        pending = session.pending(pair, pair.scopes)
+        if not pending:
+            return
+        for scope in pending:
+            session.run(pair, scope)
+    raise AssertionError("it never ends")
+
+
+def _runs_alone(store: Store) -> None:
+    """The service runs at the child, and cannot reach the parent."""
+    child = store["child"].target
+    store.close()
+    away = replace(child, port=1, login_timeout=1)
+    with Link(ServiceConfig("HOUSTON-000001", child, away), heals=True) as link, pytest.raises(ConnectFailed):
+        link.pair()
+
+
+@pytest.mark.parametrize("then", ["child", "third"], ids=["back", "to another one"])
+def test_what_is_sold_on_a_server_in_between_arrives(store: Store, then: str) -> None:
+    """A till whose network is down is put on another machine, sells there, and is put back: the parent has taken versions that are
+    higher than those of the machine in between."""
+    _ahead(store)
+    store.sell(2)
+    store.sync()
+    store.move("child", "parent")
+    _runs_alone(store)
+    store.sell(3)
+    taken = store["parent"].value("SELECT anchor_in FROM dbo.scope_info WHERE sync_scope_name = 'sales'")
+    assert store["child"].value('SELECT version FROM ax."SALE_tracking" WHERE "ID" = 3') < taken
+    store.move("child", then)
+    store.sell(4)
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 2: 1, 3: 1, 4: 1}
+    store.agree()
+
+
+def test_what_is_sold_where_no_service_ran_comes_with_a_rebaseline(store: Store) -> None:
+    _ahead(store)
+    store.sell(2)
+    store.sync()
+    store.move("child", "parent")
+    store.sell(3)
+    store.move("child", "child")
+    anew.begin(store["child"], store["parent"], anew.SIDES, 0, moved=True)
+    store.sync()
+    assert store.sales() == {1: 1, 2: 1, 3: 1}
+    assert store.conflicts() == 0
+    store.agree()
+
+
+@pytest.mark.parametrize("then", ["parent", "third"], ids=["back", "to another one"])
+def test_what_a_parent_does_on_a_server_in_between_comes_down(
+    store: Store, second: Database, third_server: Any, then: str
+) -> None:
+    """While one register is off, and the other one is not."""
+    _get_ahead(store, "parent", "child")
+    store.item(2, "as ever")
+    store.sync()
+    _synchronise(store, second)
+    store.customer("child", 1, "changed at the register that is off")
+    store.move("parent", "child")
+    _synchronise(store, second)
+    store.item(3, "in between")
+    store.customer("parent", 1, "changed in between")
+    _synchronise(store, second)
+    store.move("parent", then)
+    _synchronise(store, second)
+    store.item(4, "later")
+    store.sync(silence=0)
+    assert [number for number, _name in rows(store["child"], "ITEM")] == [1, 2, 3, 4]
+    assert rows(store["parent"], "CUSTOMER") == [(1, "changed in between")]
+    assert store.conflicts() == 1
+    store.agree()
+
+
+def test_a_child_goes_back_to_a_backup_from_before_its_move(store: Store) -> None:
+    """What is in it has versions of the server of that time, which was ahead."""
+    _ahead(store)
+    store.sell(2)
+    store.sync()
+    store.customer("child", 2, "waits when the backup is made")
+    backup = store.backup("child")
+    store.move("child", "parent")
+    store.sell(3)
+    store.sync(silence=0)
+    store.put_back("child", backup, True)
+    store.sell(4)
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 2: 1, 3: 1, 4: 1}
+    store.agree()
+
+
+def test_a_parent_goes_back_to_a_backup_from_before_its_move(store: Store) -> None:
+    _get_ahead(store, "parent", "child")
+    store.item(2, "second")
+    store.customer("parent", 2, "as in the backup")
+    store.sync()
+    backup = store.backup("parent")
+    store.move("parent", "child")
+    store.sync(silence=0)
+    store.customer("parent", 2, "changed after the move")
+    store.sell(3)
+    store.sync()
+    store.put_back("parent", backup, True)
+    store.item(3, "third")
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 3: 1}
+    assert rows(store["parent"], "CUSTOMER") == [(1, "first"), (2, "changed after the move")]
+    store.agree()
+
+
+def test_a_retry_after_the_parents_move_does_not_undo_what_was_done_there(store: Store) -> None:
+    """The row in quarantine derives from a version of the server before, which was ahead."""
+    for side in ("parent", "child"):
+        with untracked(store[side]):
+            store[side].execute("""INSERT INTO ax."CUSTOMER" VALUES (7, 'of the baseline')""")
+    _get_ahead(store, "parent", "child")
+    store.item(2, "second")
+    store.customer("parent", 8, "second")
+    store.sync()
+    _refuse(store["parent"], "CUSTOMER", "\"NAME\" NOT LIKE 'bad%'")
+    store.customer("child", 7, "bad")
+    store.sync()
+    assert len(_put_aside(store, "parent")) == 1
+    store.move("parent", "child")
+    store.customer("parent", 7, "changed at the store")
+    store.sync(silence=0)
+    _mend_and_retry(store, "parent", "CUSTOMER")
+    store.sync()
+    assert rows(store["parent"], "CUSTOMER")[1] == (7, "changed at the store")
+    assert store.conflicts() == 1
+    store.agree()
+
+
+def test_what_a_restored_register_has_not_is_not_taken_for_taken_by_all(store: Store, second: Database) -> None:
+    """It was to begin anew when the store moved; the other register came first."""
+    backup = store.backup("child")
+    store.sell(9)
+    store.customer("parent", 3, "third")
+    store.sync()
+    store.restore("child", backup)
+    # Cut off after the parent has said so.
+    anew.open_pair(store["child"], store["parent"], 0)
+    store.customer("parent", 1, "changed at the store")
+    _synchronise(store, second)
+    store.customer("child", 1, "changed at the register")
+    store.move("parent", "child")
+    _synchronise(store, second)
+    store.sync(silence=0)
+    assert dict(rows(store["parent"], "CUSTOMER"))[1] == "changed at the store"
+    assert store.conflicts() == 1
+    store.agree()
