@@ -13,8 +13,8 @@ from typing import Any
 
 from .._engine._errors import RetailError
 from .._plan import Plan, Statement, Step
-from .._sync import anew
-from .._sync.metadata import PARENT, PEER, PEER_TABLE, SCOPE, STAGING, WINDOW, Peer
+from .._sync import anew, quarantine
+from .._sync.metadata import CONFLICT, PARENT, PEER, PEER_TABLE, QUARANTINE, SCOPE, STAGING, WINDOW, Peer
 from . import rows
 from .state import Entry, Side, read_low
 
@@ -268,6 +268,11 @@ class _Registration:
             sql, parameters = rows.insert(parent.engine, PEER_TABLE, {"peer_id": number, **values})
             parent.execute(sql, *parameters)
             for peer in self.relation.replaced:
+                # What was put aside of it may be nowhere else; it is the other database's to be tried again.
+                quarantine.renumber(parent, peer.peer_id, child.engine.tracking.number_elsewhere)
+                for table in (QUARANTINE, CONFLICT):
+                    sql = "UPDATE %s SET peer_id = ? WHERE peer_id = ?" % quote(*table)
+                    parent.execute(sql, number, peer.peer_id)
                 for table in (WINDOW, STAGING, SCOPE, PEER):
                     parent.execute("DELETE FROM %s WHERE peer_id = ?" % quote(*table), peer.peer_id)
 
