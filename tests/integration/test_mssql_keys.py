@@ -321,3 +321,37 @@ def test_of_two_keys_that_are_one_on_sql_server_one_goes_aside(below: Pair, toge
     world.run(below.parent, "delete from {ax.ITEM} where {ID} = 'ABC'")
     world.synchronise(below)
     assert kept(below.child, "ITEM") == [("abc", "c")]
+
+
+# ---- long keys, and few rows at a time
+
+
+def test_a_key_that_no_clustered_index_holds_travels(databases: ExitStack) -> None:
+    long = world.table("LONG", "ID", ID="nvarchar(500) not null", NAME="nvarchar(20)")
+    child, parent = (on_mssql(databases) for _side in range(2))
+    for db in (child, parent):
+        world.make(db, [long])
+    pair = world.paired(child, parent, [world.scope("both", "bidirectional", long)])
+    world.run(child, "insert into {ax.LONG} ({ID}, {NAME}) values ('%s', 'up')" % ("u" * 500))
+    world.run(parent, "insert into {ax.LONG} ({ID}, {NAME}) values ('%s', 'down')" % ("d" * 500))
+    world.synchronise(pair)
+    both = [("d" * 500, "down"), ("u" * 500, "up")]
+    assert kept(child, "LONG") == kept(parent, "LONG") == both
+    world.run(parent, "delete from {ax.LONG} where {NAME} = 'up'")
+    world.synchronise(pair)
+    assert kept(child, "LONG") == both[:1]
+
+
+def test_a_change_of_few_rows_at_a_time_is_tracked_whole(databases: ExitStack) -> None:
+    """Its trigger may have to write more rows than the statement: here those of all keys that the row has had."""
+    db = on_mssql(databases)
+    world.make(db, [CUST])
+    world.run(db, "insert into {ax.CUST} ({ID}, {NAME}) values ('a', 'n')")
+    for key in ("b", "c"):
+        world.run(db, "update {ax.CUST} set {ID} = '%s'" % key)
+    db.execute("SET ROWCOUNT 1")
+    world.run(db, "delete from {ax.CUST}")
+    db.execute("SET ROWCOUNT 0")
+    assert world.rows(db, "select {ID}, sync_row_is_tombstone from {ax.CUST_tracking} order by {ID}") == [
+        (key, 1) for key in "abc"
+    ]
