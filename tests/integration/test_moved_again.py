@@ -26,7 +26,7 @@ from test_restored import (
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import ConnectFailed
-from ansible_collections.axops.retail.plugins.module_utils._sync import anew, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, kept, retry, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.config import ServiceConfig
 from ansible_collections.axops.retail.plugins.module_utils._sync.link import Link
 
@@ -216,3 +216,62 @@ def test_what_a_restored_register_has_not_is_not_taken_for_taken_by_all(store: S
     assert dict(rows(store["parent"], "CUSTOMER"))[1] == "changed at the store"
     assert store.conflicts() == 1
     store.agree()
+
+
+@pytest.mark.parametrize("moves", [1, 2])
+def test_an_edit_that_the_child_has_put_aside_is_not_silently_overwritten_after_the_parents_move(
+    store: Store, moves: int
+) -> None:
+    _get_ahead(store, "parent", "child")
+    _refuse(store["child"], "CUSTOMER", "\"NAME\" <> 'bad'")
+    store.customer("parent", 1, "bad")
+    store.sync()
+    assert len(_put_aside(store, "child")) == 1
+    for to in ("child", "third")[:moves]:
+        store.move("parent", to)
+        store.sync(silence=0)
+    store.customer("child", 1, "the till's")
+    store.sync(silence=0)
+    assert rows(store["parent"], "CUSTOMER") == [(1, "bad")], "the parent wins"
+    assert store.conflicts() == 1
+    store["child"].execute('ALTER TABLE ax."CUSTOMER" DROP CONSTRAINT mended')
+    pair = anew.open_pair(store["child"], store["parent"])
+    retry.retry(pair, kept.quarantined(pair))
+    store.sync()
+    assert rows(store["child"], "CUSTOMER") == [(1, "bad")]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["is restored", "moves"])
+@pytest.mark.parametrize("number", [1, 5])
+def test_an_edit_that_the_child_has_put_aside_is_not_silently_overwritten_while_the_parent(
+    store: Store, elsewhere: bool, number: int
+) -> None:
+    """1 is a row that the child has had from the parent, 5 one that the parent never sent."""
+    _get_ahead(store, "parent", "child")
+    if number > 1:
+        store.customer("child", number, "born")
+        store.sync()
+    _refuse(store["child"], "CUSTOMER", "\"NAME\" <> 'bad'")
+    store.customer("parent", number, "bad")
+    store.sync()
+    backup = store.backup("parent")
+    store.customer("parent", 2, "lost")
+    store.sync()
+    store.customer("child", number, "the till's")
+    store.put_back("parent", backup, elsewhere)
+    store.sync(silence=0)
+    assert dict(rows(store["parent"], "CUSTOMER"))[number] == "bad", "the parent wins"
+    assert dict(rows(store["parent"], "CUSTOMER"))[2] == "lost"
+    assert store.conflicts() == 1
+
+
+def test_an_edit_that_the_child_has_put_aside_is_not_silently_overwritten_where_nothing_is_lost(store: Store) -> None:
+    _get_ahead(store, "parent", "child")
+    _refuse(store["child"], "CUSTOMER", "\"NAME\" <> 'bad'")
+    store.customer("parent", 1, "bad")
+    store.sync()
+    store.customer("child", 1, "the till's")
+    store.move("parent", "child")
+    store.sync(silence=0)
+    assert rows(store["parent"], "CUSTOMER") == [(1, "bad")], "the parent wins"
+    assert store.conflicts() == 1

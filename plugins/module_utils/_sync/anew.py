@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._engine._errors import RetailError
@@ -45,7 +45,7 @@ class Anew:
 
     ``below``: the child's versions under it were taken by the parent. ``newest_base``: the parent's versions up to it mean what
     they meant; None: all of them do. ``given``: up to where the parent remembers having given its changes, in the numbers that
-    the child knows: those of the server that it came from.
+    the child knows: those of the server that it came from. ``aside``: as in :class:`Knowledge`.
     """
 
     child_lost: bool
@@ -53,6 +53,24 @@ class Anew:
     below: int
     newest_base: int | None
     given: int | None
+    aside: Mapping[str, int] = field(default_factory=dict)
+
+    def base_of(self, table: str) -> int | None:
+        """The newest version of the parent's that rows of a table derive from, where they do not say so themselves."""
+        newest = self.newest_base
+        return newest if newest is None or table not in self.aside else min(newest, self.aside[table] - 1)
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a child knows of its parent. ``parent``: which database it was. ``aside``: by table, from which version on the child has put
+    rows aside, which it has not taken."""
+
+    parent: str = ""
+    aside: Mapping[str, int] = field(default_factory=dict)
+
+
+UNKNOWN = Knowledge()
 
 
 def open_pair(child: Any, parent: Any, silence: float = identity.SILENCE) -> Pair:
@@ -126,7 +144,8 @@ def _mark_all(
                 if not db.engine.marks.continues(old, new) or been.came(peer, scope.name)
             }
             strange |= foreign
-            mark(parent, number, scope, ours.get(scope.name), lost, foreign, forced, upwards.incarnation)
+            knows = Knowledge(upwards.incarnation, metadata.oldest_aside(child, PARENT, scope.name))
+            mark(parent, number, scope, ours.get(scope.name), lost, foreign, forced, knows)
         _know(parent, number, here, child if "child" in strange else None)
     with child.transaction():
         _know(child, PARENT, there, parent if "parent" in strange else None)
@@ -154,7 +173,7 @@ def mark(
     lost: Collection[str],
     foreign: Collection[str] = (),
     forced: bool = False,
-    known: str = "",
+    knows: Knowledge = UNKNOWN,
 ) -> None:
     """The parent's part, in the caller's transaction. What was said before and has not been done yet is kept.
 
@@ -162,7 +181,7 @@ def mark(
     :param lost: the sides of which it is known that they may have lost something; where it is empty, the anchors are asked.
     :param foreign: the sides that came to a server whose versions have nothing to do with the earlier ones.
     :param forced: begin anew in any case.
-    :param known: the parent as the child knows it.
+    :param knows: where the parent came to another server.
     """
     state = metadata.read_state(parent, peer_id, scope.name)
     if state is None or ours is None:
@@ -181,17 +200,18 @@ def mark(
     said["reload"] = bool(said["reload"] or lost or "parent" in foreign)
     if "parent" in foreign:
         been = homes.read(parent)
-        _fit_parent(parent, peer_id, scope, 0 if been.strayed(peer_id, scope.name) else said["base"])
+        _fit_parent(parent, peer_id, scope, 0 if been.strayed(peer_id, scope.name) else said["base"], knows.aside)
         # A backup from before a move does not say what was given since.
-        said.setdefault("given", said["base"] if been.speaks_of(peer_id, scope.name, known) else 0)
+        said.setdefault("given", said["base"] if been.speaks_of(peer_id, scope.name, knows.parent) else 0)
         said["base"] = _TAKEN
     _begin_row(parent, peer_id, scope, said)
 
 
-def _fit_parent(parent: Any, peer_id: int, scope: Scope, taken: int) -> None:
-    """The versions of a parent that came to another server, so that they say what the child has taken."""
+def _fit_parent(parent: Any, peer_id: int, scope: Scope, taken: int, aside: Mapping[str, int]) -> None:
+    """The versions of a parent that came to another server, so that they say what the child has taken, and has not put aside."""
     for table in _tracked(parent, scope):
-        for statement in parent.engine.tracking.renumber(table, _taken_by_all(parent, table, peer_id, taken)):
+        below = _taken_by_all(parent, table, peer_id, min(taken, aside.get(str(table), taken)))
+        for statement in parent.engine.tracking.renumber(table, below):
             parent.execute(statement)
     for log in parent.engine.moves.read(parent):
         for statement in parent.engine.moves.renumber(log):
@@ -345,7 +365,7 @@ def reload(pair: Pair, scope: Scope) -> None:
         )
 
 
-def upload(scope: Scope, ours: ScopeState, theirs: ScopeState) -> Anew | None:
+def upload(child: Any, scope: Scope, ours: ScopeState, theirs: ScopeState) -> Anew | None:
     """How the upload begins anew, None where it goes on."""
     if theirs.anew is None or not scope.uploads:
         return None
@@ -354,4 +374,5 @@ def upload(scope: Scope, ours: ScopeState, theirs: ScopeState) -> Anew | None:
     base = theirs.anew["base"] - 1 if strange else None
     given = theirs.anew.get("given", theirs.anew["base"]) - 1 if strange else None
     below = int((ours.anew or {}).get("below") or 0)
-    return Anew("child" in lost, "parent" in lost, below, base, given)
+    aside = metadata.oldest_aside(child, PARENT, scope.name)
+    return Anew("child" in lost, "parent" in lost, below, base, given, aside)

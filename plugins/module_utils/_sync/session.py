@@ -167,7 +167,7 @@ class _Steps:
             upload=upload,
             scope=self.scope,
             tables=pair.shared_tables(self.scope),
-            anew=anew.upload(self.scope, self.child_state, self.parent_state) if upload else None,
+            anew=anew.upload(pair.child, self.scope, self.child_state, self.parent_state) if upload else None,
             merge=None if upload else self._merging(),
             package=None if upload or not _loads(self.child_state) else package.offered(pair, self.scope),
         )

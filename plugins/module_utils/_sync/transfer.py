@@ -409,6 +409,7 @@ def _has_rows(receiver: Any, shared: SharedTable) -> bool:
 def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anchor) -> Iterator[_Batch]:
     """All that the child has of a table, by what it knows of its rows; the batches say so, for whoever applies them."""
     table, fill = shared.child, anew.parent_lost
+    newest = anew.base_of(str(shared.name))
     whole = Extract(
         table=table,
         columns=shared.columns_of(table),
@@ -416,7 +417,7 @@ def _read_anew(way: Way, anew: Anew, shared: SharedTable, base: int, acked: Anch
         seen=None,
         not_origin=way.receiver_number,
         with_deletes=way.scope.uploads_deletes,
-        base=base if anew.newest_base is None else anew.newest_base,
+        base=base if newest is None else newest,
         newest_base=anew.newest_base,
         spelled=way.spelled(shared),
     )
