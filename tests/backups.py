@@ -31,12 +31,12 @@ class Backups:
         server.drop_database(facts["database"])
         _sql(server, 'CREATE DATABASE "%s" TEMPLATE "%s"' % (facts["database"], backup["database"]))
 
-    def move(self, facts: Facts, server: pgserver.PgServer) -> Facts:
-        """Dump a database and load it into another server."""
+    def move(self, facts: Facts, server: pgserver.PgServer, *options: str) -> Facts:
+        """Dump a database and load it into another server; ``options``: psql's."""
         moved = server.create_database(facts["database"] + "_moved")
         self._made.append((server, moved["database"]))
         dump = _run("pg_dump", facts, "--no-owner")
-        _run("psql", moved, "--quiet", "--set", "ON_ERROR_STOP=1", text=dump)
+        _run("psql", moved, "--quiet", "--set", "ON_ERROR_STOP=1", *options, text=dump)
         return moved
 
     def drop(self) -> None:

@@ -14,13 +14,16 @@ import pytest
 from offline_world import Couple, Identity, target
 from session_world import rows, untracked
 from test_restored import (
+    CAME,
     SCOPES,
     Store,
     _ahead,
     _get_ahead,
+    _let_pass,
     _mend_and_retry,
     _put_aside,
     _refuse,
+    _transactions,
     provisioned,
 )
 
@@ -275,3 +278,27 @@ def test_an_edit_that_the_child_has_put_aside_is_not_silently_overwritten_where_
     store.sync(silence=0)
     assert rows(store["parent"], "CUSTOMER") == [(1, "bad")], "the parent wins"
     assert store.conflicts() == 1
+
+
+def test_no_correction_is_undone_where_a_till_was_loaded_in_one_transaction(store: Store) -> None:
+    """Whose number one of the sales has as its version."""
+    _get_ahead(store, "child", "parent")
+    store["child"].execute(
+        """DO $$ BEGIN FOR n IN 101..300 LOOP INSERT INTO ax."SALE" VALUES (n, 1); COMMIT; END LOOP; END $$"""
+    )
+    store.sync()
+    store["parent"].execute('UPDATE ax."SALE" SET "AMOUNT" = 100')
+    versions = [row[0] for row in store["child"].query('SELECT version FROM ax."SALE_tracking" WHERE "ID" > 100')]
+    store.close()
+    backups, server = store.backups, store.servers["parent"]
+    before = _transactions(store["parent"])
+    with connect(target(backups.move(store.facts["child"], server, "--single-transaction"))) as tried:
+        took, name = tried.value(CAME) - before, tried.target.database
+    server.drop_database(name)
+    _let_pass(store["parent"], sorted(versions)[100] - took - _transactions(store["parent"]))
+    store.close()
+    store.facts["child"] = backups.move(store.facts["child"], server, "--single-transaction")
+    assert store["child"].value(CAME) in versions
+    store.sync(silence=0)
+    assert set(store.sales().values()) == {100}
+    assert store.conflicts() == 0

@@ -19,9 +19,10 @@ _CAME = (
 def came_along(alias: str) -> str:
     """SQL: the row's version was given by the cluster that the database came from.
 
-    Only a row that changed here was stored by the very transaction that is its version, or by a part of it.
+    Only a row that changed here was stored by the very transaction that is its version, or by a part of it; and not by the one that
+    brought the database here, which may have loaded all of it, and have a number that the other cluster had given, too.
     """
-    return "NOT ({a}.version >= {came} AND {a}.version % 4294967296 <= CAST(CAST({a}.xmin AS text) AS bigint))".format(
+    return "NOT ({a}.version > {came} AND {a}.version % 4294967296 <= CAST(CAST({a}.xmin AS text) AS bigint))".format(
         a=alias, came=_CAME
     )
 
