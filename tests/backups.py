@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pgserver
@@ -39,6 +40,19 @@ class Backups:
         _run("psql", moved, "--quiet", "--set", "ON_ERROR_STOP=1", *options, text=dump)
         return moved
 
+    def move_in_order(self, facts: Facts, server: pgserver.PgServer, folder: Path, first: str) -> Facts:
+        """The same, with what is about one table before the data of all others, as ``pg_restore --jobs`` may do it."""
+        moved = server.create_database(facts["database"] + "_moved")
+        self._made.append((server, moved["database"]))
+        archive, order = str(folder / "dump"), folder / "order"
+        _run("pg_dump", facts, "--format=custom", "--file", archive)
+        listed = _run("pg_restore", None, "--list", archive).splitlines()
+        # Stable: what there is to come before the data stays there.
+        data = next(place for place, line in enumerate(listed) if " TABLE DATA " in line)
+        order.write_text("\n".join(listed[:data] + sorted(listed[data:], key=lambda line: first not in line)))
+        _run("pg_restore", moved, "--no-owner", "--exit-on-error", "--use-list", str(order), archive)
+        return moved
+
     def drop(self) -> None:
         for server, name in self._made:
             server.drop_database(name)
@@ -52,12 +66,14 @@ def _sql(server: pgserver.PgServer, statement: str) -> None:
         connection.close()
 
 
-def _run(program: str, facts: Facts, *arguments: str, text: str = "") -> str:
-    path = pgserver.find_binaries() / program
-    command = [str(path), "-h", facts["host"], "-p", str(facts["port"]), "-U", facts["user"], *arguments]
+def _run(program: str, facts: Facts | None, *arguments: str, text: str = "") -> str:
+    """``facts`` None: it connects to nothing."""
+    command, environment = [str(pgserver.find_binaries() / program)], {"PATH": "/usr/bin:/bin"}
+    if facts is not None:
+        command += ["-h", facts["host"], "-p", str(facts["port"]), "-U", facts["user"], "-d", facts["database"]]
+        environment["PGPASSWORD"] = facts["password"]
     done = subprocess.run(
-        [*command, "-d", facts["database"]], input=text, capture_output=True, text=True, check=False,
-        env={"PGPASSWORD": facts["password"], "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+        [*command, *arguments], input=text, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pgserver
@@ -280,8 +281,15 @@ def test_an_edit_that_the_child_has_put_aside_is_not_silently_overwritten_where_
     assert store.conflicts() == 1
 
 
-def test_no_correction_is_undone_where_a_till_was_loaded_in_one_transaction(store: Store) -> None:
-    """Whose number one of the sales has as its version."""
+@pytest.mark.parametrize("how", ["in one transaction", "side by side"])
+def test_no_correction_is_undone_however_a_till_was_loaded(store: Store, tmp_path: Path, how: str) -> None:
+    """By transactions whose numbers some of the sales have as their versions."""
+
+    def load() -> Facts:
+        if how == "in one transaction":
+            return backups.move(store.facts["child"], server, "--single-transaction")
+        return backups.move_in_order(store.facts["child"], server, tmp_path, " dbo sync_peer ")
+
     _get_ahead(store, "child", "parent")
     store["child"].execute(
         """DO $$ BEGIN FOR n IN 101..300 LOOP INSERT INTO ax."SALE" VALUES (n, 1); COMMIT; END LOOP; END $$"""
@@ -292,13 +300,31 @@ def test_no_correction_is_undone_where_a_till_was_loaded_in_one_transaction(stor
     store.close()
     backups, server = store.backups, store.servers["parent"]
     before = _transactions(store["parent"])
-    with connect(target(backups.move(store.facts["child"], server, "--single-transaction"))) as tried:
+    with connect(target(load())) as tried:
         took, name = tried.value(CAME) - before, tried.target.database
     server.drop_database(name)
     _let_pass(store["parent"], sorted(versions)[100] - took - _transactions(store["parent"]))
     store.close()
-    store.facts["child"] = backups.move(store.facts["child"], server, "--single-transaction")
+    store.facts["child"] = load()
     assert store["child"].value(CAME) in versions
     store.sync(silence=0)
     assert set(store.sales().values()) == {100}
     assert store.conflicts() == 0
+
+
+def test_what_is_sold_after_a_move_and_before_a_key_is_changed_arrives(store: Store) -> None:
+    """As an upgrade changes it: then the key is younger than the sale."""
+    _ahead(store)
+    store.sell(2)
+    store.sync()
+    store.move("child", "parent")
+    store.sell(3)
+    name = store["child"].value(
+        """SELECT conname FROM pg_constraint WHERE conrelid = CAST('ax."SALE_tracking"' AS regclass) AND contype = 'p'"""
+    )
+    store["child"].execute(
+        'ALTER TABLE ax."SALE_tracking" DROP CONSTRAINT "%s", ADD CONSTRAINT "%s" PRIMARY KEY ("ID")' % (name, name)
+    )
+    store.sync(silence=0)
+    assert store.sales() == {1: 1, 2: 1, 3: 1}
+    store.agree()

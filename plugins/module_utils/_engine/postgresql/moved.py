@@ -6,25 +6,38 @@
 
 from __future__ import annotations
 
+from . import names
+
 #: Transactions of the cluster that a database came from have this added to their numbers, so that they are none of this one's. Half of
 #: ``PEER_FACTOR``: this cluster would need that many to come there, and the number of a peer stays readable in front.
 _ELSEWHERE = 8796093022208
-#: The transaction of this cluster that brought the database here: a key of ours, which is made once all rows have been loaded.
-_CAME = (
-    "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_constraint a WHERE a.conrelid = CAST('dbo.sync_peer' AS regclass) "
+#: The transaction of this cluster in which the key of a table was made: after its rows had been loaded.
+_KEY = (
+    "(SELECT CAST(CAST(a.xmin AS text) AS bigint) FROM pg_constraint a WHERE a.conrelid = CAST({} AS regclass) "
     "AND a.contype = 'p')"
 )
+#: The one that brought the database here: a key of ours that nobody ever changes.
+_CAME = _KEY.format("'dbo.sync_peer'")
 
 
-def came_along(alias: str) -> str:
+def came_along(alias: str, place: str) -> str:
     """SQL: the row's version was given by the cluster that the database came from.
 
     Only a row that changed here was stored by the very transaction that is its version, or by a part of it; and not by the one that
-    brought the database here, which may have loaded all of it, and have a number that the other cluster had given, too.
+    brought the database here, which may have loaded all of it, and have a number that the other cluster had given, too. Tables may
+    be loaded side by side, so one may have got its rows when our key was made long ago; but before its own key, which is made again
+    where its columns are changed. What one transaction stored and many had given was loaded.
+
+    :param place: the table, quoted.
     """
-    return "NOT ({a}.version > {came} AND {a}.version % 4294967296 <= CAST(CAST({a}.xmin AS text) AS bigint))".format(
-        a=alias, came=_CAME
-    )
+    stored, given = "CAST(CAST({a}.xmin AS text) AS bigint)", "{a}.version % 4294967296"
+    loaded = "SELECT o.xmin FROM {place} o GROUP BY o.xmin HAVING min(o.version) <> max(o.version)"
+    own = (
+        "{a}.version > {came} AND %s <= %s AND (%s >= coalesce({key}, 0) OR %s = %s AND {a}.xmin NOT IN (%s))"
+        % (given, stored, stored, given, stored, loaded)
+    )  # fmt: skip
+    key = _KEY.format(names.literal(place))
+    return ("NOT (%s)" % own).format(a=alias, came=_CAME, key=key, place=place)
 
 
 def is_own(number: str) -> str:

@@ -44,7 +44,8 @@ def drop(log: TableName) -> list[str]:
 def renumber(log: TableName) -> list[str]:
     """Statements that fit the versions of a log that came from another cluster to the numbers of this one: what it says is old,
     and every receiver begins with a load. May be run again."""
-    return ["UPDATE %s l SET version = 1 WHERE %s AND l.version <> 1" % (names.quote(*log), moved.came_along("l"))]
+    place = names.quote(*log)
+    return ["UPDATE %s l SET version = 1 WHERE %s AND l.version <> 1" % (place, moved.came_along("l", place))]
 
 
 def read(db: Any) -> dict[TableName, bool]:

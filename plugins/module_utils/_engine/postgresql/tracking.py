@@ -91,7 +91,7 @@ def renumber(table: TableName, taken_below: int) -> list[str]:
         "UPDATE {tracking} t SET version = CASE WHEN t.version < {taken} THEN 1 ELSE {version} END, source_transaction = CASE "
         "WHEN t.origin IS NULL AND t.source_transaction IS NULL THEN {source} ELSE t.source_transaction END WHERE {came}".format(
             tracking=names.quote(*tracking_name(table)), taken=int(taken_below), version=VERSION, source=moved.kept("t.version"),
-            came=moved.came_along("t"),
+            came=moved.came_along("t", names.quote(*tracking_name(table))),
         ),
         _keep_links(table),
     ]  # fmt: skip
@@ -109,7 +109,7 @@ def _keep_moves(table: TableName) -> str:
         "WHERE k.sync_row_is_tombstone = 2 AND k.version = t.moved_in AND {came})"
     ).format(
         tracking=names.quote(*tracking_name(table)), number=moved.kept("t.moved_in"), own=moved.is_own("t.moved_in"),
-        came=moved.came_along("k"),
+        came=moved.came_along("k", names.quote(*tracking_name(table))),
     )  # fmt: skip
 
 
