@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from test_restored import (
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import ConnectFailed
-from ansible_collections.axops.retail.plugins.module_utils._sync import anew, kept, retry, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, homes, kept, retry, session
 from ansible_collections.axops.retail.plugins.module_utils._sync.config import ServiceConfig
 from ansible_collections.axops.retail.plugins.module_utils._sync.link import Link
 
@@ -328,3 +330,22 @@ def test_what_is_sold_after_a_move_and_before_a_key_is_changed_arrives(store: St
     store.sync(silence=0)
     assert store.sales() == {1: 1, 2: 1, 3: 1}
     store.agree()
+
+
+def test_services_that_meet_a_moved_parent_at_once_note_it_once(store: Store) -> None:
+    store.move("parent", "child")
+    there = homes.read(store["parent"]).trail
+    with ThreadPoolExecutor(8) as pool, contextlib.ExitStack() as opened:
+        place = store["parent"].target
+        several = [opened.enter_context(Database(place, store["parent"].engine)) for _number in range(8)]
+        with store["parent"].transaction():
+            homes.hold(store["parent"])
+            noted = [pool.submit(homes.note, db) for db in several]
+            # They all wait for whoever is at it.
+            with connect(place) as looks:
+                waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                while looks.value(waiting) < len(several):
+                    pass
+        for one in noted:
+            one.result()
+    assert homes.read(store["parent"]).trail == [*there, store["parent"].engine.marks.incarnation(store["parent"])]
