@@ -15,13 +15,15 @@ from .._model import TableName
 from . import names
 
 #: ``sp_getapplock`` cuts longer names silently, which would make two locks one.
-_LONGEST = 255
+_LONGEST = 240
 
+# SQL Server keeps the locks of each database apart; where a server does not (Babelfish), the database's number does.
+_RESOURCE = "DECLARE @resource nvarchar(255) = CONCAT(DB_ID(), N':', CAST(? AS nvarchar(255))); "
 _TAKE = (
-    "DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = ?, @LockMode = N'Exclusive', "
+    _RESOURCE + "DECLARE @answer int; EXEC @answer = sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', "
     "@LockOwner = N'Session', @LockTimeout = 0; SELECT @answer"
 )
-_FREE = "EXEC sp_releaseapplock @Resource = ?, @LockOwner = N'Session'"
+_FREE = _RESOURCE + "EXEC sp_releaseapplock @Resource = @resource, @LockOwner = N'Session'"
 
 
 @contextlib.contextmanager
