@@ -134,3 +134,20 @@ def test_many_tables_are_counted(pair, accounts, problems):
     pair.parent.execute("REVOKE DELETE ON ALL TABLES IN SCHEMA dbo FROM %s" % who)
     (problem,) = problems()
     assert "delete on 10 tables (dbo.RETAILOFFLINESYNCLOG, dbo.scope_info, " in problem
+
+
+def test_rows_that_a_policy_hides_from_the_account_are_not_taken_for_deleted(pair, accounts):
+    everything_moves(pair, accounts)
+    for statement in ("ENABLE ROW LEVEL SECURITY", "FORCE ROW LEVEL SECURITY"):
+        pair.parent.execute('ALTER TABLE ax."ITEM" ' + statement)
+    pair.parent.execute('CREATE POLICY few ON ax."ITEM" USING ("ID" > 1)')
+    pair.parent.execute("""UPDATE ax."ITEM_tracking" SET version = pg_current_xact_id()::text::bigint""")
+    child, parent = (_engine.connect(accounts[side]) for side in ("child", "parent"))
+    try:
+        both = Pair(child, parent)
+        with pytest.raises(RetailError, match="row-level security"):
+            session.run(both, both.scopes[0])
+    finally:
+        child.close()
+        parent.close()
+    assert pair.child.value('SELECT count(*) FROM ax."ITEM"') == 1
