@@ -28,11 +28,12 @@ from test_restored import (
     _refuse,
     _transactions,
     provisioned,
+    settle,
 )
 
 from ansible_collections.axops.retail.plugins.module_utils._engine import Database, connect
 from ansible_collections.axops.retail.plugins.module_utils._engine._errors import ConnectFailed
-from ansible_collections.axops.retail.plugins.module_utils._sync import anew, homes, kept, retry, session
+from ansible_collections.axops.retail.plugins.module_utils._sync import anew, homes, kept, retry
 from ansible_collections.axops.retail.plugins.module_utils._sync.config import ServiceConfig
 from ansible_collections.axops.retail.plugins.module_utils._sync.link import Link
 
@@ -62,20 +63,9 @@ def second(store: Store, pg_server: pgserver.PgServer, new_database: Callable[[A
     """Another register of the store."""
     with connect(target(new_database(pg_server))) as db:
         Couple(db, store["parent"], Identity("HOUSTON-000002", "HOUSTON", "000002")).provision(SCOPES)
-        _synchronise(store, db)
+        settle(db, store["parent"])
         store.sync()
         yield db
-
-
-def _synchronise(store: Store, register: Database) -> None:
-    for _round in range(6):
-        pair = anew.open_pair(register, store["parent"], 0)
-        pending = session.pending(pair, pair.scopes)
-        if not pending:
-            return
-        for scope in pending:
-            session.run(pair, scope)
-    raise AssertionError("it never ends")
 
 
 def _runs_alone(store: Store) -> None:
@@ -128,15 +118,15 @@ def test_what_a_parent_does_on_a_server_in_between_comes_down(
     _get_ahead(store, "parent", "child")
     store.item(2, "as ever")
     store.sync()
-    _synchronise(store, second)
+    settle(second, store["parent"])
     store.customer("child", 1, "changed at the register that is off")
     store.move("parent", "child")
-    _synchronise(store, second)
+    settle(second, store["parent"])
     store.item(3, "in between")
     store.customer("parent", 1, "changed in between")
-    _synchronise(store, second)
+    settle(second, store["parent"])
     store.move("parent", then)
-    _synchronise(store, second)
+    settle(second, store["parent"])
     store.item(4, "later")
     store.sync(silence=0)
     assert [number for number, _name in rows(store["child"], "ITEM")] == [1, 2, 3, 4]
@@ -214,10 +204,10 @@ def test_what_a_restored_register_has_not_is_not_taken_for_taken_by_all(store: S
     # Cut off after the parent has said so.
     anew.open_pair(store["child"], store["parent"], 0)
     store.customer("parent", 1, "changed at the store")
-    _synchronise(store, second)
+    settle(second, store["parent"])
     store.customer("child", 1, "changed at the register")
     store.move("parent", "child")
-    _synchronise(store, second)
+    settle(second, store["parent"])
     store.sync(silence=0)
     assert dict(rows(store["parent"], "CUSTOMER"))[1] == "changed at the store"
     assert store.conflicts() == 1

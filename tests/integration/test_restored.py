@@ -253,13 +253,14 @@ def headquarters(
     with connect(target(new_database(pg_server))) as db:
         make_tables(db, TABLES)
         Couple(store["parent"], db, Identity("HOUSTON", "HOUSTON")).provision((SCOPES[2],))
-        _upwards(store, db)
+        settle(store["parent"], db)
         yield db
 
 
-def _upwards(store: Store, headquarters: Database) -> None:
+def settle(child: Database, parent: Database) -> None:
+    """Sessions of the pair until nothing is pending."""
     for _round in range(6):
-        pair = anew.open_pair(store["parent"], headquarters, 0)
+        pair = anew.open_pair(child, parent, 0)
         pending = session.pending(pair, pair.scopes)
         if not pending:
             return
@@ -278,7 +279,7 @@ def test_what_waits_for_headquarters_goes_up_although_the_registers_have_it(
     store.sync()
     store.move("parent", "child")
     store.sync(silence=0)
-    _upwards(store, headquarters)
+    settle(store["parent"], headquarters)
     assert rows(headquarters, "CUSTOMER") == [(1, "changed at the store"), (2, "born at the store")]
     store.agree()
 
@@ -287,12 +288,12 @@ def test_what_headquarters_has_and_a_register_has_not_is_not_silently_overwritte
     store: Store, headquarters: Database
 ) -> None:
     store.customer("parent", 1, "changed at the store")
-    _upwards(store, headquarters)
+    settle(store["parent"], headquarters)
     store.customer("parent", 2, "another")
-    _upwards(store, headquarters)
+    settle(store["parent"], headquarters)
     store.customer("child", 1, "changed at the register")
     store.move("parent", "child")
-    _upwards(store, headquarters)
+    settle(store["parent"], headquarters)
     store.sync(silence=0)
     assert rows(store["parent"], "CUSTOMER")[0] == (1, "changed at the store")
     assert store.conflicts() == 1
@@ -802,17 +803,17 @@ def test_what_was_purged_stays_purged(
     with connect(target(new_database(pg_server))) as hq:
         make_tables(hq, TABLES)
         Couple(store["parent"], hq, Identity("HOUSTON", "HOUSTON")).provision((SCOPES[1],))
-        _upwards(store, hq)
+        settle(store["parent"], hq)
         assert rows(hq, "SALE") == [(1, 1)]
         hq.execute('UPDATE ax."SALE" SET "AMOUNT" = 100')
         # retention.py at the store, and cleanup.py after 30 days
         store["parent"].execute('DELETE FROM ax."SALE"')
         if forgotten:
             store["parent"].execute('DELETE FROM ax."SALE_tracking" WHERE sync_row_is_tombstone = 1')
-        _upwards(store, hq)
+        settle(store["parent"], hq)
         store.move("child", "parent")
         store.sync(silence=0)
-        _upwards(store, hq)
+        settle(store["parent"], hq)
         assert rows(hq, "SALE") == [(1, 100)]
         assert store.sales() == {}
 
